@@ -1,0 +1,41 @@
+# `make demo` and `make test` do all the set-up they need; everything else is listed by `make help`.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+help:  ## list what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY)  ## the whole pipeline on this machine: prompts to report.html and submission.csv, under ten minutes
+	$(BIN)/i2p run --preset demo
+
+test: lint  ## everything that must hold: lint, types, layers, then the tests
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## ruff, strict types, import layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)  ## the figures of the README, each beside its peer; results in benchmarks/results
+	for file in benchmarks/*.py; do $(BIN)/python $$file; done
+
+lock: $(READY)  ## pin the newest versions that fit pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --extra local --group dev --python-version 3.11 --upgrade --no-header --quiet -o requirements.lock
+
+clean:  ## forget the environment and all local runs
+	rm -rf .venv runs
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit(f'needs Python 3.11 or newer, $(PYTHON) is {sys.version.split()[0]}; set PYTHON=python3.11 or the like')"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet "uv>=0.13"
+	$(BIN)/uv pip install --quiet -r requirements.lock
+	$(BIN)/uv pip install --quiet --no-deps --editable .
+	touch $@
+
+.PHONY: help demo test lint bench lock clean
