@@ -1,0 +1,52 @@
+"""The one family of errors; each knows the exit code that says whether a retry can help.
+
+The codes are those of sysexits.h, and they are the contract between a worker and whatever runs it: bad data fails
+its index and nothing else, bad configuration fails the whole Job, everything else is tried again.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+OK = 0
+BAD_DATA = 65
+TRY_AGAIN = 75
+BAD_CONFIGURATION = 78
+
+
+class JobError(Exception):
+    """Something went wrong that a retry may mend; says what was required, what was given and what to do."""
+
+    exit_code: ClassVar[int] = TRY_AGAIN
+
+
+class BadData(JobError):
+    """An input cannot be used as it is; a retry reads the same bytes and fails the same way."""
+
+    exit_code = BAD_DATA
+
+
+class Corrupt(BadData):
+    """Stored bytes are not what their record says."""
+
+
+class BadConfiguration(JobError):
+    """A setting cannot work; nothing of the stage can succeed before it is changed."""
+
+    exit_code = BAD_CONFIGURATION
+
+
+class StoreError(JobError):
+    """The store did not do what was asked of it."""
+
+
+class NotFound(StoreError):
+    """The store holds no object of that name."""
+
+
+class StoreFull(StoreError):
+    """The store has no room left."""
+
+
+class StalePlan(JobError):
+    """An input was published anew after this task was planned; the controller plans it again."""

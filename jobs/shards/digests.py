@@ -1,0 +1,23 @@
+"""Canonical JSON and SHA-256: the two things that make equal work recognisable as equal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one encoding of a JSON value: sorted keys, no spaces, UTF-8, no NaN; equal values give equal bytes."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def sha256(data: bytes | bytearray | memoryview) -> str:
+    """SHA-256 as 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 of a JSON value's canonical encoding."""
+    return sha256(canonical_json(value))

@@ -1,0 +1,129 @@
+"""Commit records and manifests: what makes a shard exist, as immutable JSON.
+
+A record commits one unit of work, usually one shard, and is created only if absent. Its name carries the unit's
+fingerprint, the digest of everything that shaped it, so a record is never out of date: changed parameters or inputs
+ask for another record. The manifest, written last by the controller, lists the records that are a stage's dataset.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from jobs.errors import Corrupt
+from jobs.shards.digests import canonical_json, digest_of
+
+MANIFEST = "manifest.json"
+NAME_DIGITS = 16  # of a digest, in object names; the whole digest stands in the record
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One tar: its name, the object that holds it, and what reading it must find. `size` is in bytes."""
+
+    name: str
+    object: str
+    size: int
+    sha256: str
+    samples: int
+    first_key: str | None
+    last_key: str | None
+
+    @property
+    def group(self) -> str:
+        """The name without its number: the source it came from, or its split (`train-00042` -> `train`)."""
+        return self.name.rpartition("-")[0] or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a unit of work is and what came of it; equal work gives equal outcomes, byte for byte."""
+
+    unit: str
+    fingerprint: str
+    version: int  # of the stage's code, counted up when its output changes
+    settings: Mapping[str, Any]  # the parameters that shaped it
+    reads: Mapping[str, str]  # what it read -> digest
+    shards: tuple[Shard, ...]
+    stats: Mapping[str, Any] = field(default_factory=dict)  # counts worth telling, e.g. rows read and dropped
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any]) -> Outcome:
+        """From its JSON form; raises Corrupt when that is not one."""
+        try:
+            return cls(**{**value, "shards": tuple(Shard(**shard) for shard in value["shards"])})
+        except (TypeError, KeyError) as error:
+            raise Corrupt(f"not an outcome of a unit: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRecord:
+    """An outcome with the circumstances it came about in, which equal work does not share."""
+
+    outcome: Outcome
+    attempt: str
+    seconds: float
+    finished: float  # Unix time
+    versions: Mapping[str, str]  # of Python and the libraries used
+
+    def encode(self) -> bytes:
+        return canonical_json(asdict(self))
+
+    @classmethod
+    def decode(cls, data: bytes) -> CommitRecord:
+        """Raises Corrupt when the bytes are not a record."""
+        try:
+            value = json.loads(data)
+            return cls(**{**value, "outcome": Outcome.of(value["outcome"])})
+        except (ValueError, TypeError, KeyError) as error:
+            raise Corrupt(f"not a commit record: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A stage's dataset: the outcomes of all its units, in the stage's order; nothing of when, where or by whom."""
+
+    stage: str
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def digest(self) -> str:
+        return digest_of(asdict(self))
+
+    @property
+    def shards(self) -> tuple[Shard, ...]:
+        return tuple(shard for outcome in self.outcomes for shard in outcome.shards)
+
+    def encode(self) -> bytes:
+        return canonical_json(asdict(self))
+
+    @classmethod
+    def decode(cls, data: bytes) -> Manifest:
+        """Raises Corrupt when the bytes are not a manifest."""
+        try:
+            value = json.loads(data)
+            return cls(value["stage"], tuple(Outcome.of(outcome) for outcome in value["outcomes"]))
+        except (ValueError, TypeError, KeyError) as error:
+            raise Corrupt(f"not a manifest: {error}") from error
+
+
+def fingerprint(*, stage: str, version: int, unit: str, settings: Mapping[str, Any], reads: Mapping[str, str]) -> str:
+    """The digest of everything that shapes a unit's outcome."""
+    return digest_of({"stage": stage, "version": version, "unit": unit, "settings": settings, "reads": reads})
+
+
+def record_name(unit: str, fingerprint: str) -> str:
+    """Where the record of a unit with that fingerprint is, and nowhere else."""
+    return f"commits/{unit}-{fingerprint[:NAME_DIGITS]}.json"
+
+
+def unit_of(record: str) -> str:
+    """The unit whose record has that name."""
+    return record.removeprefix("commits/")[: -NAME_DIGITS - len("-.json")]
+
+
+def object_name(shard: str, sha256: str) -> str:
+    """Where a shard with that content is."""
+    return f"shards/{shard}-{sha256[:NAME_DIGITS]}.tar"

@@ -1,0 +1,266 @@
+"""The store in an S3 bucket, on conditional requests: If-None-Match creates, If-Match replaces and resumes.
+
+Endpoint, region and credentials come from where every AWS tool reads them (AWS_ENDPOINT_URL, AWS_REGION, a profile,
+a workload identity), never from the configuration of a run. Some S3-compatible servers refuse the checksums that
+boto3 adds by default: AWS_REQUEST_CHECKSUM_CALCULATION=when_required turns them off.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import io
+import os
+import random
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from jobs.errors import BadConfiguration, NotFound, StoreError
+from jobs.shards.s3_errors import BrokenOff, Busy, Unclear, Unmet, broken_off_told, errors_told
+from jobs.shards.store import Body, ObjectStat, checked, spool, spooling
+
+_TRIES = 10  # without progress, full-jitter waits in between: about 20 seconds
+_READ_BLOCK = 1 << 20
+_PARTS_AT_ONCE = 4  # so many parts are in memory
+_MOST_PARTS = 10_000
+_PARTIAL = 206
+DIGEST = "sha256"  # user metadata: settles an ambiguous upload without reading the object back
+_DAY = 86_400.0
+
+
+class S3Store:
+    """Objects of one bucket below one prefix. Threads may share one, and forked or spawned processes too.
+
+    A larger object than `part_size`, in bytes, goes up in parts; S3 wants them to have 5 MiB at least. Raises
+    BadConfiguration when the AWS settings of this machine cannot be used.
+    """
+
+    def __init__(
+        self, bucket: str, prefix: str = "", *, part_size: int = 16 << 20, timeout_seconds: float = 60
+    ) -> None:
+        self.bucket, self.prefix, self.part_size, self.timeout_seconds = bucket, prefix, part_size, timeout_seconds
+        self.url = f"s3://{bucket}/{prefix}".rstrip("/")
+        self._clients: dict[int, Any] = {}
+        _ = self.client  # so that wrong settings show at once
+
+    @property
+    def client(self) -> Any:
+        """The boto3 client of this process: connections must not be shared with a parent that forked."""
+        if os.getpid() not in self._clients:
+            config = Config(
+                retries={"mode": "standard", "total_max_attempts": _TRIES},
+                connect_timeout=min(10, self.timeout_seconds),
+                read_timeout=self.timeout_seconds,
+                max_pool_connections=4 * _PARTS_AT_ONCE,
+                tcp_keepalive=True,
+            )
+            try:
+                self._clients[os.getpid()] = boto3.session.Session().client("s3", config=config)
+            except (BotoCoreError, ValueError) as error:
+                raise BadConfiguration(f"{self.url}: {error}; correct the AWS settings of this machine") from error
+        return self._clients[os.getpid()]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_clients": {}}
+
+    def at(self, path: str) -> S3Store:
+        below = copy.copy(self)
+        below._clients = self._clients  # the costly part
+        below.prefix = self._key(checked(path))
+        below.url = f"{self.url}/{path}"
+        return below
+
+    def read(self, name: str) -> Body:
+        data = io.BytesIO()
+        version = self._download(name, data)
+        return Body(data.getvalue(), version)
+
+    def open(self, name: str) -> BinaryIO:
+        file = spool()
+        with spooling():
+            self._download(name, file)
+            file.seek(0)
+        return file
+
+    def stat(self, name: str) -> ObjectStat | None:
+        head = self._head(name)
+        return None if head is None else ObjectStat(name, head["ContentLength"])
+
+    def version(self, name: str) -> str:
+        head = self._head(name)
+        if head is None:
+            raise NotFound(f"{self.url}/{name} does not exist")
+        return str(head["ETag"])
+
+    def holds(self, name: str, *, size: int, sha256: str) -> bool:
+        head = self._head(name)
+        return head is not None and self._is(name, head, size, sha256)
+
+    def list(self, prefix: str) -> Iterator[ObjectStat]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self._key(prefix))
+        with errors_told(f"{self.url}/{prefix}"):
+            for page in pages:
+                for item in page.get("Contents", ()):
+                    if not item["Key"].endswith("/"):  # consoles make such objects to show a folder
+                        yield ObjectStat(item["Key"][len(self._key("")) :], item["Size"])
+
+    def create(self, name: str, body: bytes | BinaryIO) -> bool:
+        return self._write(name, body, IfNoneMatch="*")
+
+    def replace(self, name: str, body: bytes | BinaryIO, *, version: str) -> bool:
+        return self._write(name, body, IfMatch=version)
+
+    def delete(self, name: str) -> None:
+        with errors_told(f"{self.url}/{name}"):
+            self.client.delete_object(**self.target(name))
+
+    def sweep(self, *, older_than_seconds: float = _DAY) -> None:
+        """Abort the uploads in parts that were begun so long ago; younger ones may still be under way."""
+        before = datetime.now(UTC).timestamp() - older_than_seconds
+        pages = self.client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=self._key(""))
+        with errors_told(self.url):
+            for upload in [upload for page in pages for upload in page.get("Uploads", ())]:
+                if upload["Initiated"].timestamp() <= before:
+                    with suppress(self.client.exceptions.NoSuchUpload):  # finished meanwhile
+                        self.client.abort_multipart_upload(
+                            Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                        )
+
+    def _key(self, name: str) -> str:
+        return f"{self.prefix}/{name}" if self.prefix else name
+
+    def target(self, name: str) -> dict[str, str]:
+        """How boto3 wants to be told of an object."""
+        return {"Bucket": self.bucket, "Key": self._key(checked(name))}
+
+    def _head(self, name: str) -> dict[str, Any] | None:
+        try:
+            with errors_told(f"{self.url}/{name}"):
+                head: dict[str, Any] = self.client.head_object(**self.target(name))
+                return head
+        except NotFound:
+            return None
+
+    def _is(self, name: str, head: dict[str, Any], size: int, digest: str) -> bool:
+        if head["ContentLength"] != size:
+            return False
+        if DIGEST in head["Metadata"]:
+            return bool(head["Metadata"][DIGEST] == digest)
+        with self.open(name) as file:
+            return _digest(file) == digest
+
+    def _write(self, name: str, body: bytes | BinaryIO, **condition: str) -> bool:
+        """Write on a condition. Whatever was not plainly done is settled by what is there now."""
+        file = io.BytesIO(body) if isinstance(body, bytes) else body
+        size, digest, creating = file.seek(0, io.SEEK_END), _digest(file), "IfNoneMatch" in condition
+        in_parts = size > self.part_size
+        if in_parts and creating and (head := self._head(name)):  # else it would all go up only to be refused
+            return self._is(name, head, size, digest)
+        for tries in range(_TRIES):
+            try:
+                with errors_told(f"{self.url}/{name}"):
+                    (self._put_in_parts if in_parts else self._put)(name, file, size, digest, condition)
+                return True
+            except (NotFound, Unmet, Busy, Unclear) as error:
+                head = self._head(name)
+                perhaps_done = creating or not isinstance(error, Unmet) or error.retried
+                if head and perhaps_done and self._is(name, head, size, digest):
+                    return True
+                if isinstance(error, Unclear):
+                    raise
+                if head if creating else not isinstance(error, Busy):
+                    return False
+            _pause(tries)  # someone else was in the way and has left nothing: deleted, aborted, or is still at it
+        raise StoreError(f"{self.url}/{name}: other writers were in the way {_TRIES} times; try again")
+
+    def _put(self, name: str, file: BinaryIO, _size: int, digest: str, condition: dict[str, str]) -> None:
+        file.seek(0)
+        self.client.put_object(**self.target(name), Body=file, Metadata={DIGEST: digest}, **condition)
+
+    def _put_in_parts(self, name: str, file: BinaryIO, size: int, digest: str, condition: dict[str, str]) -> None:
+        upload = begin_upload(self.client, self.target(name), digest)
+        try:
+            parts = put_parts(self.client, upload, file, size, max(self.part_size, -(-size // _MOST_PARTS)))
+            self.client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}, **condition)
+        except BaseException:
+            with suppress(ClientError, BotoCoreError):  # the first error is the one to tell; `sweep` clears the rest
+                self.client.abort_multipart_upload(**upload)
+            raise
+
+    def _download(self, name: str, into: BinaryIO) -> str:
+        """Download into a file, going on where a broken connection left off; returns the version that was read."""
+        where, tries = f"{self.url}/{name}", 0
+        version, size = "", 0
+        while True:
+            start = into.tell()
+            try:
+                with errors_told(where):
+                    going_on = {"Range": f"bytes={start}-", "IfMatch": version} if start else {}
+                    reply = self.client.get_object(**self.target(name), **going_on)
+                if start and (reply["ETag"] != version or reply["ResponseMetadata"]["HTTPStatusCode"] != _PARTIAL):
+                    raise Unmet(f"{where}: the server sent another part or version than was asked for")
+                version, size = str(reply["ETag"]), start + int(reply["ContentLength"])
+                _copy(reply["Body"], into, where)
+                return version
+            except Unmet as error:  # replaced since the download began, or damaged on its way
+                last: StoreError = error
+                into.seek(0)
+                into.truncate()
+            except BrokenOff as error:
+                last = error
+                if size == into.tell():
+                    return version
+            tries = 0 if into.tell() > start else tries + 1
+            if tries == _TRIES:
+                raise StoreError(f"{where}: the download broke off {_TRIES} times, at last by: {last}") from last
+            _pause(tries)
+
+
+def begin_upload(client: Any, target: dict[str, str], digest: str) -> dict[str, str]:
+    """Begin an upload in parts; returns the target with the upload's id."""
+    checks = client.meta.config.request_checksum_calculation == "when_supported"
+    algorithm = {"ChecksumAlgorithm": "CRC32"} if checks else {}  # what boto3 then computes of every part
+    reply = client.create_multipart_upload(**target, Metadata={DIGEST: digest}, **algorithm)
+    return {**target, "UploadId": reply["UploadId"]}
+
+
+def put_parts(client: Any, upload: dict[str, str], file: BinaryIO, size: int, part_size: int) -> list[dict[str, Any]]:
+    """Upload the file's parts, a few at once; returns what completing wants to know of each."""
+    reading = threading.Lock()
+
+    def put(number: int) -> dict[str, Any]:
+        with reading:
+            file.seek((number - 1) * part_size)
+            body = file.read(part_size)
+        reply = client.upload_part(**upload, PartNumber=number, Body=body)
+        return {"PartNumber": number, **{name: reply[name] for name in ("ETag", "ChecksumCRC32") if name in reply}}
+
+    pool = ThreadPoolExecutor(_PARTS_AT_ONCE)
+    try:
+        return list(pool.map(put, range(1, -(-size // part_size) + 1)))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _copy(body: Any, into: BinaryIO, where: str) -> None:
+    with closing(body), broken_off_told(where):
+        while block := body.read(_READ_BLOCK):
+            into.write(block)
+
+
+def _digest(file: BinaryIO) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def _pause(tries: int) -> None:
+    time.sleep(random.uniform(0, min(0.1 * 2**tries, 10)))  # noqa: S311, only to keep writers apart

@@ -1,0 +1,112 @@
+"""What boto3 raises, told in this project's errors: what a retry can mend, and what someone must correct."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,  # noqa: A004, botocore's own, which is not a built-in one
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+)
+from urllib3.exceptions import HTTPError
+
+from jobs.errors import BadConfiguration, JobError, NotFound, StoreError, StoreFull
+
+_CONFLICTS = ("ConditionalRequestConflict", "OperationAborted")  # 409 with other codes does not pass by itself
+_FULL = ("QuotaExceeded", "InsufficientCapacity", "InsufficientStorage", "XMinioStorageFull", "EntityTooLargeQuota")
+_ELSEWHERE = ("PermanentRedirect", "AuthorizationHeaderMalformed", "InvalidBucketName", "KeyTooLongError")
+_SERVER_ERROR = 500
+_NOT_IMPLEMENTED = 501
+_INSUFFICIENT_STORAGE = 507
+
+
+class Unmet(StoreError):
+    """The object is not, or not any more, what the request made its condition.
+
+    `retried` says that boto3 sent the request more than once: the first may have changed the object itself.
+    """
+
+    retried = False
+
+
+class Busy(StoreError):
+    """Another write of the same object is under way."""
+
+
+class Unclear(StoreError):
+    """The server or the connection failed for good, and the request may have been carried out all the same."""
+
+
+class BrokenOff(StoreError):
+    """The connection broke, time-outs included, while the body of a reply was read."""
+
+
+@contextmanager
+def errors_told(where: str) -> Iterator[None]:
+    """Tell what boto3 raises inside the block; `where` is the address that was asked for."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise _told(error, where) from error
+
+
+@contextmanager
+def broken_off_told(where: str) -> Iterator[None]:
+    """The same for reading the body of a reply, which boto3 does not retry."""
+    try:
+        yield
+    except FlexibleChecksumError as error:
+        raise Unmet(f"{where}: {error}") from error
+    except (HTTPClientError, IncompleteReadError, HTTPError) as error:
+        raise BrokenOff(f"{where}: {error}") from error
+
+
+def _told(error: ClientError | BotoCoreError, where: str) -> JobError:
+    if isinstance(error, ClientError):
+        return _refusal(error, where)
+    if isinstance(error, NoCredentialsError | PartialCredentialsError):
+        return BadConfiguration(f"{where}: no credentials; set AWS_PROFILE, AWS_ACCESS_KEY_ID and "
+                                f"AWS_SECRET_ACCESS_KEY, or a workload identity ({error})")  # fmt: skip
+    if isinstance(error, ParamValidationError):
+        return BadConfiguration(f"{where} is not an address that S3 takes: {error}")
+    if isinstance(error, ConnectionError | HTTPClientError):
+        return Unclear(f"{where}: {error}")
+    return StoreError(f"{where}: {error}")
+
+
+def _refusal(error: ClientError, where: str) -> JobError:
+    status, code = status_of(error), str(error.response["Error"].get("Code"))
+    if code == "NoSuchBucket":
+        return BadConfiguration(f"{where}: there is no such bucket; create it, or correct the store's address")
+    if code in _FULL or status == _INSUFFICIENT_STORAGE:
+        return StoreFull(f"{where}: the server has no room left ({code}); free some, everything committed is kept")
+    if code in _ELSEWHERE or status == _NOT_IMPLEMENTED:
+        return BadConfiguration(f"{where}: the server cannot do this here: {error}; correct the address, the region or "
+                                "the endpoint, or use a server with conditional writes")  # fmt: skip
+    if status in (401, 403):
+        return BadConfiguration(f"{where}: these credentials may not do this ({code}); the pipeline needs to list, "
+                                "read, create and delete objects of the bucket")  # fmt: skip
+    if status == 404:
+        return NotFound(f"{where} does not exist")
+    if status in (412, 416):
+        unmet = Unmet(f"{where}: {error}")
+        unmet.retried = error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
+        return unmet
+    if status == 409 and code in _CONFLICTS:
+        return Busy(f"{where}: {error}")
+    if status >= _SERVER_ERROR:
+        return Unclear(f"{where}: {error}")
+    return StoreError(f"{where}: {error}")
+
+
+def status_of(error: ClientError) -> int:
+    """The HTTP status of the server's refusal."""
+    return int(error.response["ResponseMetadata"]["HTTPStatusCode"])

@@ -1,0 +1,179 @@
+"""What a place for objects must do, and how one is opened from its address.
+
+The commit protocol needs four things of a store: an object appears whole or not at all, it is created only if absent,
+it is replaced only if unchanged, and a listing shows everything that was created before it. `doctor.py` proves them
+on a real bucket.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol, cast
+
+from jobs.errors import BadConfiguration, BadData, Corrupt, NotFound, StoreError, StoreFull
+from jobs.shards.digests import sha256
+
+UNFINISHED = ".unfinished"  # half-written files wait in folders of this name, out of every listing
+_IN_MEMORY = 64 << 20  # bytes of a spool; what is larger waits in a temporary file
+_LONGEST_PART = 255  # bytes; of a file name on every common file system
+_UNSAFE = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")  # lost or refused in XML, in which S3 lists names
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStat:
+    """An object's name within its store and its size in bytes."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """An object's bytes, and the version they were read at, for replacing it only if unchanged."""
+
+    data: bytes
+    version: str
+    sha256: str | None = None  # of the bytes, where reading them has told it already
+
+
+class Store(Protocol):
+    """Objects under names like `commits/00042.json`; every error is a StoreError that says what to do."""
+
+    url: str
+
+    def at(self, path: str) -> Store:
+        """The store below this one, in which names leave out `path/`."""
+
+    def read(self, name: str) -> Body:
+        """The whole object; raises NotFound."""
+
+    def open(self, name: str) -> BinaryIO:
+        """The object as a file that can be read and sought; raises NotFound."""
+
+    def stat(self, name: str) -> ObjectStat | None:
+        """The object's size, or None where there is no object."""
+
+    def version(self, name: str) -> str:
+        """Equal for equal content; known without reading the object where the store can say it. Raises NotFound."""
+
+    def holds(self, name: str, *, size: int, sha256: str) -> bool:
+        """Whether the object is there with this size and digest."""
+
+    def list(self, prefix: str) -> Iterator[ObjectStat]:
+        """All objects whose names start with `prefix`, in order of name; none where there is nothing yet."""
+
+    def create(self, name: str, body: bytes | BinaryIO) -> bool:
+        """Create the object if there is none of that name; False where there is one, which is then left as it is.
+
+        An ambiguous outcome (a time-out after the bytes were sent) is settled by the digest: an object that holds
+        exactly these bytes was created by this call or might as well have been, and counts as created.
+        """
+
+    def replace(self, name: str, body: bytes | BinaryIO, *, version: str) -> bool:
+        """Replace the object if it still is at `version`; False where it is not. Ambiguity is settled as above."""
+
+    def delete(self, name: str) -> None:
+        """Delete the object; nothing happens where there is none."""
+
+    def sweep(self) -> None:
+        """Remove what writers that are gone left unfinished; it was never visible, it only takes up room."""
+
+
+def open_store(url: str) -> Store:
+    """The store at `s3://BUCKET/PREFIX`, or at a local folder; raises BadConfiguration for any other address."""
+    scheme, separator, rest = url.partition("://")
+    if url and not separator and not url.startswith("s3:"):
+        from jobs.shards.local import LocalStore
+
+        return LocalStore(Path(url))
+    bucket, _, prefix = rest.partition("/")
+    if scheme != "s3" or not bucket:
+        raise BadConfiguration(f"a store is a folder or s3://BUCKET/PREFIX, not {url!r}")
+    from jobs.shards.s3 import S3Store
+
+    return S3Store(bucket, prefix.strip("/"))
+
+
+def open_file(url: str) -> tuple[Store, str]:
+    """The store that holds one file (a path or s3://BUCKET/KEY), and the file's name in it."""
+    folder, _, name = url.rpartition("/")
+    return open_store(folder or ("/" if url.startswith("/") else ".")), name
+
+
+def checked(name: str) -> str:
+    """The name, if every store can hold it and none can take it for a path out of itself; raises BadData."""
+    parts = name.split("/")
+    if (
+        _UNSAFE.search(name)
+        or not {"", ".", "..", UNFINISHED}.isdisjoint(parts)
+        or any(len(part.encode()) > _LONGEST_PART for part in parts)
+    ):
+        raise BadData(f"an object is named like commits/00042.json, by parts of at most {_LONGEST_PART} bytes between "
+                      f"slashes, without control characters, not . or .. or {UNFINISHED}; given {name!r}")  # fmt: skip
+    return name
+
+
+def verified(store: Store, name: str, *, size: int, sha256_: str) -> bytes:
+    """The object's bytes after checking them against their record; raises NotFound, or Corrupt if they differ."""
+    body = store.read(name)
+    if len(body.data) != size:
+        raise Corrupt(f"{store.url}/{name} has {len(body.data):,} bytes, its record says {size:,}; {_REDO}")
+    if (found := body.sha256 or sha256(body.data)) != sha256_:
+        raise Corrupt(f"{store.url}/{name} has digest {found[:16]}…, its record says {sha256_[:16]}…; {_REDO}")
+    return body.data
+
+
+_REDO = "delete the object and run again: it is made anew, and what depends on it where it comes out differently"
+
+
+def ensure(store: Store, name: str, body: bytes | BinaryIO, *, size: int, sha256_: str) -> None:
+    """Make the object `name`, which is named by its digest, hold exactly these bytes.
+
+    An object there already is the same work done before, unless it is damaged: then it is replaced.
+    """
+    if store.create(name, body) or store.holds(name, size=size, sha256=sha256_):
+        return
+    try:
+        mended = store.replace(name, body, version=store.version(name))
+    except NotFound:  # deleted since; what is created now is new
+        mended = store.create(name, body)
+    if not mended and not store.holds(name, size=size, sha256=sha256_):
+        raise StoreError(f"{store.url}/{name} was damaged and someone else is mending it; try again")
+
+
+def spool() -> BinaryIO:
+    """A temporary file, in memory while it is small; to be written to within `spooling()`."""
+    return cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))
+
+
+@contextmanager
+def spooling() -> Iterator[None]:
+    """Raises StoreFull when the folder for temporary files is full inside the block."""
+    try:
+        folder = tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise StoreFull(f"{error.strerror}: full, or none may be written to; free some space or set TMPDIR") from error
+    with full_disk_told(Path(folder)):
+        yield
+
+
+@contextmanager
+def full_disk_told(folder: Path) -> Iterator[None]:
+    """Make a full disk below `folder` a StoreFull that names it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        raise StoreFull(
+            f"the disk of {folder} is full, {shutil.disk_usage(there).free:,} bytes are free ({error.strerror}); free "
+            "some space and run again, everything committed is kept"
+        ) from error
