@@ -1,0 +1,1 @@
+"""What every worker runs on: stage specifications, tasks, logs, devices and models by name."""

@@ -1,0 +1,25 @@
+"""The device and the arithmetic that a stage's parameters ask for, or an error; never a silent fallback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobs.errors import BadConfiguration
+from jobs.runtime.spec import TorchParams
+
+if TYPE_CHECKING:
+    import torch
+
+
+def prepare_torch(params: TorchParams) -> torch.device:
+    """Set threads and deterministic algorithms, and return the device; raises BadConfiguration when it is missing."""
+    import torch
+
+    torch.set_num_threads(params.threads)
+    torch.use_deterministic_algorithms(True, warn_only=params.device == "cuda")
+    if params.device == "cuda" and not torch.cuda.is_available():
+        raise BadConfiguration(
+            "this stage asks for `device: cuda`, but torch finds no usable GPU here: run it on a node with one "
+            "(resources.gpus: 1), or set `device: cpu`"
+        )
+    return torch.device(params.device)

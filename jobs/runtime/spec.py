@@ -1,0 +1,85 @@
+"""What a stage is: its name, parameters, inputs, and the units of work that follow from them. Free of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from jobs.shards.dataset import Dataset
+from jobs.shards.records import Shard, fingerprint
+
+
+class Params(BaseModel):
+    """The parameters of a stage: frozen, checked, and part of what a unit's fingerprint covers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class TorchParams(Params):
+    """The parameters of every stage that computes with torch."""
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where the model runs. Asking for cuda where there is none is an error, never a silent fallback."""
+
+    threads: int = Field(default=1, ge=1)
+    """CPU threads of one worker. Part of the result: another number adds in another order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The work behind one commit record: what shapes it, what it reads, and the shards it works through."""
+
+    name: str
+    settings: Mapping[str, Any]
+    reads: Mapping[str, str]
+    shards: tuple[Shard, ...] = ()
+
+
+UnitsOf = Callable[[Any, Sequence[Dataset]], Sequence[Unit]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageSpec:
+    """One stage of the graph. How large to run it is the configuration's business, not the code's."""
+
+    name: str
+    worker: str  # "jobs.embed.worker:run"
+    inputs: tuple[str, ...]  # stages whose datasets it reads, all finished before it starts
+    params: type[Params]
+    units: UnitsOf  # (params, inputs in order) -> units in the stage's order; pure and quick
+    version: int = 1  # counted up when the same parameters and inputs give another output
+    parallel: bool = True  # False: the whole stage is one task
+    about: str = ""
+
+    @property
+    def package(self) -> str:
+        """The Python package of the stage, also the name of its extra in pyproject.toml."""
+        return self.name.replace("-", "_")
+
+    def fingerprint(self, unit: Unit) -> str:
+        """The digest of everything that shapes the unit's outcome."""
+        return fingerprint(
+            stage=self.name, version=self.version, unit=unit.name, settings=unit.settings, reads=unit.reads
+        )
+
+
+def settings_of(params: Params, **changes: Any) -> dict[str, Any]:
+    """Parameters as the JSON that a fingerprint covers."""
+    return {**params.model_dump(mode="json"), **changes}
+
+
+def unit_per_shard(params: Params, source: Dataset, shards: Iterable[Shard], *whole: Mapping[str, str]) -> list[Unit]:
+    """One unit for each shard, of the same name; `whole` is what each of them reads besides (`Dataset.reads`)."""
+    besides = {label: digest for reads in whole for label, digest in reads.items()}
+    return [
+        Unit(shard.name, settings_of(params), {f"{source.name}/{shard.name}": shard.sha256, **besides}, (shard,))
+        for shard in shards
+    ]
+
+
+def one_unit(name: str, params: Params, *whole: Mapping[str, str], shards: tuple[Shard, ...] = ()) -> list[Unit]:
+    """A single unit that reads whole datasets or groups of them (`Dataset.reads`)."""
+    return [Unit(name, settings_of(params), {label: digest for one in whole for label, digest in one.items()}, shards)]
