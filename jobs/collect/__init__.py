@@ -1,0 +1,1 @@
+"""Collects prompts from public sources, in the formats they are published in."""

@@ -1,0 +1,30 @@
+"""Google's Conceptual Captions as published: a TSV without header, `caption <tab> url`, tokens separated by spaces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+from jobs.collect.sources.base import BadRow, File, Row, TextSource, row_of
+
+
+class ConceptualCaptions(TextSource):
+    """`Train_GCC-training.tsv`, `Validation_GCC-1.1.0-Validation.tsv`."""
+
+    kind: Literal["conceptual-captions"]
+    licence: str | None = "Conceptual Captions: free use, credit to Google LLC"
+
+    def rows(self, file: File) -> Iterator[Row | BadRow]:
+        with self.lines(file) as lines:
+            for number, line in enumerate(lines, 1):
+                caption, tab, url = line.rstrip("\r\n").partition("\t")
+                if not tab or "\t" in url:
+                    yield BadRow(number, "it is not CAPTION<tab>URL")
+                else:
+                    yield row_of(number, join_tokens(caption), url=url)
+
+
+def join_tokens(caption: str) -> str:
+    """The caption as a person would write it: the published tokens stand apart (`a snowy day .`)."""
+    return re.sub(r" +(?=[.,;:!?)'’])| +(?=n't\b)|(?<=[(]) +", "", caption)

@@ -1,0 +1,33 @@
+"""JSON lines: one object a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Literal
+
+from jobs.collect.sources.base import BadRow, File, Row, TextSource, row_of
+
+
+class Jsonl(TextSource):
+    """One JSON object a line, e.g. `metadata.jsonl` with `file_name` and `text`."""
+
+    kind: Literal["jsonl"]
+
+    column: str = "prompt"
+    """The member that holds the prompt."""
+
+    def rows(self, file: File) -> Iterator[Row | BadRow]:
+        with self.lines(file) as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                try:
+                    value = json.loads(line)
+                except ValueError as error:
+                    yield BadRow(number, f"it is not JSON: {error}")
+                    continue
+                if not isinstance(value, dict) or self.column not in value:
+                    yield BadRow(number, f"it is not an object with a member {self.column!r}")
+                else:
+                    yield row_of(number, value[self.column])

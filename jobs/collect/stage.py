@@ -1,0 +1,66 @@
+"""What collect is: one unit for every file of every source, in the order of their priority."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import Field, model_validator
+
+from jobs.collect.sources import AnySource
+from jobs.collect.sources.base import FileSource
+from jobs.runtime.spec import Params, StageSpec, Unit
+from jobs.shards.dataset import Dataset
+
+
+class CollectParams(Params):
+    """Where prompts come from and which are kept."""
+
+    sources: tuple[AnySource, ...] = ()
+    """In order of priority: of near duplicates, the one from the earliest source is kept."""
+
+    prompts_per_shard: int = Field(default=10_000, ge=1)
+
+    min_words: int = Field(default=1, ge=1)
+    """Shorter prompts are dropped and counted."""
+
+    max_characters: int = Field(default=2_000, ge=1)
+    """Longer prompts are dropped and counted; MiniLM reads 256 word pieces, Stable Diffusion 77 tokens."""
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> CollectParams:
+        names = [source.name for source in self.sources]
+        if len(set(names)) < len(names):
+            raise ValueError(f"every source needs a name of its own, given were {names}")
+        return self
+
+
+def units(params: CollectParams, inputs: Sequence[Dataset]) -> list[Unit]:
+    """A unit a file; its settings leave out the folder, so that equal files give equal work on every machine."""
+    found = []
+    common = params.model_dump(mode="json", exclude={"sources"})
+    for source in params.sources:
+        settings = {**common, "source": source.model_dump(mode="json", exclude={"path"})}
+        if isinstance(source, FileSource):
+            files = source.files()
+            found += [
+                Unit(unit_name(source.name, number, len(files)), settings, {file.label: file.version})
+                for number, file in enumerate(files)
+            ]
+        else:
+            found.append(Unit(source.name, settings, {}))
+    return found
+
+
+def unit_name(source: str, number: int, of: int) -> str:
+    """The unit of a source's `number`-th file."""
+    return source if of == 1 else f"{source}-{number:04d}"
+
+
+COLLECT = StageSpec(
+    name="collect",
+    worker="jobs.collect.worker:run",
+    inputs=(),
+    params=CollectParams,
+    units=units,
+    about="reads prompts from their sources, normalised and with a key",
+)

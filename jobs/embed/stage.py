@@ -1,0 +1,35 @@
+"""What embed is: every shard of prompts, with the prompts' vectors added."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from jobs.runtime.models import ModelParams
+from jobs.runtime.spec import StageSpec, Unit, unit_per_shard
+from jobs.shards.dataset import Dataset
+
+
+class EmbedParams(ModelParams):
+    """How prompts become vectors."""
+
+    model: str = "sentence-transformers/all-MiniLM-L6-v2"
+    revision: str | None = Field(default="c9745ed1d9f207416be6d2e6f8de32d1f16199bf", pattern=r"^[0-9a-f]{40}$")
+
+    batch_size: int = Field(default=64, ge=1)
+    """Prompts at once; they are sorted by length first, so that little is padded."""
+
+
+def units(params: EmbedParams, inputs: Sequence[Dataset]) -> list[Unit]:
+    return [unit for source in inputs for unit in unit_per_shard(params, source, source.shards())]
+
+
+EMBED = StageSpec(
+    name="embed",
+    worker="jobs.embed.worker:run",
+    inputs=("collect", "generate-prompts"),
+    params=EmbedParams,
+    units=units,
+    about="adds every prompt's MiniLM vector",
+)

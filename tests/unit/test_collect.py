@@ -1,0 +1,147 @@
+"""Every source is read as it is published; a row that cannot be read is named, or skipped and counted."""
+
+import gzip
+import json
+
+import pyarrow as arrow
+import pyarrow.parquet as parquet
+import pytest
+
+from jobs.collect.sources.conceptual_captions import join_tokens
+from jobs.collect.stage import COLLECT, CollectParams, units
+from jobs.errors import BadConfiguration, BadData
+from jobs.shards.keys import key_of
+from tests.stages import local_run, run_stage
+
+
+def collect(tmp_path, *sources, **params):
+    return run_stage(local_run(tmp_path), COLLECT, CollectParams.model_validate({"sources": sources, **params}))
+
+
+def prompts(dataset) -> set[str]:
+    return {sample.text() for sample in dataset.samples()}
+
+
+def test_text_has_a_prompt_a_line_and_repeats_and_empty_lines_are_dropped_and_counted(tmp_path):
+    (tmp_path / "a.txt").write_bytes("\ufeffa cat\r\n\n a   dog \na cat\n".encode())
+    dataset = collect(tmp_path, {"kind": "text", "name": "a", "path": str(tmp_path / "a.txt")})
+    assert prompts(dataset) == {"a cat", "a dog"}
+    (outcome,) = dataset.manifest.outcomes
+    assert outcome.stats == {"rows": 4, "kept": 2, "repeated": 1, "too_short": 1, "too_long": 0, "unreadable": 0}
+
+
+def test_every_sample_says_where_it_came_from(tmp_path):
+    (tmp_path / "a.csv").write_text('id,prompt\n1,"a ""big"" cat,\nin two lines"\n2,dog\n')
+    dataset = collect(tmp_path, {"kind": "csv", "name": "a", "path": str(tmp_path / "a.csv"), "licence": "MIT"})
+    by_text = {sample.text(): sample for sample in dataset.samples()}
+    cat = by_text['a "big" cat, in two lines']
+    assert cat.key == key_of(cat.text())
+    assert cat.json() == {"source": "a", "file": "a.csv", "row": 3, "licence": "MIT"}
+    assert by_text["dog"].json()["row"] == 4
+
+
+def test_tsv_takes_quotation_marks_as_they_are_and_gz_is_decompressed(tmp_path):
+    with gzip.open(tmp_path / "a.tsv.gz", "wt") as file:
+        file.write('prompt\tkind\n"a cat\treal\n')
+    assert prompts(collect(tmp_path, {"kind": "tsv", "name": "a", "path": str(tmp_path / "a.tsv.gz")})) == {'"a cat'}
+
+
+def test_jsonl_reads_the_named_member(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"file_name": "1.png", "text": "a cat"}\n\n{"text": "a dog"}\n')
+    source = {"kind": "jsonl", "name": "a", "path": str(tmp_path / "a.jsonl"), "column": "text"}
+    assert prompts(collect(tmp_path, source)) == {"a cat", "a dog"}
+
+
+def test_parquet_and_diffusiondb(tmp_path):
+    table = arrow.table({"prompt": ["a cat", "a dog", "a fish"], "image_name": ["1", "2", "3"],
+                         "prompt_nsfw": arrow.array([0.1, 0.9, 0.2], arrow.float32())})  # fmt: skip
+    parquet.write_table(table, tmp_path / "a.parquet")
+    plain = {"kind": "parquet", "name": "a", "path": str(tmp_path / "a.parquet")}
+    assert prompts(collect(tmp_path / "1", plain)) == {"a cat", "a dog", "a fish"}
+    safe = {"kind": "diffusiondb", "name": "a", "path": str(tmp_path / "a.parquet"), "max_prompt_nsfw": 0.5}
+    dataset = collect(tmp_path / "2", safe)
+    assert prompts(dataset) == {"a cat", "a fish"}
+    assert {sample.json()["image"] for sample in dataset.samples()} == {"1", "3"}
+
+
+def test_conceptual_captions_are_joined_as_a_person_would_write_them(tmp_path):
+    assert join_tokens("an angler fishes , on a snowy day .") == "an angler fishes, on a snowy day."
+    assert join_tokens("the dog does n't see ( or hear ) it 's here") == "the dog doesn't see (or hear) it's here"
+    (tmp_path / "a.tsv").write_text("a cat .\thttp://x/1.jpg\n")
+    dataset = collect(tmp_path, {"kind": "conceptual-captions", "name": "cc", "path": str(tmp_path / "a.tsv")})
+    (sample,) = dataset.samples()
+    assert (sample.text(), sample.json()["url"]) == ("a cat.", "http://x/1.jpg")
+
+
+def test_several_files_are_several_units_in_order(tmp_path):
+    for name in ("b", "a"):
+        (tmp_path / f"{name}.txt").write_text(f"{name} cat\n")
+    params = CollectParams.model_validate(
+        {"sources": [{"kind": "text", "name": "many", "path": str(tmp_path / "*.txt")}]}
+    )
+    assert [(unit.name, list(unit.reads)) for unit in units(params, ())] == [
+        ("many-0000", ["a.txt"]),
+        ("many-0001", ["b.txt"]),
+    ]
+
+
+BAD = {
+    "text": ("text", b"a cat\n\xff\xfe dog\n", {}, "row 2 of a.x cannot be read: it is not valid UTF-8"),
+    "csv": ("csv", b"prompt,n\na cat,1\na dog\n", {}, "row 3 of a.x cannot be read: it has 1 fields, the header has 2"),
+    "quote": ("csv", b'prompt\n"a" cat\n', {}, "row 2 of a.x cannot be read"),
+    "jsonl": ("jsonl", b'{"prompt": "a"}\n{"prompt": \n', {}, "row 2 of a.x cannot be read: it is not JSON"),
+    "number": ("jsonl", b'{"prompt": 7}\n', {}, "row 1 of a.x cannot be read: its prompt is not text but int"),
+    "captions": ("conceptual-captions", b"a\thttp://x\nb\n", {}, "row 2 of a.x cannot be read: it is not CAPTION"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_an_unreadable_row_is_named_and_can_be_skipped(tmp_path, case):
+    kind, content, more, told = BAD[case]
+    (tmp_path / "a.x").write_bytes(content)
+    source = {"kind": kind, "name": "a", "path": str(tmp_path / "a.x"), **more}
+    with pytest.raises(BadData) as error:
+        collect(tmp_path / "1", source)
+    assert told in str(error.value)
+    assert "on_bad_row: skip" in str(error.value)
+    dataset = collect(tmp_path / "2", {**source, "on_bad_row": "skip"})
+    assert dataset.manifest.outcomes[0].stats["unreadable"] == 1
+
+
+def test_a_missing_file_or_column_says_what_to_do(tmp_path):
+    with pytest.raises(BadConfiguration, match="there is no file"):
+        collect(tmp_path, {"kind": "text", "name": "a", "path": str(tmp_path / "none.txt")})
+    (tmp_path / "a.csv").write_text("text\na cat\n")
+    with pytest.raises(BadData, match=r"a.csv has no column 'prompt', only \['text'\]; set `column`"):
+        collect(tmp_path, {"kind": "csv", "name": "a", "path": str(tmp_path / "a.csv")})
+    (tmp_path / "a.parquet").write_bytes(b"not parquet")
+    with pytest.raises(BadData, match="not readable as parquet"):
+        collect(tmp_path, {"kind": "parquet", "name": "a", "path": str(tmp_path / "a.parquet")})
+
+
+def test_a_cut_gzip_file_is_bad_data(tmp_path):
+    whole = gzip.compress(b"".join(b"prompt number %d\n" % number for number in range(1000)))
+    (tmp_path / "a.txt.gz").write_bytes(whole[:-100])
+    with pytest.raises(BadData, match="not a whole gzip file"):
+        collect(tmp_path, {"kind": "text", "name": "a", "path": str(tmp_path / "a.txt.gz")})
+
+
+def test_the_folder_and_the_times_of_a_file_do_not_shape_a_unit_but_its_content_does(tmp_path):
+    def fingerprint(folder: str, text: str) -> str:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        path = tmp_path / folder / "a.txt"
+        path.write_text(text)
+        params = CollectParams.model_validate({"sources": [{"kind": "text", "name": "a", "path": str(path)}]})
+        (unit,) = units(params, ())
+        return COLLECT.fingerprint(unit)
+
+    assert fingerprint("one", "a cat") == fingerprint("two", "a cat") == fingerprint("one", "a cat")
+    assert fingerprint("one", "a dog") != fingerprint("two", "a cat")
+
+
+def test_shards_have_the_size_asked_for_and_the_grammar_is_a_source(tmp_path):
+    dataset = collect(tmp_path, {"kind": "grammar", "name": "g", "num_prompts": 50}, prompts_per_shard=20)
+    sizes = [shard.samples for shard in dataset.shards()]
+    assert sizes[:2] == [20, 20]
+    assert sum(sizes) == dataset.manifest.outcomes[0].stats["kept"]
+    assert json.dumps(dataset.manifest.outcomes[0].settings)
