@@ -1,0 +1,147 @@
+"""The held-out images with all that is predicted for them, and their closest training prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.errors import BadData
+from jobs.evaluate.stage import SPLIT, EvaluateParams
+from jobs.evaluate.thumbnails import centred, thumbnail
+from jobs.regressor.bank import nearest, vectors_of
+from jobs.regressor.images import decode, image_in
+from jobs.regressor.model import Regressor
+from jobs.regressor.predict import predict
+from jobs.runtime import log
+from jobs.runtime.arrays import from_npy
+from jobs.shards.dataset import Dataset
+from jobs.shards.records import Shard
+from jobs.shards.tar import Sample
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """n held-out images, in the dataset's order."""
+
+    keys: tuple[str, ...]
+    true: Floats  # unit vectors of their prompts, float32 of shape (n, 384)
+    predicted: Floats  # unit vectors the network gives for the images
+    thumbnails: Floats  # `centred` thumbnails, float32 of shape (n, 768)
+
+
+def load_held_out(images: Dataset, regressor: Regressor, params: EvaluateParams) -> HeldOut:
+    """Predict all held-out images; raises BadData where there are none."""
+    total = sum(shard.samples for shard in images.shards(SPLIT))
+    if not total:
+        raise BadData(f"there are no held-out images to score: the dataset {images.name} has none of split {SPLIT!r}; "
+                      "make more prompts, or hold out a larger fraction in dedup")  # fmt: skip
+    keys: list[str] = []
+    true, predicted, small = [], [], []
+
+    def samples() -> Iterator[Sample]:
+        for sample in images.samples(SPLIT):
+            small.append(thumbnail(decode(image_in(sample), sample.key)))
+            yield sample
+
+    for batch, vectors in predict(regressor, samples(), lambda sample: (sample.key, image_in(sample)), params):
+        keys += [sample.key for sample in batch]
+        true.append(vectors_of(batch))
+        predicted.append(vectors)
+        log.progress(len(keys), total, "held-out images")
+    return HeldOut(tuple(keys), np.concatenate(true), np.concatenate(predicted), centred(small))
+
+
+@dataclass(frozen=True, slots=True)
+class Closest:
+    """What a pass over all training prompts' vectors gives; prompts are numbered through all shards."""
+
+    num_prompts: int
+    constant: Floats  # the prompts' mean vector, normalised, float32 of shape (384,)
+    to_true: tuple[Floats, NDArray[np.int64]]  # of each true vector: cosine and number of the closest, shape (n, 1)
+    to_predicted: tuple[Floats, NDArray[np.int64]]  # of each prediction: the same of several, shape (n, candidates)
+
+
+def closest_prompts(prompts: Dataset, held_out: HeldOut, params: EvaluateParams) -> Closest:
+    """Compare with every training prompt, a shard at a time; raises BadData where there are none."""
+    faiss.omp_set_num_threads(params.threads)
+    total, done = np.zeros(held_out.true.shape[1]), 0
+    num_prompts = sum(shard.samples for shard in prompts.shards("train"))
+    if not num_prompts:
+        raise BadData(f"the dataset {prompts.name} has no training prompts to compare with")
+
+    def blocks() -> Iterator[Floats]:
+        nonlocal total, done
+        for shard in prompts.shards("train"):
+            if shard.samples:
+                vectors = vectors_of(prompts.read(shard))
+                total = total + vectors.sum(axis=0, dtype=np.float64)
+                yield vectors
+            done += shard.samples
+            log.progress(done, num_prompts, "training prompts")
+
+    count = len(held_out.true)
+    cosines, numbers = nearest(blocks(), np.concatenate([held_out.true, held_out.predicted]), params.num_candidates)
+    constant = (total / np.linalg.norm(total)).astype(np.float32)
+    return Closest(
+        num_prompts, constant, (cosines[:count, :1], numbers[:count, :1]), (cosines[count:], numbers[count:])
+    )
+
+
+def prompts_numbered(prompts: Dataset, numbers: Iterable[int]) -> dict[int, Sample]:
+    """The training prompts of these numbers, reading only the shards they stand in."""
+    wanted = set(numbers)
+    found: dict[int, Sample] = {}
+    start = 0
+    for shard in prompts.shards("train"):
+        here = wanted.intersection(range(start, start + shard.samples))
+        if here:
+            found |= {number: sample for number, sample in enumerate(prompts.read(shard), start) if number in here}
+        start += shard.samples
+    return found
+
+
+def neighbour_vectors(images: Dataset, held_out: HeldOut, params: EvaluateParams) -> tuple[Floats, int]:
+    """For each held-out image the vector of the training prompt whose image looks most alike, and how many were seen.
+
+    Alike is the distance of 16 x 16 thumbnails; of equally close ones the first counts.
+    """
+    shards = _first(images.shards("train"), params.num_neighbour_images)
+    seen, total = 0, sum(shard.samples for shard in shards)
+    best = np.full(len(held_out.keys), np.inf)
+    vectors = np.zeros_like(held_out.true)
+    for shard in shards:
+        samples = list(images.read(shard))
+        others = centred([thumbnail(decode(image_in(sample), sample.key)) for sample in samples])
+        distances, rows = closest_rows(held_out.thumbnails, others)
+        for better in np.flatnonzero(distances < best):
+            vectors[better] = from_npy(samples[rows[better]]["npy"])
+        best = np.minimum(best, distances)
+        seen += len(samples)
+        log.progress(seen, total, "training images, for the nearest-neighbour baseline")
+    return vectors, seen
+
+
+def closest_rows(queries: Floats, others: Floats) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Squared distance to, and row of, the closest of `others` for each query; exact for `centred` thumbnails."""
+    products = (queries @ others.T).astype(np.float64)
+    distances = (others.astype(np.float64) ** 2).sum(axis=1) - 2 * products
+    rows = distances.argmin(axis=1)
+    own = (queries.astype(np.float64) ** 2).sum(axis=1)
+    return distances[np.arange(len(queries)), rows] + own, rows
+
+
+def _first(shards: Sequence[Shard], count: int) -> list[Shard]:
+    """As many whole shards from the beginning as hold `count` samples, or all."""
+    taken: list[Shard] = []
+    for shard in shards:
+        if sum(one.samples for one in taken) >= count:
+            break
+        if shard.samples:
+            taken.append(shard)
+    return taken

@@ -1,0 +1,30 @@
+"""The numbers of the report, from cosines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+CONFIDENCE = 0.95
+_BINS = 40  # of 0.05, from -1 to 1
+
+
+def interval(cosines: Floats, *, num_resamples: int, seed: int) -> tuple[float, float]:
+    """The 95 % interval of the mean by the percentile bootstrap over images (Efron 1979); cosines of shape (n,)."""
+    random = np.random.default_rng(seed)
+    count = len(cosines)
+    means = [float(cosines[random.integers(0, count, count)].mean()) for _ in range(num_resamples)]
+    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def histogram(named: Mapping[str, Floats]) -> dict[str, Any]:
+    """Counts of cosines in bins of 0.05, of each name; `edges` has one more entry than each list of counts."""
+    edges = np.linspace(-1, 1, _BINS + 1).round(2)
+    counts = {name: np.histogram(np.clip(cosines, -1, 1), edges)[0].tolist() for name, cosines in named.items()}
+    return {"edges": edges.tolist(), **counts}

@@ -1,0 +1,80 @@
+"""What infer is: a unit for each shard of a split, or for so many files of a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from jobs.errors import BadData
+from jobs.infer.files import digest_of_files, find_images, versions_of
+from jobs.regressor.params import PredictParams
+from jobs.runtime.spec import StageSpec, Unit, settings_of
+from jobs.shards.dataset import Dataset
+from jobs.shards.store import open_store
+
+FILES = "images"  # the label under which a unit has read files
+
+_SPLIT = "split:"
+
+
+class InferParams(PredictParams):
+    """Which images are read, and what is told of each."""
+
+    images: str = Field(default="split:test", min_length=1)
+    """`split:NAME` for generated images, or a folder or s3://BUCKET/PREFIX with PNG, JPEG and WebP files."""
+
+    images_per_shard: int = Field(default=1_000, ge=1)
+    """Files in one shard of predictions; shards of a split stay as they are."""
+
+    num_candidates: int = Field(default=5, ge=1)
+    """The closest training prompts told for each image."""
+
+
+def split_in(params: InferParams) -> str | None:
+    """The split whose images are read, or None for files."""
+    return params.images.removeprefix(_SPLIT) if params.images.startswith(_SPLIT) else None
+
+
+def files_by_unit(params: InferParams) -> dict[str, list[str]]:
+    """The names of the files that each unit reads; raises BadData."""
+    names, size = find_images(open_store(params.images)), params.images_per_shard
+    parts = [names[start : start + size] for start in range(0, len(names), size)]
+    return {_name(number): part for number, part in enumerate(parts)}
+
+
+def units(params: InferParams, inputs: Sequence[Dataset]) -> list[Unit]:
+    images, trained, prompts, evaluated = inputs
+    besides = {**trained.reads("model"), **prompts.reads("train"), **evaluated.reads("calibration")}
+    split = split_in(params)
+    settings = settings_of(params)
+    del settings["images_per_shard"]  # shows in what a unit reads
+    if split is None:
+        settings["images"] = "files"  # where they are is not part of the result
+        store = open_store(params.images)
+        return [
+            Unit(unit, settings, {FILES: digest_of_files(names, versions_of(store, names)), **besides})
+            for unit, names in files_by_unit(params).items()
+        ]
+    shards = images.shards(split)
+    if not shards:
+        known = sorted({shard.group for shard in images.shards()})
+        raise BadData(f"images: the dataset {images.name} has no split {split!r}, only {known}")
+    return [
+        Unit(_name(number), settings, {f"{images.name}/{shard.name}": shard.sha256, **besides}, (shard,))
+        for number, shard in enumerate(shards)
+    ]
+
+
+def _name(number: int) -> str:
+    return f"predictions-{number:05d}"
+
+
+INFER = StageSpec(
+    name="infer",
+    worker="jobs.infer.worker:run",
+    inputs=("generate-images", "train", "dedup", "evaluate"),
+    params=InferParams,
+    units=units,
+    about="predicts vectors and prompts for images",
+)

@@ -1,0 +1,130 @@
+"""Writes, for every image, its predicted vector, candidate prompts and the cosine to expect."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.errors import BadData, StalePlan
+from jobs.infer.files import digest_of_files, id_of
+from jobs.infer.stage import FILES, InferParams, files_by_unit, split_in
+from jobs.regressor.bank import nearest, vectors_of
+from jobs.regressor.calibration import expected
+from jobs.regressor.images import image_in
+from jobs.regressor.model import Regressor
+from jobs.regressor.predict import predict
+from jobs.regressor.stored import load_trained
+from jobs.runtime import log
+from jobs.runtime.arrays import npy_field
+from jobs.runtime.device import prepare_torch
+from jobs.runtime.spec import Unit
+from jobs.runtime.task import Task
+from jobs.shards.dataset import Dataset
+from jobs.shards.keys import KEY_DIGITS
+from jobs.shards.store import open_store
+from jobs.shards.tar import Sample, json_field
+
+_CAN_BE_A_KEY = re.compile(r"[^./\x00-\x1f\x7f]{1,80}")
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image to be read: its id, a name to complain about, and its bytes."""
+
+    id: str
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What predictions are made and explained with, loaded once for a task."""
+
+    regressor: Regressor
+    vectors: list[Floats]  # of the training prompts, a block for each shard
+    prompts: list[str]
+    calibration: Mapping[str, Any]
+
+
+def run(task: Task, params: InferParams) -> None:
+    """Predict the pending shards; equal images in equal shards give equal bytes."""
+    known: Known | None = None
+    files = files_by_unit(params) if split_in(params) is None else {}
+    for unit in task.pending():
+        known = known or load(task, params)
+        with task.writing(unit) as output:
+            samples: list[Sample] = []
+            names = files.get(unit.name, [])
+            images = _from_files(unit, params, names) if files else _from_shards(task, unit)
+            total = len(names) or sum(shard.samples for shard in unit.shards)
+            for batch, vectors in predict(known.regressor, images, lambda image: (image.name, image.data), params):
+                samples += explained(batch, vectors, known, params)
+                log.progress(len(samples), total, "images", unit=unit.name)
+            output.add_shard(unit.name, sorted(samples, key=lambda sample: sample.key))
+
+
+def load(task: Task, params: InferParams) -> Known:
+    """Load the network, all training prompts and the calibration; raises BadData, NotFound."""
+    _, trained, prompts, evaluated = task.inputs
+    device = prepare_torch(params)
+    faiss.omp_set_num_threads(params.threads)
+    vectors, texts = [], []
+    for shard in prompts.shards("train"):
+        samples = list(prompts.read(shard))
+        if samples:
+            vectors.append(vectors_of(samples))
+            texts += [sample.text() for sample in samples]
+    return Known(load_trained(trained, device), vectors, texts, _calibration(evaluated))
+
+
+def explained(images: list[Image], vectors: Floats, known: Known, params: InferParams) -> Iterator[Sample]:
+    """The sample of each image; `vectors` are the predictions, float32 of shape (len(images), 384)."""
+    cosines, numbers = nearest(known.vectors, vectors, params.num_candidates)
+    sure = expected(known.calibration, cosines[:, 0])
+    for row, image in enumerate(images):
+        candidates = [
+            {"prompt": known.prompts[number], "cosine": round(cosine, 6)}
+            for number, cosine in zip(numbers[row].tolist(), cosines[row].tolist(), strict=True)
+        ]
+        told = {"id": image.id, "candidates": candidates, "expected_cosine": round(float(sure[row]), 6)}
+        yield Sample(key_for(image.id), {"json": json_field(told), "npy": npy_field(vectors[row])})
+
+
+def key_for(id_: str) -> str:
+    """The id itself where it can be a key (no dot or slash, not too long), else digits of its SHA-256."""
+    if _CAN_BE_A_KEY.fullmatch(id_) and len(id_.encode()) <= 80:
+        return id_
+    return hashlib.sha256(id_.encode()).hexdigest()[:KEY_DIGITS]
+
+
+def _from_shards(task: Task, unit: Unit) -> Iterator[Image]:
+    for shard in unit.shards:
+        for sample in task.read(shard):
+            yield Image(sample.key, sample.key, image_in(sample))
+
+
+def _from_files(unit: Unit, params: InferParams, names: list[str]) -> Iterator[Image]:
+    """The images in the files; raises StalePlan in the end when they are not those that the unit was planned with."""
+    store = open_store(params.images)
+    versions = []
+    for name in names:
+        body = store.read(name)
+        versions.append(body.version)
+        yield Image(id_of(name), f"{store.url}/{name}", body.data)
+    if digest_of_files(names, versions) != unit.reads[FILES]:
+        raise StalePlan(f"files in {store.url} changed while {unit.name} was read; the controller plans it again")
+
+
+def _calibration(evaluated: Dataset) -> dict[str, Any]:
+    for sample in evaluated.samples("calibration"):
+        return sample.json()
+    raise BadData(f"the dataset {evaluated.name} holds no calibration; run evaluate first")

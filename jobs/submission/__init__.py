@@ -1,0 +1,1 @@
+"""Writes predictions as the competition wants them, and checks such a file."""

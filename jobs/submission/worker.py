@@ -1,0 +1,56 @@
+"""Writes `csv`, a row for each image and dimension, and checks what it wrote."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.errors import BadData
+from jobs.runtime import log
+from jobs.runtime.arrays import from_npy
+from jobs.runtime.task import Task
+from jobs.shards.dataset import Dataset
+from jobs.shards.tar import Sample
+from jobs.submission.stage import SubmissionParams
+from jobs.submission.validate import HEADER, validate
+
+Floats = NDArray[np.float32]
+
+
+def run(task: Task, params: SubmissionParams) -> None:
+    """Write the file of all predictions."""
+    (predictions,) = task.inputs
+    for unit in task.pending():
+        with task.writing(unit) as output:
+            text = as_csv(vectors_by_id(predictions))
+            output.add_shard("submission", [Sample("submission", {"csv": text})])
+
+
+def vectors_by_id(predictions: Dataset) -> dict[str, Floats]:
+    """Every image's vector, float32 of shape (384,); raises BadData for an image predicted twice, or none at all."""
+    vectors: dict[str, Floats] = {}
+    for sample in predictions.samples():
+        id_ = sample.json()["id"]
+        if id_ in vectors:
+            raise BadData(f"image {id_!r} was predicted twice; an id must be given to one image only")
+        vectors[id_] = from_npy(sample["npy"])
+    if not vectors:
+        raise BadData(f"the dataset {predictions.name} holds no predictions to submit")
+    return vectors
+
+
+def as_csv(vectors: Mapping[str, Floats]) -> bytes:
+    """The file, images in order of id, each number as the shortest text that float32 reads back; raises BadData."""
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(HEADER)
+    for done, id_ in enumerate(sorted(vectors), 1):
+        writer.writerows((f"{id_}_{dimension}", str(value)) for dimension, value in enumerate(vectors[id_]))
+        log.progress(done, len(vectors), "images")
+    file.seek(0)
+    validate(file, sorted(vectors))
+    return file.getvalue().encode()

@@ -1,0 +1,92 @@
+"""Batches of images and vectors, from any step on, read and decoded ahead of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from jobs.errors import BadConfiguration
+from jobs.regressor.ahead import map_ahead
+from jobs.regressor.images import decode, image_in
+from jobs.runtime.arrays import from_npy
+from jobs.shards.dataset import Dataset
+from jobs.shards.tar import Sample
+from jobs.train.augment import augmented
+from jobs.train.order import Window, place, windows
+from jobs.train.stage import TrainParams
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One process's share: images, uint8 of shape (n, 3, size, size), and their vectors, float32 of (n, 384)."""
+
+    images: Tensor
+    vectors: Tensor
+
+
+def steps_per_epoch(images: Dataset, params: TrainParams) -> int:
+    """Raises BadConfiguration when there are fewer images than one batch takes."""
+    count = sum(shard.samples for shard in images.shards("train"))
+    if count < params.batch_size:
+        raise BadConfiguration(f"a batch takes {params.batch_size} images, but there are only {count} for training; "
+                               "lower batch_size, or make more images")  # fmt: skip
+    return count // params.batch_size
+
+
+def batches(
+    images: Dataset, params: TrainParams, *, first_step: int, process: int = 0, num_processes: int = 1
+) -> Iterator[Batch]:
+    """The batches of step `first_step` and all later ones, whole epochs through.
+
+    Every process reads whole batches and decodes its share, so that the order does not depend on their number.
+    """
+    shared = (samples[process::num_processes] for samples in _sample_batches(images, params, first_step))
+    make = partial(_batch, params=params)
+    yield from map_ahead(make, shared, threads=params.threads, ahead=2 * params.threads)
+
+
+def _sample_batches(images: Dataset, params: TrainParams, first_step: int) -> Iterator[list[tuple[int, Sample]]]:
+    """(epoch, sample) in lists of `batch_size`."""
+    read = map_ahead(
+        partial(_read, images, params.seed), _all_windows(images, params, first_step), threads=1, ahead=1
+    )
+    for epoch, parts in groupby(read, key=lambda part: part[0]):
+        waiting: list[tuple[int, Sample]] = []
+        for _, samples in parts:
+            waiting += ((epoch, sample) for sample in samples)
+            while len(waiting) >= params.batch_size:
+                yield waiting[: params.batch_size]
+                del waiting[: params.batch_size]
+
+
+def _all_windows(images: Dataset, params: TrainParams, first_step: int) -> Iterator[Window]:
+    first_epoch, steps = divmod(first_step, steps_per_epoch(images, params))
+    for epoch in range(first_epoch, params.epochs):
+        skip = steps * params.batch_size if epoch == first_epoch else 0
+        yield from windows(
+            images.shards("train"), seed=params.seed, epoch=epoch, size=params.window_shards, skip=skip
+        )
+
+
+def _read(images: Dataset, seed: int, window: Window) -> tuple[int, list[Sample]]:
+    """The window's epoch and its samples in order, without those that are done with."""
+    samples = [sample for shard in window.shards for sample in images.read(shard)]
+    samples.sort(key=lambda sample: place(seed, window.epoch, sample.key))
+    return window.epoch, samples[window.skip :]
+
+
+def _batch(samples: list[tuple[int, Sample]], params: TrainParams) -> Batch:
+    pixels: NDArray[np.uint8] = np.stack([
+        augmented(decode(image_in(sample), sample.key), params, epoch=epoch, key=sample.key)
+        for epoch, sample in samples
+    ])  # fmt: skip
+    vectors = torch.from_numpy(np.stack([from_npy(sample["npy"]) for _, sample in samples]))
+    batch = Batch(torch.from_numpy(pixels).permute(0, 3, 1, 2), vectors)
+    return Batch(batch.images.pin_memory(), batch.vectors.pin_memory()) if params.device == "cuda" else batch

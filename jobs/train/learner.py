@@ -1,0 +1,74 @@
+"""All that changes while a network learns, and nothing else: what a checkpoint must hold to continue exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jobs.regressor.model import Architecture, Regressor
+from jobs.regressor.pretrained import load_pretrained, normalisation
+from jobs.train.average import Average, moving
+from jobs.train.optimiser import build_optimiser, load_moments, moments
+from jobs.train.stage import TrainParams
+
+
+@dataclass(slots=True)
+class Learner:
+    """A network in training. Random numbers are not among its state: each step seeds torch's generator anew."""
+
+    regressor: Regressor
+    optimiser: torch.optim.Optimizer
+    average: Average | None
+    step: int = 0  # steps done
+    losses: list[float] = field(default_factory=list)  # since the last point of the curve
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and JSON from which `restore` continues; frozen weights are made again and not among them."""
+        tensors = {f"weights/{name}": tensor for name, tensor in self._changing().items()}
+        tensors |= {f"moments/{name}": tensor for name, tensor in moments(self.optimiser).items()}
+        if self.average:
+            tensors |= {f"average/{name}": tensor for name, tensor in self.average.tensors.items()}
+        return tensors, {"step": self.step, "losses": self.losses, "curve": self.curve}
+
+    @torch.no_grad()
+    def restore(self, tensors: dict[str, Tensor], told: dict[str, Any]) -> None:
+        """Become what `state` was taken of."""
+        for name, tensor in self._changing().items():
+            tensor.copy_(tensors[f"weights/{name}"])
+        load_moments(self.optimiser, _below("moments/", tensors))
+        if self.average:
+            for name, tensor in self.average.tensors.items():
+                tensor.copy_(tensors[f"average/{name}"])
+        self.step, self.losses, self.curve = told["step"], told["losses"], told["curve"]
+
+    def result(self) -> dict[str, Tensor]:
+        """The weights to keep: the average where there is one, else the last."""
+        return {**self.regressor.state_dict(), **(self.average.tensors if self.average else {})}
+
+    def _changing(self) -> dict[str, Tensor]:
+        counts = {name: tensor for name, tensor in self.regressor.named_buffers() if not tensor.is_floating_point()}
+        return {**moving(self.regressor), **counts}
+
+
+def new_learner(params: TrainParams, device: torch.device) -> Learner:
+    """A network as it is before the first step, equal every time; raises BadConfiguration."""
+    torch.manual_seed(params.seed)
+    mean, std = normalisation(params.model, params.pretrained)
+    architecture = Architecture(
+        model=params.model, image_size=params.image_size, head=params.head, mean=mean, std=std
+    )
+    regressor = Regressor(architecture, drop_path=params.drop_path)
+    if params.pretrained is not None:
+        load_pretrained(regressor, params.pretrained, params.revision)
+    regressor.freeze(params.trainable)
+    regressor = regressor.to(device).to(memory_format=torch.channels_last)
+    average = Average(regressor, params.ema_decay) if params.ema_decay is not None else None
+    return Learner(regressor, build_optimiser(regressor, params), average)
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

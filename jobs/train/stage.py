@@ -1,0 +1,110 @@
+"""What train is: one network from the training images, whatever happens to the held-out ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from jobs.regressor.params import Head, Precision, Trainable
+from jobs.runtime.spec import StageSpec, TorchParams, Unit, settings_of
+from jobs.shards.dataset import Dataset
+
+Augment = Literal["light", "none"]
+Schedule = Literal["cosine", "one-cycle"]
+
+_NOT_IN_THE_RESULT = {"checkpoint_every"}
+
+
+class TrainParams(TorchParams):
+    """How the network is trained. The defaults are for millions of images on one GPU of 80 GB or more."""
+
+    model: str = "convnext_xxlarge"
+    """The image tower: a model of open_clip by its name, or else a model of timm by its name."""
+
+    pretrained: str | None = "laion2b_s34b_b82k_augreg_soup"
+    """A tag of open_clip's, a file NAME.safetensors with the `visual.*` weights, or null for random weights."""
+
+    revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
+    """The commit of the hub repository that the tag stands for; required for a tag. It must have safetensors."""
+
+    image_size: int = Field(default=512, ge=32)
+    """Pixels of a side. A ConvNeXt takes any size, whatever it was pretrained at."""
+
+    head: Head = "linear-bn-relu-linear"
+    """What turns the tower's output into 384 numbers; the longer one scored 0.006 more than `linear`."""
+
+    drop_path: float | None = Field(default=None, ge=0, lt=1)
+    """Stochastic depth of the blocks; null for the model's own (0.1 for convnext_xxlarge)."""
+
+    trainable: Trainable = "last-quarter"
+    """What learns beside the head: the whole tower, the last quarter of its blocks, or nothing."""
+
+    epochs: int = Field(default=5, ge=1)
+    """How often every image is seen; an incomplete last batch of an epoch is left out, another one each time."""
+
+    batch_size: int = Field(default=64, ge=1)
+    """Images of one step, over all processes."""
+
+    learning_rate: float = Field(default=1e-4, gt=0)
+    """The highest rate of the tower's last stage, and of the head unless that has its own."""
+
+    head_learning_rate: float | None = Field(default=5e-4, gt=0)
+    """The highest rate of the head; null for the tower's."""
+
+    head_only_steps: int = Field(default=1_000, ge=0)
+    """Steps at the beginning in which the head alone learns, so that its noise does not spoil the tower."""
+
+    layer_decay: float | None = Field(default=0.5, gt=0, le=1)
+    """Each stage of a ConvNeXt learns at this fraction of the next one's rate; 0.4 to 0.6 scored best. null for 1."""
+
+    weight_decay: float = Field(default=0.05, ge=0)
+    """AdamW's; biases, norms and scales have none."""
+
+    schedule: Schedule = "cosine"
+    """After the warm-up: `cosine` falls to 0; `one-cycle` warms up from 1/25 and falls to 1/250,000 of the rate."""
+
+    warm_up: float = Field(default=0.05, ge=0, lt=1)
+    """The fraction of all steps in which the rate rises; usually 0.3 for `one-cycle`."""
+
+    max_gradient_norm: float | None = Field(default=1.0, gt=0)
+    """Longer gradients are cut to this length; null for no limit."""
+
+    ema_decay: float | None = Field(default=0.9998, gt=0, lt=1)
+    """Decay of the moving average of the weights, which is then the result; null for the last weights themselves."""
+
+    augment: Augment = "light"
+    """`light` crops a little and erases a patch now and then (+0.007); images are never flipped, which hurts."""
+
+    precision: Precision = "bf16"
+    """The arithmetic of the network; weights and optimiser are float32 in any case. fp16 needs `device: cuda`."""
+
+    seed: int = Field(default=0, ge=0)
+    """Of the random weights, the order, the augmentation and the stochastic depth."""
+
+    window_shards: int = Field(default=8, ge=1)
+    """Shards whose samples are mixed with each other; their encoded images are in memory, twice while reading on."""
+
+    curve_every: int = Field(default=50, ge=1)
+    """Steps between two points of the learning curve."""
+
+    checkpoint_every: int = Field(default=1_000, ge=1)
+    """Steps between two checkpoints, and so the most that a killed worker loses. Not part of the result."""
+
+
+def units(params: TrainParams, inputs: Sequence[Dataset]) -> list[Unit]:
+    (images,) = inputs
+    settings = {name: value for name, value in settings_of(params).items() if name not in _NOT_IN_THE_RESULT}
+    return [Unit("model", settings, images.reads("train"), images.shards("train"))]
+
+
+TRAIN = StageSpec(
+    name="train",
+    worker="jobs.train.worker:run",
+    inputs=("generate-images",),
+    params=TrainParams,
+    units=units,
+    parallel=False,
+    about="trains the network that reads the prompt's vector out of an image",
+)

@@ -1,0 +1,167 @@
+"""Trains the network step by step, and continues exactly where a checkpoint left off.
+
+Several processes may train together (torchrun's variables RANK, WORLD_SIZE, …): each takes its share of every batch,
+gradients are averaged, and process 0 alone writes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.nn import functional
+
+from jobs.errors import BadConfiguration, JobError
+from jobs.regressor.stored import MODEL, to_sample
+from jobs.runtime import log
+from jobs.runtime.device import prepare_torch
+from jobs.runtime.task import Stopped, Task
+from jobs.shards.tar import Sample, json_field
+from jobs.train.batches import Batch, batches, steps_per_epoch
+from jobs.train.checkpoints import Checkpoints
+from jobs.train.learner import Learner, new_learner
+from jobs.train.optimiser import set_rates
+from jobs.train.order import seed_of_step
+from jobs.train.stage import TrainParams
+
+CURVE = "curve"
+
+
+def run(task: Task, params: TrainParams) -> None:
+    """Train the network unless it is trained already."""
+    for unit in task.pending():
+        task.stops_itself = True
+        accelerator = prepare(params)
+        checkpoints = Checkpoints(task.output, task.spec.fingerprint(unit))
+        if accelerator.is_main_process:
+            with task.writing(unit) as output:
+                learner = train(task, params, accelerator, checkpoints)
+                output.add_shard(MODEL, [to_sample(learner.regressor.architecture, learner.result())])
+                output.add_shard(CURVE, [Sample(CURVE, {"json": json_field(curve_of(learner, params))})])
+                output.stats.update(learner.curve[-1])
+            if not task.failures:
+                checkpoints.delete()
+        else:
+            train(task, params, accelerator, checkpoints)
+        accelerator.wait_for_everyone()
+        accelerator.end_training()
+
+
+def prepare(params: TrainParams) -> Accelerator:
+    """Device, arithmetic and processes; raises BadConfiguration when they do not go together."""
+    prepare_torch(params)
+    if params.precision == "fp16" and params.device == "cpu":
+        raise BadConfiguration("precision: fp16 needs `device: cuda`; on a CPU use bf16 or fp32")
+    mixed_precision = "no" if params.precision == "fp32" else params.precision
+    accelerator = Accelerator(cpu=params.device == "cpu", mixed_precision=mixed_precision)
+    if params.batch_size % accelerator.num_processes:
+        raise BadConfiguration(f"batch_size: {params.batch_size} images cannot be shared evenly by "
+                               f"{accelerator.num_processes} processes")  # fmt: skip
+    return accelerator
+
+
+def train(task: Task, params: TrainParams, accelerator: Accelerator, checkpoints: Checkpoints) -> Learner:
+    """Do the steps that are left; raises Stopped after saving a checkpoint when the task is asked to stop."""
+    (images,) = task.inputs
+    steps = params.epochs * steps_per_epoch(images, params)
+    learner = new_learner(params, accelerator.device)
+    restore(learner, accelerator, checkpoints)
+    model, optimiser = wrap(learner, accelerator)
+    model.train()
+    first, started = learner.step, time.monotonic()
+    for batch in batches(
+        images, params, first_step=first, process=accelerator.process_index, num_processes=accelerator.num_processes
+    ):
+        factor = set_rates(optimiser, params, step=learner.step, steps=steps)
+        loss, stop = do_step(learner, model, optimiser, batch, params, accelerator, stop_asked=task.stop_asked)
+        learner.losses.append(loss)
+        if learner.step % params.curve_every == 0 or learner.step == steps:
+            add_point(learner, params, factor * params.learning_rate)
+        if accelerator.is_main_process:
+            seconds = time.monotonic() - started
+            done, rate = learner.step * params.batch_size, (learner.step - first) * params.batch_size / seconds
+            log.progress(done, steps * params.batch_size, "images", loss=loss, images_per_second=round(rate, 1))
+            if learner.step < steps and (stop or learner.step % params.checkpoint_every == 0):
+                save(learner, accelerator, checkpoints)
+        if stop and learner.step < steps:
+            checkpoints.wait()
+            accelerator.wait_for_everyone()
+            raise Stopped(f"asked to stop by SIGTERM; a retry goes on after step {learner.step} of {steps}")
+    checkpoints.wait()
+    return learner
+
+
+def do_step(
+    learner: Learner, model: nn.Module, optimiser: Any, batch: Batch, params: TrainParams, accelerator: Accelerator,
+    *, stop_asked: bool,
+) -> tuple[float, bool]:  # fmt: skip
+    """One step of all processes; the mean loss over the whole batch, and whether any process was asked to stop.
+
+    The loss is 1 - cosine. Raises BadConfiguration when it, or the gradient, is not a number.
+    """
+    torch.manual_seed(seed_of_step(params.seed, learner.step, accelerator.process_index))
+    images = batch.images.to(accelerator.device, non_blocking=True)
+    vectors = batch.vectors.to(accelerator.device, non_blocking=True)
+    loss = 1 - functional.cosine_similarity(model(images), vectors).mean()
+    accelerator.backward(loss)
+    norm = accelerator.clip_grad_norm_(model.parameters(), params.max_gradient_norm or math.inf)
+    found = torch.tensor([loss.item(), float(stop_asked)])
+    if accelerator.num_processes > 1:
+        found = accelerator.reduce(found.to(accelerator.device), reduction="mean").cpu()
+    gradient_is_finite = params.precision == "fp16" or math.isfinite(float(norm))  # fp16's scaler skips such steps
+    if not math.isfinite(found[0]) or not gradient_is_finite:
+        raise BadConfiguration(f"training broke down at step {learner.step + 1}: loss {float(found[0])}, length of the "
+                               f"gradient {float(norm)}; lower learning_rate ({params.learning_rate}), warm up longer, "
+                               "or use more precision (bf16 rather than fp16, fp32 rather than bf16)")  # fmt: skip
+    optimiser.step()
+    optimiser.zero_grad()
+    if learner.average:
+        learner.average.update(learner.step)
+    learner.step += 1
+    return float(found[0]), bool(found[1] > 0)
+
+
+def restore(learner: Learner, accelerator: Accelerator, checkpoints: Checkpoints) -> None:
+    """Continue from the newest checkpoint if there is one; raises JobError when processes found different ones."""
+    if found := checkpoints.newest():
+        tensors, told = found
+        learner.restore(tensors, told)
+        if accelerator.scaler is not None:
+            accelerator.scaler.load_state_dict(told["scaler"])
+        log.event("continuing", step=learner.step)
+    found_by_all = accelerator.gather(torch.tensor([learner.step], device=accelerator.device)).tolist()
+    if len(set(found_by_all)) > 1:
+        raise JobError(f"the processes found checkpoints of different steps, {found_by_all}; a retry finds the same")
+
+
+def save(learner: Learner, accelerator: Accelerator, checkpoints: Checkpoints) -> None:
+    """Take a checkpoint, with the state of fp16's scaler."""
+    tensors, told = learner.state()
+    scaler = {} if accelerator.scaler is None else accelerator.scaler.state_dict()
+    checkpoints.save(learner.step, tensors, {**told, "scaler": scaler})
+
+
+def wrap(learner: Learner, accelerator: Accelerator) -> tuple[nn.Module, Any]:
+    """Network and optimiser as accelerate runs them: autocast, scaler, gradients averaged over processes."""
+    if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
+        learner.regressor = nn.SyncBatchNorm.convert_sync_batchnorm(learner.regressor)  # type: ignore[no-untyped-call]
+    model, optimiser = accelerator.prepare(learner.regressor, learner.optimiser)
+    return model, optimiser
+
+
+def add_point(learner: Learner, params: TrainParams, learning_rate: float) -> None:
+    """Add the mean of the losses since the last point to the curve."""
+    loss = sum(learner.losses) / len(learner.losses)
+    learner.losses.clear()
+    point = {"step": learner.step, "images": learner.step * params.batch_size, "loss": round(loss, 6),
+             "cosine": round(1 - loss, 6), "learning_rate": learning_rate}  # fmt: skip
+    learner.curve.append(point)
+
+
+def curve_of(learner: Learner, params: TrainParams) -> dict[str, Any]:
+    """The learning curve, without times, so that equal training gives equal bytes."""
+    return {"points": learner.curve, "steps": learner.step, "epochs": params.epochs, "batch_size": params.batch_size}

@@ -1,0 +1,208 @@
+"""Evaluation: the score, its interval and baselines, the leak check, and what is shown of single images."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from jobs.errors import BadData
+from jobs.evaluate.held_out import closest_rows
+from jobs.evaluate.metrics import histogram, interval
+from jobs.evaluate.stage import EVALUATE, EvaluateParams
+from jobs.evaluate.thumbnails import centred
+from jobs.regressor.model import Architecture, Regressor
+from jobs.regressor.stored import to_sample
+from jobs.runtime.arrays import from_npy
+from jobs.shards.dataset import Dataset
+from jobs.shards.store import Store
+from jobs.shards.tar import Sample
+from tests import pictures
+from tests.stages import dataset_of, local_run, run_stage
+
+TRAIN = {"train-00000": range(20), "train-00001": range(20, 32)}
+VAL = {"val-00000": range(40, 50), "val-00001": range(50, 56)}
+
+
+def params(**changes: Any) -> EvaluateParams:
+    return EvaluateParams(**{"num_resamples": 2_000, "batch_size": 4, "num_cases": 3, "num_candidates": 2, **changes})
+
+
+def random_network(run: Store, seed: int = 0) -> Dataset:
+    half = (0.5, 0.5, 0.5)
+    torch.manual_seed(seed)
+    regressor = Regressor(Architecture(model=pictures.TINY, image_size=32, head="linear", mean=half, std=half))
+    return dataset_of(run, "train", {"model": [to_sample(regressor.architecture, regressor.state_dict())]})
+
+
+def inputs(folder: Path, shards: dict[str, range] | None = None) -> tuple[Store, list[Dataset]]:
+    run = local_run(folder)
+    shards = {**TRAIN, **VAL} if shards is None else shards
+    bank = {name: numbers for name, numbers in shards.items() if name.startswith("train")}
+    return run, [pictures.images(run, shards), random_network(run), pictures.prompts(run, bank)]
+
+
+def evaluate(folder: Path, **changes: Any) -> tuple[list[Dataset], Dataset]:
+    run, datasets = inputs(folder)
+    return datasets, run_stage(run, EVALUATE, params(**changes), datasets)
+
+
+def vectors(samples: Sequence[Sample]) -> np.ndarray:
+    return np.stack([from_npy(sample["npy"]) for sample in samples])
+
+
+def json_of(dataset: Dataset, group: str) -> dict[str, Any]:
+    (sample,) = dataset.samples(group)
+    return sample.json()
+
+
+def test_the_report_is_what_a_plain_computation_gives(tmp_path: Path) -> None:
+    (images, _, prompts), evaluated = evaluate(tmp_path)
+    told = json_of(evaluated, "metrics")
+    val, train = list(images.samples("val")), list(images.samples("train"))
+    true, known = vectors(val), vectors(train)
+
+    scores = {sample.key: sample.json() for sample in evaluated.samples("scores")}
+    assert list(scores) == sorted(sample.key for sample in val)
+    assert told["samples"] == 16
+    assert told["score"] == pytest.approx(np.mean([score["cosine"] for score in scores.values()]), abs=1e-6)
+    assert told["interval"][0] < told["score"] < told["interval"][1]
+
+    constant = known.mean(axis=0) / np.linalg.norm(known.mean(axis=0))
+    assert told["baselines"]["constant"] == pytest.approx((true @ constant).mean(), abs=1e-6)
+
+    def small(sample: Sample) -> np.ndarray:
+        image = Image.open(io.BytesIO(sample["png"]))
+        return np.asarray(image.resize((16, 16), Image.Resampling.BOX), float).ravel()
+
+    distances = [[((small(one) - small(other)) ** 2).sum() for other in train] for one in val]
+    closest = known[np.argmin(distances, axis=1)]
+    assert told["baselines"]["nearest_neighbour"] == pytest.approx((true * closest).sum(axis=1).mean(), abs=1e-6)
+    assert told["neighbour_images"] == told["training_prompts"] == 32
+
+    to_train = true @ known.T
+    row, column = np.unravel_index(to_train.argmax(), to_train.shape)
+    assert told["max_cosine_to_train"] == pytest.approx(to_train.max(), abs=1e-6)
+    assert told["closest_pair"] == {"val": val[row].key, "train": train[column].key}
+    assert [shard.group for shard in prompts.shards()] == ["train", "train"]
+
+    assert len(told["histogram"]["edges"]) == 41
+    for name in ("model", "constant", "nearest_neighbour"):
+        assert sum(told["histogram"][name]) == 16
+    (outcome,) = evaluated.manifest.outcomes
+    assert outcome.stats["score"] == told["score"]
+
+
+def test_a_leaked_prompt_shows_as_a_cosine_of_one(tmp_path: Path) -> None:
+    run, (images, network, _) = inputs(tmp_path)
+    leaking = pictures.prompts(run, {**TRAIN, "train-00002": range(45, 46)})
+    told = json_of(run_stage(run, EVALUATE, params(), [images, network, leaking]), "metrics")
+    key = pictures.sample(45).key
+    assert told["max_cosine_to_train"] == pytest.approx(1)
+    assert told["closest_pair"] == {"val": key, "train": key}
+
+
+def test_the_best_and_the_worst_come_with_image_text_and_candidates(tmp_path: Path) -> None:
+    (images, _, _), evaluated = evaluate(tmp_path)
+    scores = {sample.key: sample.json()["cosine"] for sample in evaluated.samples("scores")}
+    ranked = sorted(scores, key=lambda key: -scores[key])
+    originals = {sample.key: sample for sample in images.samples("val")}
+    known = {sample.text(): from_npy(sample["npy"]) for sample in images.samples("train")}
+    for group, expected in (("best", ranked[:3]), ("worst", ranked[::-1][:3])):
+        cases = sorted(evaluated.samples(group), key=lambda case: case.json()["rank"])
+        assert [case.key for case in cases] == expected
+        for case in cases:
+            told = case.json()
+            assert told["cosine"] == scores[case.key]
+            assert case.text() == originals[case.key].text()
+            assert Image.open(io.BytesIO(case["png"])).size == (32, 32)
+            assert [candidate["prompt"] in known for candidate in told["candidates"]] == [True, True]
+            assert told["candidates"][0]["cosine"] >= told["candidates"][1]["cosine"]
+
+
+def test_the_calibration_comes_from_the_scores(tmp_path: Path) -> None:
+    _, evaluated = evaluate(tmp_path)
+    knots = json_of(evaluated, "calibration")
+    told = [sample.json() for sample in evaluated.samples("scores")]
+    assert min(one["bank_cosine"] for one in told) - 1e-6 <= knots["bank_cosine"][0]
+    assert knots["bank_cosine"][-1] <= max(one["bank_cosine"] for one in told) + 1e-6
+    assert all(np.diff(knots["expected_cosine"]) >= 0)
+
+
+def test_evaluating_again_gives_the_same_bytes(tmp_path: Path) -> None:
+    _, first = evaluate(tmp_path / "a")
+    _, again = evaluate(tmp_path / "b")
+    assert [shard.sha256 for shard in first.shards()] == [shard.sha256 for shard in again.shards()]
+
+
+def test_the_numbers_do_not_depend_on_how_the_prompts_are_cut_into_shards(tmp_path: Path) -> None:
+    _, evaluated = evaluate(tmp_path / "two")
+    run, (images, network, _) = inputs(tmp_path / "many")
+    many = pictures.prompts(run, {f"train-{number:05d}": range(4 * number, 4 * number + 4) for number in range(8)})
+    others = run_stage(run, EVALUATE, params(), [images, network, many])
+    first, second = json_of(evaluated, "metrics"), json_of(others, "metrics")
+    assert first["closest_pair"] == second["closest_pair"]
+    assert first["max_cosine_to_train"] == pytest.approx(second["max_cosine_to_train"], abs=2e-6)
+    assert first["baselines"] == pytest.approx(second["baselines"], abs=2e-6)
+    cases = [{case.key: case.json()["candidates"][0]["prompt"] for case in one.samples("best")}
+             for one in (evaluated, others)]  # fmt: skip
+    assert cases[0] == cases[1]
+
+
+def test_the_number_of_training_images_looked_at_is_bounded_by_whole_shards(tmp_path: Path) -> None:
+    _, evaluated = evaluate(tmp_path, num_neighbour_images=5)
+    assert json_of(evaluated, "metrics")["neighbour_images"] == 20
+
+
+def test_no_held_out_images_is_bad_data_that_says_what_to_do(tmp_path: Path) -> None:
+    run, datasets = inputs(tmp_path, TRAIN)
+    with pytest.raises(BadData, match=r"no held-out images to score.*hold out a larger fraction"):
+        run_stage(run, EVALUATE, params(), datasets)
+
+
+def test_a_changed_test_split_does_not_evaluate_again_and_a_changed_network_does(tmp_path: Path) -> None:
+    run, (images, network, prompts) = inputs(tmp_path)
+
+    def fingerprint(*datasets: Dataset) -> str:
+        (unit,) = EVALUATE.units(params(), datasets)
+        return EVALUATE.fingerprint(unit)
+
+    first = fingerprint(images, network, prompts)
+    with_test = pictures.images(run, {**TRAIN, **VAL, "test-00000": range(60, 64)})
+    assert fingerprint(with_test, network, prompts) == first
+    assert fingerprint(images, random_network(run, seed=1), prompts) != first
+
+
+def test_the_interval_covers_the_true_mean_about_as_often_as_it_says() -> None:
+    random = np.random.default_rng(0)
+    covered = 0
+    for trial in range(100):
+        low, high = interval(random.normal(0.6, 0.1, 60), num_resamples=300, seed=trial)
+        covered += low <= 0.6 <= high
+    assert 88 <= covered <= 99
+    assert interval(np.array([0.5, 0.7]), num_resamples=2_000, seed=1) == interval(
+        np.array([0.5, 0.7]), num_resamples=2_000, seed=1
+    )
+
+
+def test_thumbnails_are_compared_exactly() -> None:
+    random = np.random.default_rng(0)
+    left, right = (random.integers(0, 256, (count, 768)).astype(np.uint8) for count in (20, 300))
+    right[7] = right[250] = left[3]
+    distances, rows = closest_rows(centred(list(left)), centred(list(right)))
+    plain = ((left[:, None].astype(int) - right[None].astype(int)) ** 2).sum(axis=2)
+    assert np.array_equal(rows, plain.argmin(axis=1))
+    assert np.array_equal(distances, plain.min(axis=1))
+    assert rows[3] == 7
+
+
+def test_cosines_a_little_over_one_are_counted_in_the_last_bin() -> None:
+    counts = histogram({"model": np.array([1.0000001, -1.0, 0.52])})
+    assert counts["model"][-1] == counts["model"][0] == 1
+    assert sum(counts["model"]) == 3

@@ -1,0 +1,177 @@
+"""Inference: from a split or from files, with candidates and the cosine to expect, one bad file spoiling one unit."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from jobs.errors import BadData, StalePlan
+from jobs.infer.files import find_images
+from jobs.infer.stage import INFER, InferParams
+from jobs.infer.worker import key_for
+from jobs.regressor.model import Architecture, Regressor
+from jobs.regressor.stored import to_sample
+from jobs.runtime.arrays import from_npy
+from jobs.runtime.task import Task
+from jobs.shards.dataset import Committed, Dataset
+from jobs.shards.local import LocalStore
+from jobs.shards.store import Body, Store
+from jobs.shards.tar import Sample, json_field
+from tests import pictures
+from tests.stages import dataset_of, local_run, run_stage
+
+PUBLIC_IMAGES = Path(__file__).parents[3] / "shared/data/competition_sample/images"
+
+SHARDS = {
+    "train-00000": range(12), "val-00000": range(20, 24), "test-00000": range(30, 36), "test-00001": range(36, 40),
+}  # fmt: skip
+
+
+def inputs(folder: Path) -> tuple[Store, list[Dataset]]:
+    run = local_run(folder)
+    half = (0.5, 0.5, 0.5)
+    torch.manual_seed(0)
+    regressor = Regressor(Architecture(model=pictures.TINY, image_size=32, head="linear", mean=half, std=half))
+    network = dataset_of(run, "train", {"model": [to_sample(regressor.architecture, regressor.state_dict())]})
+    knots = {"bank_cosine": [-1.0, 1.0], "expected_cosine": [0.0, 0.8]}
+    evaluated = dataset_of(run, "evaluate", {"calibration": [Sample("calibration", {"json": json_field(knots)})]})
+    bank = pictures.prompts(run, {"train-00000": range(7), "train-00001": range(7, 12)})
+    return run, [pictures.images(run, SHARDS), network, bank, evaluated]
+
+
+def folder_of(folder: Path, *names: str) -> Path:
+    for number, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(pictures.picture(number % 4, seed=number))
+    return folder
+
+
+def params(**changes: Any) -> InferParams:
+    return InferParams(**{"batch_size": 4, "num_candidates": 3, **changes})
+
+
+def test_every_image_of_a_split_gets_vector_candidates_and_expected_cosine(tmp_path: Path) -> None:
+    run, datasets = inputs(tmp_path)
+    predictions = run_stage(run, INFER, params(), datasets, completions=2)
+    assert [shard.name for shard in predictions.shards()] == ["predictions-00000", "predictions-00001"]
+    found = {sample.key: sample for sample in predictions.samples()}
+    assert set(found) == {pictures.sample(number).key for number in range(30, 40)}
+    known = {sample.text(): from_npy(sample["npy"]) for sample in datasets[2].samples()}
+    for key, sample in found.items():
+        told, vector = sample.json(), from_npy(sample["npy"])
+        assert told["id"] == key
+        assert vector.shape == (384,)
+        assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
+        cosines = sorted(((float(vector @ one), prompt) for prompt, one in known.items()), reverse=True)[:3]
+        assert [candidate["prompt"] for candidate in told["candidates"]] == [prompt for _, prompt in cosines]
+        assert [candidate["cosine"] for candidate in told["candidates"]] == pytest.approx(
+            [cosine for cosine, _ in cosines], abs=1e-5
+        )
+        assert told["expected_cosine"] == pytest.approx(0.4 * (1 + cosines[0][0]), abs=1e-5)
+
+
+def test_files_are_predicted_in_units_that_are_the_same_wherever_the_folder_is(tmp_path: Path) -> None:
+    run, datasets = inputs(tmp_path)
+    names = ("b.png", "a.PNG", "deep/er/c.png", "d.png", "e.png")
+    here, there = folder_of(tmp_path / "here", *names), folder_of(tmp_path / "elsewhere", *names)
+    (here / "notes.txt").write_text("no image")
+
+    def units(folder: Path) -> list[str]:
+        asked = params(images=str(folder), images_per_shard=2)
+        return [INFER.fingerprint(unit) for unit in INFER.units(asked, datasets)]
+
+    assert units(here) == units(there)
+    assert len(units(here)) == 3
+    predictions = run_stage(run, INFER, params(images=str(here), images_per_shard=2), datasets)
+    assert [shard.samples for shard in predictions.shards()] == [2, 2, 1]
+    assert sorted(sample.json()["id"] for sample in predictions.samples()) == ["a", "b", "c", "d", "e"]
+    (here / "d.png").write_bytes((here / "b.png").read_bytes())
+    assert [one == other for one, other in zip(units(here), units(there), strict=True)] == [True, False, True]
+
+
+def test_an_id_that_cannot_be_a_key_is_kept_in_the_json(tmp_path: Path) -> None:
+    run, datasets = inputs(tmp_path)
+    long = "x" * 120
+    folder = folder_of(tmp_path / "files", "v1.final.png", f"{long}.png", "Überraschung 1.png", "plain.png")
+    predictions = run_stage(run, INFER, params(images=str(folder)), datasets)
+    ids = {sample.key: sample.json()["id"] for sample in predictions.samples()}
+    assert set(ids.values()) == {"v1.final", long, "Überraschung 1", "plain"}
+    assert ids["plain"] == "plain"
+    assert ids["Überraschung 1"] == "Überraschung 1"
+    assert ids[key_for("v1.final")] == "v1.final"
+    assert len(key_for("v1.final")) == len(key_for(long)) == 24
+    assert list(ids) == sorted(ids)
+
+
+def test_two_files_of_one_id_are_bad_data_that_names_both(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "cat.png", "old/cat.jpg")
+    with pytest.raises(BadData, match=r"cat\.png and old/cat\.jpg would both have the id 'cat'"):
+        find_images(LocalStore(folder))
+
+
+def test_no_images_and_no_such_split_are_bad_data(tmp_path: Path) -> None:
+    _, datasets = inputs(tmp_path)
+    with pytest.raises(BadData, match="has no files ending in"):
+        INFER.units(params(images=str(tmp_path / "nowhere")), datasets)
+    with pytest.raises(BadData, match=r"no split 'holdout', only \['test', 'train', 'val'\]"):
+        INFER.units(params(images="split:holdout"), datasets)
+
+
+@pytest.mark.parametrize("data", [b"not an image at all", None], ids=["text", "cut short"])
+def test_a_bad_file_is_named_and_spoils_its_own_unit_only(tmp_path: Path, data: bytes | None) -> None:
+    run, datasets = inputs(tmp_path)
+    folder = folder_of(tmp_path / "files", *(f"{number}.png" for number in range(6)))
+    whole = (folder / "2.png").read_bytes()
+    (folder / "2.png").write_bytes(whole[: len(whole) // 2] if data is None else data)
+    asked = params(images=str(folder), images_per_shard=2)
+    with pytest.raises(BadData, match=r"files/2\.png cannot be decoded"):
+        run_stage(run, INFER, asked, datasets)
+    committed = Committed.of(run.at("infer"))
+    units = INFER.units(asked, datasets)
+    done = [committed.record(unit.name, INFER.fingerprint(unit)) is not None for unit in units]
+    assert done == [True, False, True]
+
+
+def test_a_file_that_changes_while_it_is_read_is_never_committed_as_the_planned_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, datasets = inputs(tmp_path)
+    folder = folder_of(tmp_path / "files", "a.png", "b.png")
+    asked = params(images=str(folder))
+    read = LocalStore.read
+
+    def late(self: LocalStore, name: str) -> Body:
+        if name == "b.png":
+            (folder / "b.png").write_bytes(pictures.picture(3, seed=99))
+        return read(self, name)
+
+    monkeypatch.setattr(LocalStore, "read", late)
+    task = Task(INFER, asked, tuple(datasets), run.at("infer"), 0, 1, attempt="test")
+    from jobs.infer import worker
+
+    with pytest.raises(StalePlan, match="changed while predictions-00000 was read"):
+        worker.run(task, asked)
+    assert not list(run.at("infer").list("commits/"))
+
+
+def test_the_same_images_give_the_same_bytes_whatever_else_the_task_does(tmp_path: Path) -> None:
+    run, datasets = inputs(tmp_path / "a")
+    one = run_stage(run, INFER, params(), datasets)
+    run, datasets = inputs(tmp_path / "b")
+    split = run_stage(run, INFER, params(), datasets, completions=3)
+    assert [shard.sha256 for shard in one.shards()] == [shard.sha256 for shard in split.shards()]
+
+
+@pytest.mark.skipif(not PUBLIC_IMAGES.is_dir(), reason="the competition's images are not here (../shared/data)")
+def test_the_competitions_public_images_are_read(tmp_path: Path) -> None:
+    run, datasets = inputs(tmp_path)
+    folder = tmp_path / "images"
+    shutil.copytree(PUBLIC_IMAGES, folder)
+    predictions = run_stage(run, INFER, params(images=str(folder)), datasets)
+    ids = [sample.json()["id"] for sample in predictions.samples()]
+    assert ids == ["20057f34d", "227ef0887", "92e911621", "a4e1c55a9", "c98f79f71", "d8edf2e40", "f27825b2c"]
