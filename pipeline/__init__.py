@@ -1,0 +1,1 @@
+"""The controller: configuration, plan, decisions, executors. Imports no worker, no torch, no numpy."""

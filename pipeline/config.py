@@ -1,0 +1,173 @@
+"""A run's configuration: a preset, the values set on top of it, checked before anything starts."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from jobs.catalog import STAGES
+from jobs.errors import BadConfiguration
+from jobs.runtime.spec import Params, StageSpec
+
+
+class Resources(BaseModel):
+    """How large to run a stage; none of it changes what comes out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    parallelism: int = Field(default=1, ge=1)
+    """Tasks at once."""
+
+    retries: int = Field(default=3, ge=0)
+    """How often one index may be tried again after a failure that a retry can mend."""
+
+    deadline_seconds: int | None = Field(default=None, ge=1)
+    """The stage fails when it is not done by then."""
+
+
+class RunConfig(BaseModel):
+    """What every run has beside its stages."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, serialize_by_alias=True)
+
+    run: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")
+    """The run's name: its folder in the store, and the start of its Jobs' names."""
+
+    store: str = "runs"
+    """Where runs are kept: a folder, or s3://BUCKET/PREFIX."""
+
+    def params(self, spec: StageSpec) -> Params:
+        """The parameters of a stage."""
+        stage = getattr(self, spec.package)
+        return spec.params.model_validate(stage.model_dump(exclude={"resources"}))
+
+    def resources(self, spec: StageSpec) -> Resources:
+        """How large to run a stage."""
+        return cast(Resources, getattr(self, spec.package).resources)
+
+
+def _stage_model(spec: StageSpec) -> type[BaseModel]:
+    return create_model(
+        spec.params.__name__.replace("Params", "Config"),
+        __base__=spec.params,
+        __doc__=spec.about,
+        resources=(Resources, Field(default_factory=Resources)),
+    )
+
+
+FullConfig: type[RunConfig] = create_model(  # type: ignore[call-overload]
+    "FullConfig",
+    __base__=RunConfig,
+    **{
+        spec.package: (model, Field(default_factory=model, alias=spec.name, description=spec.about))
+        for spec in STAGES
+        for model in (_stage_model(spec),)
+    },
+)
+
+
+def presets() -> list[str]:
+    """The names of the presets that come with the pipeline."""
+    folder = resources.files("pipeline") / "presets"
+    return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_config(preset: str, assignments: Sequence[str] = ()) -> RunConfig:
+    """The configuration of a preset (a name, or the path of a YAML file) with `stage.param=value` on top.
+
+    Raises BadConfiguration that names the wrong place and what was probably meant.
+    """
+    values = _read_preset(preset)
+    for assignment in assignments:
+        _assign(values, assignment)
+    return check_config(values)
+
+
+def check_config(values: Mapping[str, Any]) -> RunConfig:
+    """A configuration from plain values; raises BadConfiguration."""
+    try:
+        return FullConfig.model_validate(values)
+    except ValidationError as error:
+        raise BadConfiguration("\n".join(_told(one) for one in error.errors())) from error
+
+
+def _read_preset(preset: str) -> dict[str, Any]:
+    if preset.endswith((".yaml", ".yml")):
+        path = Path(preset)
+        if not path.is_file():
+            raise BadConfiguration(f"--preset: there is no file {preset!r}")
+        text = path.read_text()
+    elif preset in presets():
+        text = (resources.files("pipeline") / "presets" / f"{preset}.yaml").read_text()
+    else:
+        raise BadConfiguration(f"--preset: {preset!r} is neither one of {', '.join(presets())} nor a YAML file")
+    try:
+        values = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise BadConfiguration(f"--preset: {preset} is not YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise BadConfiguration(f"--preset: {preset} must be a mapping of names to values")
+    return values
+
+
+def _assign(values: dict[str, Any], assignment: str) -> None:
+    path, equals, text = assignment.partition("=")
+    if not equals or not path:
+        raise BadConfiguration(f"--set needs stage.param=value, for example train.epochs=3, not {assignment!r}")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadConfiguration(f"--set {assignment}: the value is not YAML: {error}") from error
+    *parents, last = path.split(".")
+    place: Any = values
+    for name in parents:
+        place = _descend(place, name, assignment)
+    if isinstance(place, list):
+        place[_position(place, last, assignment)] = value
+    else:
+        place[last] = value
+
+
+def _descend(place: Any, name: str, assignment: str) -> Any:
+    if isinstance(place, list):
+        return place[_position(place, name, assignment)]
+    below = place.setdefault(name, {})
+    if not isinstance(below, dict | list):
+        raise BadConfiguration(f"--set {assignment}: {name} is a value and has nothing below it")
+    return below
+
+
+def _position(place: list[Any], name: str, assignment: str) -> int:
+    if not name.isdigit() or int(name) >= len(place):
+        raise BadConfiguration(f"--set {assignment}: {name!r} is no position in a list of {len(place)}, counted from 0")
+    return int(name)
+
+
+def _told(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        known = _names_beside(error["loc"])
+        likely = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+        hint = f"did you mean {likely[0]!r}?" if likely else f"there are {', '.join(known)}"
+        return f"{where}: there is no such parameter; {hint}"
+    if error["type"] == "missing":
+        return f"{where}: required, but not given"
+    return f"{where}: {error['msg'].removeprefix('Value error, ')}, given {error['input']!r}"
+
+
+def _names_beside(location: tuple[Any, ...]) -> list[str]:
+    """The names that could have stood at the place of an unknown one."""
+    model: Any = FullConfig
+    for part in location[:-1]:
+        fields = {(field.alias or name): field for name, field in model.model_fields.items()}
+        annotation = fields[part].annotation if part in fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return [(field.alias or name) for name, field in model.model_fields.items()]

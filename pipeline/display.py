@@ -1,0 +1,119 @@
+"""What a person sees of a run: a live table on a terminal, one line per event anywhere else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from pipeline.controller import View
+from pipeline.executors import JobStatus
+from pipeline.plan import StagePlan
+
+_LINE_SECONDS = 10.0  # between two progress lines of one stage
+
+
+class Display(Protocol):
+    """What the controller tells about a run."""
+
+    def show(self, view: View) -> None:
+        """How all stages stand now."""
+
+    def tell(self, stage: str, event: str) -> None:
+        """Something happened to a stage."""
+
+
+@contextmanager
+def open_display() -> Iterator[Display]:
+    """A live table if standard output is a terminal, lines otherwise."""
+    if not sys.stdout.isatty():
+        yield Lines()
+        return
+    console = Console()
+    with Live(console=console, refresh_per_second=4) as live:
+        yield LiveTable(live)
+
+
+class Lines:
+    """One line per event, and a progress line for each running stage now and then."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, float] = {}
+
+    def show(self, view: View) -> None:
+        for plan in view.plans:
+            stage = plan.spec.name
+            job = view.jobs.get(stage)
+            if job and time.monotonic() - self._last.setdefault(stage, time.monotonic()) > _LINE_SECONDS:
+                self._last[stage] = time.monotonic()
+                self.tell(stage, _described(plan, job, view.started[stage]))
+
+    def tell(self, stage: str, event: str) -> None:
+        print(f"{time.strftime('%H:%M:%S')}  {stage:<17} {event}", flush=True)
+
+
+class LiveTable:
+    """A table of all stages, redrawn in place, with what happened above it."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    def show(self, view: View) -> None:
+        table = Table.grid(padding=(0, 2))
+        for plan in view.plans:
+            stage = plan.spec.name
+            job = view.jobs.get(stage)
+            if job:
+                bar = ProgressBar(total=1, completed=fraction(plan, job), width=24)
+                table.add_row(f"[bold]{stage}", bar, _described(plan, job, view.started[stage]))
+            else:
+                table.add_row(stage, "", standing(plan))
+        self._live.update(table)
+
+    def tell(self, stage: str, event: str) -> None:
+        self._live.console.print(f"[dim]{time.strftime('%H:%M:%S')}[/]  {stage:<17} {event}", highlight=False)
+
+
+def fraction(plan: StagePlan, job: JobStatus) -> float:
+    """How much of what the Job set out to make is made, 0 to 1."""
+    begun = sum(min(1.0, one.done / one.total) for one in job.progress if one.total)
+    return min(1.0, (job.units + begun) / max(1, plan.pending))
+
+
+def standing(plan: StagePlan) -> str:
+    """How a stage that does not run stands, in words."""
+    if plan.units is None:
+        return plan.waits_for
+    if plan.done:
+        return f"done, {len(plan.units)} of {len(plan.units)} units"
+    return f"{len(plan.units) - plan.pending} of {len(plan.units)} units"
+
+
+def _described(plan: StagePlan, job: JobStatus, started: float) -> str:
+    """Units, samples, rate and time left of a running stage."""
+    elapsed = time.monotonic() - started
+    words = [f"{job.units}/{plan.pending} units"]
+    counted = [one for one in job.progress if one.what]
+    if counted:
+        done, total = sum(one.done for one in counted), sum(one.total or 0 for one in counted)
+        words.append(f"{done:,.0f}{f' of {total:,.0f}' if total else ''} {counted[0].what}")
+    if job.samples:
+        words.append(f"{job.samples:,} samples, {job.samples / max(elapsed, 0.1):,.0f}/s")
+    elif counted:
+        words.append(f"{sum(one.done for one in counted) / max(elapsed, 0.1):,.0f}/s")
+    part = fraction(plan, job)
+    words.append(f"{_duration(elapsed * (1 - part) / part)} left" if part > 0.02 else f"{_duration(elapsed)} so far")
+    return ", ".join(words)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

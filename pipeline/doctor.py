@@ -1,0 +1,55 @@
+"""What a run needs before it starts: a store that keeps the commit protocol, sources, models and packages in reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from jobs.catalog import STAGES
+from jobs.collect.stage import COLLECT, units
+from jobs.errors import JobError
+from jobs.runtime.models import ModelParams, locate
+from jobs.runtime.spec import Params, TorchParams
+from jobs.shards import doctor
+from jobs.shards.doctor import Check
+from jobs.shards.store import Store
+from pipeline.config import RunConfig
+
+
+def examine(store: Store, config: RunConfig) -> Iterator[Check]:
+    """Every check in turn; the store's write below it and clean up after themselves."""
+    yield from doctor.examine(store)
+    yield _sources(config)
+    for spec in STAGES:
+        params = config.params(spec)
+        if isinstance(params, ModelParams) and not _stand_in(params):
+            yield _model(spec.name, params)
+        if isinstance(params, TorchParams) and params.device == "cuda":
+            yield _gpu(spec.name)
+
+
+def _sources(config: RunConfig) -> Check:
+    try:
+        found = units(config.params(COLLECT), ())  # type: ignore[arg-type]
+    except JobError as error:
+        return Check("sources", False, str(error))
+    return Check("sources", True, f"all are there, {len(found)} files or grammars")
+
+
+def _stand_in(params: Params) -> bool:
+    return getattr(params, "model", None) in ("grammar", "drawing")
+
+
+def _model(stage: str, params: ModelParams) -> Check:
+    try:
+        name, revision = locate(params)
+    except JobError as error:
+        return Check(f"model of {stage}", False, str(error))
+    where = f"comes from the hub at {revision}" if revision else f"is in {name}"
+    return Check(f"model of {stage}", True, f"{params.model} {where}")
+
+
+def _gpu(stage: str) -> Check:
+    there = Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists()  # the driver's, also in containers and WSL
+    detail = "this machine has one" if there else f"{stage} asks for `device: cuda`, but this machine shows no GPU"
+    return Check(f"GPU for {stage}", there, detail)

@@ -1,0 +1,185 @@
+"""Runs a stage's tasks as processes of this machine, under the same contract that a Kubernetes Job has.
+
+Exit code 0 is success; 65 fails its index and lets the others go on; 78 fails the whole Job at once; anything else
+is tried again, with growing waits, as often as the plan says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from jobs.errors import BAD_CONFIGURATION, BAD_DATA, OK, TRY_AGAIN
+from jobs.runtime.task import ATTEMPT_VARIABLE, INDEX_VARIABLE, new_attempt
+from pipeline.executors import JobPlan, JobState, JobStatus, Progress
+
+_GRACE_SECONDS = 20.0
+_LONGEST_WAIT_SECONDS = 30.0
+
+
+class LocalExecutor:
+    """Processes of this machine; they end when this process does, however it ends."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, _Job] = {}
+
+    def submit(self, plan: JobPlan) -> None:
+        self._jobs[plan.name] = _Job(plan, [_Index(number) for number in range(plan.completions)])
+
+    def status(self, name: str) -> JobStatus:
+        return self._jobs[name].look()
+
+    def cancel(self) -> None:
+        for job in self._jobs.values():
+            job.stop()
+
+
+@dataclass(slots=True)
+class _Index:
+    """One index of a Job and its attempts."""
+
+    number: int
+    process: _Process | None = None
+    attempts: int = 0
+    not_before: float = 0.0
+    exit_code: int | None = None  # the final one
+    message: str = ""
+
+
+@dataclass(slots=True)
+class _Job:
+    plan: JobPlan
+    indexes: list[_Index]
+    started: float = field(default_factory=time.monotonic)
+    units: int = 0  # committed by processes that ended
+    samples: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def look(self) -> JobStatus:
+        """Take note of what ended, start what may start, and say how the Job stands."""
+        for index in self.indexes:
+            if index.process and (code := index.process.poll()) is not None:
+                self._ended(index, code)
+        fatal = next((index for index in self.indexes if index.exit_code == BAD_CONFIGURATION), None)
+        late = self.plan.deadline_seconds and time.monotonic() - self.started > self.plan.deadline_seconds
+        if fatal or late:
+            self.stop()
+            message = fatal.message if fatal else f"not done by its deadline of {self.plan.deadline_seconds} s"
+            return self._status("failed", BAD_CONFIGURATION if fatal else TRY_AGAIN, message)
+        self._start()
+        if any(index.exit_code is None for index in self.indexes):
+            return self._status("running")
+        failed = [index for index in self.indexes if index.exit_code != OK]
+        if not failed:
+            return self._status("succeeded")
+        worst = next((index for index in failed if index.exit_code == BAD_DATA), failed[0])
+        others = f" ({len(failed)} of {len(self.indexes)} indexes failed)" if len(self.indexes) > 1 else ""
+        return self._status("failed", worst.exit_code or TRY_AGAIN, worst.message + others)
+
+    def stop(self) -> None:
+        """Ask all processes to stop, and end those that do not within the grace period."""
+        running = [index.process for index in self.indexes if index.process]
+        for process in running:
+            process.popen.terminate()
+        until = time.monotonic() + _GRACE_SECONDS
+        for process in running:
+            try:
+                process.popen.wait(max(0.0, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.popen.kill()
+                process.popen.wait()
+
+    def _start(self) -> None:
+        free = self.plan.parallelism - sum(index.process is not None for index in self.indexes)
+        for index in self.indexes:
+            waiting = index.process is None and index.exit_code is None and time.monotonic() >= index.not_before
+            if waiting and free > 0:
+                index.process = _Process(self.plan, index.number)
+                index.attempts += 1
+                free -= 1
+
+    def _ended(self, index: _Index, code: int) -> None:
+        assert index.process is not None  # noqa: S101 - only called for one that ran
+        message = index.process.last_words(code)
+        self.units, self.samples = self.units + index.process.units, self.samples + index.process.samples
+        index.process = None
+        if code in (OK, BAD_DATA, BAD_CONFIGURATION):
+            index.exit_code, index.message = code, message
+        elif index.attempts > self.plan.retries:
+            index.exit_code, index.message = TRY_AGAIN, f"{message} (tried {index.attempts} times)"
+        else:
+            wait = random.uniform(0.5, 1) * min(2.0 ** (index.attempts - 1), _LONGEST_WAIT_SECONDS)  # noqa: S311
+            index.not_before = time.monotonic() + wait
+            self.notes.append(f"index {index.number} is tried again in {wait:.0f} s: {message}")
+
+    def _status(self, state: JobState, exit_code: int = OK, message: str = "") -> JobStatus:
+        notes, self.notes = tuple(self.notes), []
+        running = [index.process for index in self.indexes if index.process]
+        units = self.units + sum(process.units for process in running)
+        samples = self.samples + sum(process.samples for process in running)
+        progress = tuple(process.progress for process in running)
+        return JobStatus(state, exit_code, message, units, samples, progress, notes)
+
+
+class _Process:
+    """One attempt at one index, and what it says of itself."""
+
+    def __init__(self, plan: JobPlan, index: int) -> None:
+        env: Mapping[str, str] = {
+            **os.environ,
+            **plan.env,
+            INDEX_VARIABLE: str(index),
+            ATTEMPT_VARIABLE: new_attempt(),
+            "I2P_END_WITH_PARENT": "1",
+        }
+        command = [sys.executable if word == "python" else word for word in plan.command]
+        self.popen = subprocess.Popen(  # noqa: S603 - the command is the controller's own
+            command, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        self.progress = Progress()
+        self.units, self.samples = 0, 0
+        self.error = ""
+        self.tail: deque[str] = deque(maxlen=20)
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def poll(self) -> int | None:
+        """The exit code once the process ended and everything it said was read."""
+        code = self.popen.poll()
+        if code is not None:
+            self.reader.join(1)
+        return code
+
+    def last_words(self, code: int) -> str:
+        """Why it ended, in its own words if it had any."""
+        if self.error:
+            return self.error
+        cause = f"signal {-code}" if code < 0 else f"exit code {code}"
+        hint = "; killed from outside, or out of memory" if code == -9 else ""
+        return f"ended by {cause}{hint}" + (f"; it said last: {self.tail[-1]}" if self.tail else "")
+
+    def _read(self) -> None:
+        assert self.popen.stderr is not None  # noqa: S101 - it is a pipe
+        for line in self.popen.stderr:
+            try:
+                told = json.loads(line)
+                event = told["event"]
+            except (ValueError, TypeError, KeyError):
+                self.tail.append(line.rstrip())
+                continue
+            if event == "progress":
+                self.progress = Progress(told["done"], told["total"], told["what"])
+            elif event == "committed":
+                self.progress = Progress()
+                self.units += 1
+                self.samples += told["samples"]
+            elif event == "exit":
+                self.error = told["error"]

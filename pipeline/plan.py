@@ -1,0 +1,155 @@
+"""The plan: for every stage and unit whether it is run, skipped or redone, and why. Pure but for reading the store.
+
+Nothing is decided by modification times: a unit is done when there is a record with the fingerprint that its
+parameters and inputs have now, and the objects it names are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from jobs.catalog import STAGES
+from jobs.runtime.spec import StageSpec, Unit
+from jobs.shards.dataset import Committed, Dataset, load_manifest
+from jobs.shards.records import Manifest, Outcome, record_name
+from jobs.shards.store import Store
+from pipeline.config import RunConfig
+
+Action = Literal["run", "skip", "redo"]
+
+_TO_BE_MADE = "to be made: "  # in the place of the digest of a shard that this plan makes
+
+
+@dataclass(frozen=True, slots=True)
+class UnitPlan:
+    """What happens to one unit, and why; `outcome` is the committed one, where it still counts."""
+
+    unit: str
+    action: Action
+    reason: str
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """What happens to one stage. `units` is None where they are not known before an earlier stage is done."""
+
+    spec: StageSpec
+    units: tuple[UnitPlan, ...] | None
+    ready: bool  # all inputs are published and up to date
+    published: Manifest | None  # the manifest that stands in the store, up to date or not
+    waits_for: str = ""  # why the units are not known
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The manifest of the finished stage; None while something is to be made."""
+        if not self.ready or self.units is None or any(unit.outcome is None for unit in self.units):
+            return None
+        return Manifest(self.spec.name, tuple(unit.outcome for unit in self.units if unit.outcome))
+
+    @property
+    def done(self) -> bool:
+        """Whether everything is made and published."""
+        return self.manifest is not None and self.manifest == self.published
+
+    @property
+    def pending(self) -> int:
+        """How many units are to be made."""
+        return sum(unit.action != "skip" for unit in self.units or ())
+
+
+def make_plan(store: Store, config: RunConfig) -> list[StagePlan]:
+    """The plan for every stage, from what the store has now. `store` is the run's."""
+    plans: list[StagePlan] = []
+    expected: dict[str, Dataset | None] = {}  # as they will be, made-up digests where something is to be made
+    done: set[str] = set()
+    for spec in STAGES:
+        inputs = [expected[name] for name in spec.inputs]
+        ready = all(name in done for name in spec.inputs)
+        published = load_manifest(store.at(spec.name))
+        if any(dataset is None for dataset in inputs):
+            waits_for = next(name for name in spec.inputs if expected[name] is None)
+            plan = StagePlan(spec, None, False, published, f"not known before {waits_for} is done")
+            expected[spec.name] = None
+        else:
+            units = spec.units(config.params(spec), [dataset for dataset in inputs if dataset])
+            unmade = {plan.spec.name for plan in plans if plan.pending}
+            planned = _plan_units(store.at(spec.name), spec, units, published, unmade)
+            plan = StagePlan(spec, planned, ready, published)
+            expected[spec.name] = _expected(store.at(spec.name), plan, units)
+        if plan.done:
+            done.add(spec.name)
+        plans.append(plan)
+    return plans
+
+
+def _plan_units(
+    store: Store, spec: StageSpec, units: Sequence[Unit], published: Manifest | None, unmade: Set[str]
+) -> tuple[UnitPlan, ...]:
+    committed = Committed.of(store)
+    known = {(outcome.unit, outcome.fingerprint): outcome for outcome in published.outcomes} if published else {}
+    former = {outcome.unit: outcome for outcome in published.outcomes} if published else {}
+    plans = []
+    for unit in units:
+        fingerprint = spec.fingerprint(unit)
+        outcome = known.get((unit.name, fingerprint))
+        if outcome is None or record_name(unit.name, fingerprint) not in committed.records:
+            record = committed.record(unit.name, fingerprint)
+            outcome = record.outcome if record else None
+        if outcome is None:
+            before = former.get(unit.name) or next((one.outcome for one in committed.others(unit.name)), None)
+            plans.append(_to_do(spec, unit, before, unmade))
+        elif missing := committed.missing(outcome):
+            plans.append(UnitPlan(unit.name, "redo", f"{missing[0]} is missing or has another size"))
+        else:
+            plans.append(UnitPlan(unit.name, "skip", "made with these parameters and inputs", outcome))
+    return tuple(plans)
+
+
+def _to_do(spec: StageSpec, unit: Unit, before: Outcome | None, unmade: Set[str]) -> UnitPlan:
+    if before is None:
+        return UnitPlan(unit.name, "run", "not made yet")
+    changes = why_changed(before, unit, spec.version, unmade)
+    return UnitPlan(unit.name, "redo", "; ".join(changes) or "its record is gone")
+
+
+def why_changed(before: Outcome, unit: Unit, version: int, unmade: Set[str] = frozenset()) -> list[str]:
+    """In words, what of a unit is not what it was when `before` was made; `unmade` are stages still to be worked on."""
+    changes = [f"{name} {old!r} -> {new!r}" for name, old, new in _differences(before.settings, unit.settings)]
+    for name, old, new in _differences(before.reads, unit.reads):
+        if old is None:
+            changes.append(f"reads {name} now")
+        elif new is None:
+            changes.append(f"does not read {name} any more")
+        else:
+            made_anew = name.partition("/")[0] in unmade
+            changes.append(f"its input {name} {'is to be made anew' if made_anew else 'changed'}")
+    if before.version != version:
+        changes.append(f"the stage's code changed (version {before.version} -> {version})")
+    return changes
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    return [
+        (name, before.get(name), now.get(name))
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    ]
+
+
+def _expected(store: Store, plan: StagePlan, units: Sequence[Unit]) -> Dataset | None:
+    """The dataset as it will be, as far as names go; None where not even those are known before it is made."""
+    former = {outcome.unit: outcome for outcome in plan.published.outcomes} if plan.published else {}
+    outcomes = []
+    for unit, planned in zip(units, plan.units or (), strict=True):
+        outcome = planned.outcome
+        if outcome is None and (before := former.get(unit.name)):
+            fingerprint = plan.spec.fingerprint(unit)
+            shards = tuple(replace(shard, sha256=f"{_TO_BE_MADE}{fingerprint}") for shard in before.shards)
+            outcome = replace(before, fingerprint=fingerprint, shards=shards)
+        if outcome is None:
+            return None
+        outcomes.append(outcome)
+    return Dataset(store, Manifest(plan.spec.name, tuple(outcomes)))

@@ -1,0 +1,41 @@
+"""The run's report: one self-contained HTML page that a browser shows without any network."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from jobs.shards.store import Store
+from pipeline.config import RunConfig
+from pipeline.outputs import put
+from pipeline.report import figures, stages, words
+from pipeline.report.data import Page, collect_page
+
+REPORT = "report.html"
+
+_FILTERS = (
+    words.count, words.cosine, words.percent, words.size, words.duration, words.moment, words.plural, words.listed,
+)  # fmt: skip
+
+
+def write_report(store: Store, config: RunConfig) -> str:
+    """Write `report.html` of the run as it stands now; returns its address. `store` is the run's."""
+    return put(store, REPORT, render(collect_page(store, config)).encode())
+
+
+def render(page: Page) -> str:
+    """The page as HTML; equal values give equal pages."""
+    environment = Environment(
+        loader=PackageLoader("pipeline.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {function.__name__: function for function in _FILTERS}
+    style = Markup((resources.files("pipeline.report") / "style.css").read_text())  # noqa: S704 - the page's own
+    return environment.get_template("page.html.j2").render(
+        page=page, style=style, figures=figures, seeds=stages.seeds(page.stages), versions=stages.versions(page.stages)
+    )

@@ -1,0 +1,95 @@
+"""What goes wrong is said clearly, with the right exit code; nothing is lost, and mending it lets the run go on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from jobs.errors import BAD_CONFIGURATION, BAD_DATA, TRY_AGAIN
+from tests.e2e.runs import RUN, answer, copy_of, i2p, records, to_do, without
+
+
+def test_a_misspelt_parameter(tmp_path):
+    done = i2p(tmp_path, "run", "--set", "dedup.treshold=0.9", check=False)
+    assert done.returncode == BAD_CONFIGURATION
+    assert "did you mean 'threshold'?" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_file(tmp_path):
+    done = i2p(tmp_path, "run", "--set", "collect.sources=[{kind: text, name: a, path: none.txt}]", check=False)
+    assert done.returncode == BAD_CONFIGURATION
+    assert "source a: there is no file 'none.txt'" in done.stderr
+
+
+def test_an_unreadable_row_fails_its_file_and_nothing_else(tmp_path):
+    (tmp_path / "good.txt").write_text("a cat\na dog\n")
+    (tmp_path / "bad.csv").write_text("prompt,n\na fish,1\na bird\n")
+    sources = (
+        f"collect.sources=[{{kind: csv, name: bad, path: {tmp_path}/bad.csv}}, "
+        f"{{kind: text, name: good, path: {tmp_path}/good.txt}}]"
+    )
+    store = tmp_path / "store"
+    done = i2p(store, "run", "--set", sources, check=False)
+    assert done.returncode == BAD_DATA
+    assert "row 3 of bad.csv cannot be read" in done.stderr
+    rows = {row["shard"]: row for row in answer(store, "why", "collect", "--set", sources)}
+    assert rows["good"]["action"] == "skip"
+    assert "row 3 of bad.csv" in rows["bad"]["failure"]["error"]
+    assert "Traceback" in rows["bad"]["failure"]["traceback"]
+    (tmp_path / "bad.csv").write_text("prompt,n\na fish,1\na bird,2\n")
+    assert ("collect", "good") not in to_do(store, "--set", sources)
+    assert ("collect", "bad") in to_do(store, "--set", sources)
+
+
+def test_a_missing_gpu_that_was_asked_for(undisturbed, tmp_path):
+    store = copy_of(undisturbed, tmp_path)
+    before = records(store)
+    one = ("--set", "embed.resources.parallelism=1")
+    done = i2p(store, "run", "--set", "embed.device=cuda", *one, check=False)
+    assert done.returncode == BAD_CONFIGURATION
+    assert "torch finds no usable GPU" in done.stderr
+    assert records(store) == before
+    assert to_do(store) == set()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small file system")
+def test_a_full_disk_loses_nothing_and_the_run_goes_on_when_there_is_room(undisturbed, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    lost = ("generate-prompts", "generate-images")
+    source = without(copy_of(undisturbed, tmp_path), *lost)
+    used = sum(path.stat().st_size + 8192 for path in source.rglob("*"))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={used + 300_000}", "tmpfs", disk], check=True)
+    try:
+        shutil.copytree(source, disk, dirs_exist_ok=True)
+        one = ("--set", "generate-images.resources.retries=0")
+        done = i2p(disk, "run", *one, check=False)
+        assert done.returncode == TRY_AGAIN
+        assert "is full" in done.stderr
+        assert "free some space and run again" in done.stderr
+        kept = records(disk)
+        assert any("/generate-prompts/" in name for name in kept)
+        subprocess.run(["mount", "-o", "remount,size=200m", disk], check=True)
+        i2p(disk, "run", *one)
+        assert kept.items() <= records(disk).items()
+        i2p(disk, "verify")
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_a_corrupt_shard_stops_what_reads_it_and_says_what_to_do(undisturbed, tmp_path):
+    store = copy_of(undisturbed, tmp_path)
+    path = next((store / RUN / "generate-images" / "shards").glob("train-00000-*"))
+    body = bytearray(path.read_bytes())
+    body[5000] ^= 1
+    path.write_bytes(body)
+    done = i2p(store, "run", "--set", "train.epochs=2", check=False)
+    assert done.returncode == BAD_DATA
+    assert "delete the object and run again" in done.stderr
+    Path(path).unlink()
+    assert ("generate-images", "train-00000") in to_do(store)

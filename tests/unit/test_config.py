@@ -1,0 +1,66 @@
+"""A configuration is right or refused with the place and what was probably meant."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from jobs.catalog import STAGES
+from jobs.errors import BadConfiguration
+from pipeline.config import FullConfig, load_config, presets
+
+
+@pytest.mark.parametrize("preset", presets())
+def test_every_preset_is_valid(preset):
+    assert load_config(preset).run
+
+
+def test_a_value_can_be_set_from_the_command_line():
+    config = load_config("demo", ["dedup.threshold=0.9", "run=other", "embed.resources.parallelism=3",
+                                  "collect.sources.0.num_prompts=7"])  # fmt: skip
+    by_name = {spec.name: spec for spec in STAGES}
+    assert config.run == "other"
+    assert config.params(by_name["dedup"]).threshold == 0.9
+    assert config.resources(by_name["embed"]).parallelism == 3
+    assert config.params(by_name["collect"]).sources[0].num_prompts == 7
+
+
+@pytest.mark.parametrize(
+    ("assignment", "told"),
+    [
+        ("dedup.treshold=0.9", "dedup.treshold: there is no such parameter; did you mean 'threshold'?"),
+        ("dedupe.threshold=0.9", "dedupe: there is no such parameter; did you mean 'dedup'?"),
+        ("dedup.threshold=2", "dedup.threshold: Input should be less than or equal to 1, given 2"),
+        ("dedup.threshold", "needs stage.param=value"),
+        ("dedup.held_out={val: 0.7, test: 0.4}", "leave some for training"),
+        ("run=Not A Name", "run: String should match"),
+        ("embed.resources.retrys=1", "did you mean 'retries'?"),
+        ("collect.sources.7.seed=1", "no position in a list of 1"),
+        ("collect.sources.0.kind=csvv", "kind"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_place(assignment, told):
+    with pytest.raises(BadConfiguration) as error:
+        load_config("demo", [assignment])
+    assert told in str(error.value)
+
+
+def test_an_unknown_preset_names_those_there_are():
+    with pytest.raises(BadConfiguration, match="demo"):
+        load_config("dmeo")
+
+
+def test_every_parameter_says_what_it_is_in_the_schema():
+    schema = FullConfig.model_json_schema()
+    assert {spec.name for spec in STAGES} <= schema["properties"].keys()
+    json.dumps(schema)
+
+
+def test_importing_the_pipeline_loads_nothing_heavy():
+    code = (
+        "import sys, pipeline, pipeline.__main__, jobs.catalog\n"
+        "print([name for name in ('torch', 'numpy', 'faiss', 'PIL', 'transformers', 'pyarrow') if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
