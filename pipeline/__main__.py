@@ -17,7 +17,8 @@ from typing import Any
 
 from jobs.catalog import STAGES, stage_named
 from jobs.errors import OK, BadConfiguration, JobError
-from jobs.shards.store import Store, open_store
+from jobs.shards.address import open_store
+from jobs.shards.store import Store
 from pipeline import inspect
 from pipeline.config import RunConfig, load_config, presets
 from pipeline.controller import Controller
@@ -64,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(call: Call) -> int:
     """Run what is missing; an interrupted run goes on where it was."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    call.store.sweep()
     with open_display() as display:
         controller = Controller(call.store, call.config, LocalExecutor(), display.show, display.tell)
         finish = controller.run()

@@ -60,9 +60,7 @@ def images(run: Store, shards: Mapping[str, range]) -> Dataset:
 def prompts(run: Store, shards: Mapping[str, range]) -> Dataset:
     """What dedup would have written: the same samples without images."""
     samples = {
-        name: [
-            Sample(one.key, {field: one[field] for field in ("txt", "json", "npy")}) for one in map(sample, numbers)
-        ]
+        name: [Sample(one.key, {field: one[field] for field in ("txt", "json", "npy")}) for one in map(sample, numbers)]
         for name, numbers in shards.items()
     }
     return dataset_of(run, "dedup", samples)

@@ -96,9 +96,7 @@ def num_cut(pipe: Any, prompts: Sequence[str]) -> int:
     return sum(len(one) > pipe.tokenizer.model_max_length for one in tokens)
 
 
-def _pixels(
-    pipe: Any, prompts: list[str], keys: list[str], params: GenerateImagesParams
-) -> NDArray[np.float32]:
+def _pixels(pipe: Any, prompts: list[str], keys: list[str], params: GenerateImagesParams) -> NDArray[np.float32]:
     """Images of a batch, float32 of shape (batch, size, size, 3), from 0 to 1."""
     side = params.size // pipe.vae_scale_factor
     shape = (pipe.unet.config.in_channels, side, side)

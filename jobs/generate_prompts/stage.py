@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from jobs.errors import BadConfiguration
 from jobs.runtime.models import ModelParams
-from jobs.runtime.spec import StageSpec, Unit, settings_of
+from jobs.runtime.spec import StageSpec, Unit
 from jobs.shards.dataset import Dataset
 from jobs.shards.records import Shard
 
@@ -72,7 +72,7 @@ def units(params: GeneratePromptsParams, inputs: Sequence[Dataset]) -> list[Unit
     """A unit a shard. With beginnings, unit i reads the collected shard i modulo their number, and nothing else."""
     (collected,) = inputs
     size = params.prompts_per_shard
-    common = settings_of(params)
+    common = params.settings()
     del common["num_prompts"]
     begin = params.beginnings == "collected"
     sources = [shard for shard in collected.shards() if shard.samples] if begin else []

@@ -9,9 +9,9 @@ from pydantic import Field
 from jobs.errors import BadData
 from jobs.infer.files import digest_of_files, find_images, versions_of
 from jobs.regressor.params import PredictParams
-from jobs.runtime.spec import StageSpec, Unit, settings_of
+from jobs.runtime.spec import StageSpec, Unit
+from jobs.shards.address import open_store
 from jobs.shards.dataset import Dataset
-from jobs.shards.store import open_store
 
 FILES = "images"  # the label under which a unit has read files
 
@@ -47,7 +47,7 @@ def units(params: InferParams, inputs: Sequence[Dataset]) -> list[Unit]:
     images, trained, prompts, evaluated = inputs
     besides = {**trained.reads("model"), **prompts.reads("train"), **evaluated.reads("calibration")}
     split = split_in(params)
-    settings = settings_of(params)
+    settings = params.settings()
     del settings["images_per_shard"]  # shows in what a unit reads
     if split is None:
         settings["images"] = "files"  # where they are is not part of the result

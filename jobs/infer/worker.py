@@ -26,9 +26,9 @@ from jobs.runtime.arrays import npy_field
 from jobs.runtime.device import prepare_torch
 from jobs.runtime.spec import Unit
 from jobs.runtime.task import Task
+from jobs.shards.address import open_store
 from jobs.shards.dataset import Dataset
 from jobs.shards.keys import KEY_DIGITS
-from jobs.shards.store import open_store
 from jobs.shards.tar import Sample, json_field
 
 _CAN_BE_A_KEY = re.compile(r"[^./\x00-\x1f\x7f]{1,80}")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.resources
 import re
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
@@ -22,6 +25,27 @@ class ModelParams(TorchParams):
 
     revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
     """The commit of the hub repository; required for one, because a branch may change under a running pipeline."""
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "model": by_content(self.model)}
+
+
+@cache
+def by_content(model: str) -> str:
+    """A name for what a local file or folder holds, wherever it lies; other names of models stand for themselves.
+
+    Read once in a process: a folder that changes under a running worker is noticed by the next one.
+    """
+    path = Path(model)
+    if not path.exists():
+        return model
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            with file.open("rb") as content:
+                found = hashlib.file_digest(content, "sha256").hexdigest()
+            digest.update(f"{file.relative_to(path).as_posix()} {found}\n".encode())
+    return f"{path.name} sha256:{digest.hexdigest()}"
 
 
 def locate(params: ModelParams) -> tuple[str, str | None]:

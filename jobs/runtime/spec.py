@@ -17,6 +17,10 @@ class Params(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
+    def settings(self) -> dict[str, Any]:
+        """The parameters as the JSON that a fingerprint covers: all that can change what comes out, nothing else."""
+        return self.model_dump(mode="json")
+
 
 class TorchParams(Params):
     """The parameters of every stage that computes with torch."""
@@ -66,20 +70,15 @@ class StageSpec:
         )
 
 
-def settings_of(params: Params, **changes: Any) -> dict[str, Any]:
-    """Parameters as the JSON that a fingerprint covers."""
-    return {**params.model_dump(mode="json"), **changes}
-
-
 def unit_per_shard(params: Params, source: Dataset, shards: Iterable[Shard], *whole: Mapping[str, str]) -> list[Unit]:
     """One unit for each shard, of the same name; `whole` is what each of them reads besides (`Dataset.reads`)."""
     besides = {label: digest for reads in whole for label, digest in reads.items()}
     return [
-        Unit(shard.name, settings_of(params), {f"{source.name}/{shard.name}": shard.sha256, **besides}, (shard,))
+        Unit(shard.name, params.settings(), {f"{source.name}/{shard.name}": shard.sha256, **besides}, (shard,))
         for shard in shards
     ]
 
 
 def one_unit(name: str, params: Params, *whole: Mapping[str, str], shards: tuple[Shard, ...] = ()) -> list[Unit]:
     """A single unit that reads whole datasets or groups of them (`Dataset.reads`)."""
-    return [Unit(name, settings_of(params), {label: digest for one in whole for label, digest in one.items()}, shards)]
+    return [Unit(name, params.settings(), {label: digest for one in whole for label, digest in one.items()}, shards)]

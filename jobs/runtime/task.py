@@ -23,10 +23,11 @@ from pydantic import ValidationError
 from jobs.errors import BadConfiguration, BadData, JobError, StalePlan
 from jobs.runtime import log
 from jobs.runtime.spec import StageSpec, Unit
+from jobs.shards.address import open_store
 from jobs.shards.dataset import Committed, Dataset, Writer, commit, load_manifest
 from jobs.shards.digests import canonical_json
 from jobs.shards.records import CommitRecord, Outcome, Shard
-from jobs.shards.store import Store, open_store
+from jobs.shards.store import Store
 from jobs.shards.tar import Sample
 
 TASK_VARIABLE = "I2P_TASK"

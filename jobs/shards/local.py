@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import io
 import os
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,9 +44,12 @@ class LocalStore:
             return self._path(name).open("rb")
 
     def stat(self, name: str) -> ObjectStat | None:
-        path = self._path(name)
-        with self._errors(name):
-            return ObjectStat(name, path.stat().st_size) if path.is_file() else None
+        try:
+            with self._errors(name):
+                found = self._path(name).stat()
+        except NotFound:
+            return None
+        return ObjectStat(name, found.st_size) if stat.S_ISREG(found.st_mode) else None
 
     def version(self, name: str) -> str:
         with self._errors(name):
@@ -53,8 +57,8 @@ class LocalStore:
 
     def holds(self, name: str, *, size: int, sha256: str) -> bool:
         try:
-            stat = self.stat(name)
-            return stat is not None and stat.size == size and self.version(name) == sha256
+            found = self.stat(name)
+            return found is not None and found.size == size and self.version(name) == sha256
         except NotFound:  # deleted meanwhile
             return False
 
@@ -62,7 +66,7 @@ class LocalStore:
         folder, slash, start = prefix.rpartition("/")
         with self._errors(prefix):
             found = list(_walk(self._path(folder) if folder else self.root, folder + slash, start))
-        return iter(sorted(found, key=lambda stat: stat.name))  # by code points, which is S3's order of UTF-8 bytes
+        return iter(sorted(found, key=lambda found: found.name))  # by code points, which is S3's order of UTF-8 bytes
 
     def create(self, name: str, body: bytes | BinaryIO) -> bool:
         path, source = self._path(name), _file(body)

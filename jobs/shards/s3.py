@@ -14,10 +14,11 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, BinaryIO
 
 import boto3
@@ -106,12 +107,11 @@ class S3Store:
         return head is not None and self._is(name, head, size, sha256)
 
     def list(self, prefix: str) -> Iterator[ObjectStat]:
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self._key(prefix))
-        with errors_told(f"{self.url}/{prefix}"):
-            for page in pages:
-                for item in page.get("Contents", ()):
-                    if not item["Key"].endswith("/"):  # consoles make such objects to show a folder
-                        yield ObjectStat(item["Key"][len(self._key("")) :], item["Size"])
+        ask = partial(self.client.list_objects_v2, Bucket=self.bucket, Prefix=self._key(prefix))
+        for page in _pages(f"{self.url}/{prefix}", ask, {"ContinuationToken": "NextContinuationToken"}):
+            for item in page.get("Contents", ()):
+                if not item["Key"].endswith("/"):  # consoles make such objects to show a folder
+                    yield ObjectStat(item["Key"][len(self._key("")) :], item["Size"])
 
     def create(self, name: str, body: bytes | BinaryIO) -> bool:
         return self._write(name, body, IfNoneMatch="*")
@@ -120,20 +120,18 @@ class S3Store:
         return self._write(name, body, IfMatch=version)
 
     def delete(self, name: str) -> None:
-        with errors_told(f"{self.url}/{name}"):
-            self.client.delete_object(**self.target(name))
+        _answer(f"{self.url}/{name}", partial(self.client.delete_object, **self.target(name)))
 
     def sweep(self, *, older_than_seconds: float = _DAY) -> None:
         """Abort the uploads in parts that were begun so long ago; younger ones may still be under way."""
         before = datetime.now(UTC).timestamp() - older_than_seconds
-        pages = self.client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=self._key(""))
-        with errors_told(self.url):
-            for upload in [upload for page in pages for upload in page.get("Uploads", ())]:
-                if upload["Initiated"].timestamp() <= before:
-                    with suppress(self.client.exceptions.NoSuchUpload):  # finished meanwhile
-                        self.client.abort_multipart_upload(
-                            Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
-                        )
+        ask = partial(self.client.list_multipart_uploads, Bucket=self.bucket, Prefix=self._key(""))
+        going_on = {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"}
+        for upload in [one for page in _pages(self.url, ask, going_on) for one in page.get("Uploads", ())]:
+            if upload["Initiated"].timestamp() <= before:
+                target = {"Bucket": self.bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
+                with suppress(NotFound):  # finished meanwhile
+                    _answer(self.url, partial(self.client.abort_multipart_upload, **target))
 
     def _key(self, name: str) -> str:
         return f"{self.prefix}/{name}" if self.prefix else name
@@ -170,14 +168,14 @@ class S3Store:
                 with errors_told(f"{self.url}/{name}"):
                     (self._put_in_parts if in_parts else self._put)(name, file, size, digest, condition)
                 return True
-            except (NotFound, Unmet, Busy, Unclear) as error:
+            except (NotFound, Unmet, Busy, Unclear, BrokenOff) as error:
                 head = self._head(name)
                 perhaps_done = creating or not isinstance(error, Unmet) or error.retried
                 if head and perhaps_done and self._is(name, head, size, digest):
                     return True
                 if isinstance(error, Unclear):
                     raise
-                if head if creating else not isinstance(error, Busy):
+                if head if creating else not isinstance(error, Busy | BrokenOff):
                     return False
             _pause(tries)  # someone else was in the way and has left nothing: deleted, aborted, or is still at it
         raise StoreError(f"{self.url}/{name}: other writers were in the way {_TRIES} times; try again")
@@ -199,7 +197,7 @@ class S3Store:
     def _download(self, name: str, into: BinaryIO) -> str:
         """Download into a file, going on where a broken connection left off; returns the version that was read."""
         where, tries = f"{self.url}/{name}", 0
-        version, size = "", 0
+        version, size = "", -1  # not told yet
         while True:
             start = into.tell()
             try:
@@ -249,6 +247,27 @@ def put_parts(client: Any, upload: dict[str, str], file: BinaryIO, size: int, pa
         return list(pool.map(put, range(1, -(-size // part_size) + 1)))
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _answer(where: str, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """A short reply to a request that may be sent any number of times."""
+    for tries in range(_TRIES):
+        try:
+            with errors_told(where):
+                return ask()
+        except BrokenOff as error:
+            last = error
+        _pause(tries)
+    raise StoreError(f"{where}: the reply broke off {_TRIES} times, at last by: {last}") from last
+
+
+def _pages(where: str, ask: Callable[..., dict[str, Any]], going_on: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """All pages of a listing; `going_on` names where the next request's markers stand in the last reply."""
+    page = _answer(where, ask)
+    yield page
+    while page.get("IsTruncated"):
+        page = _answer(where, partial(ask, **{marker: page[place] for marker, place in going_on.items()}))
+        yield page
 
 
 def _copy(body: Any, into: BinaryIO, where: str) -> None:

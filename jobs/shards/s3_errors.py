@@ -56,6 +56,8 @@ def errors_told(where: str) -> Iterator[None]:
         yield
     except (ClientError, BotoCoreError) as error:
         raise _told(error, where) from error
+    except HTTPError as error:  # boto3 reads the bodies of short replies unguarded, and does not ask again
+        raise BrokenOff(f"{where}: {error}") from error
 
 
 @contextmanager

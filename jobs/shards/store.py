@@ -1,4 +1,4 @@
-"""What a place for objects must do, and how one is opened from its address.
+"""What a place for objects must do.
 
 The commit protocol needs four things of a store: an object appears whole or not at all, it is created only if absent,
 it is replaced only if unchanged, and a listing shows everything that was created before it. `doctor.py` proves them
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
-from jobs.errors import BadConfiguration, BadData, Corrupt, NotFound, StoreError, StoreFull
+from jobs.errors import BadData, Corrupt, NotFound, StoreError, StoreFull
 from jobs.shards.digests import sha256
 
 UNFINISHED = ".unfinished"  # half-written files wait in folders of this name, out of every listing
@@ -84,27 +84,6 @@ class Store(Protocol):
 
     def sweep(self) -> None:
         """Remove what writers that are gone left unfinished; it was never visible, it only takes up room."""
-
-
-def open_store(url: str) -> Store:
-    """The store at `s3://BUCKET/PREFIX`, or at a local folder; raises BadConfiguration for any other address."""
-    scheme, separator, rest = url.partition("://")
-    if url and not separator and not url.startswith("s3:"):
-        from jobs.shards.local import LocalStore
-
-        return LocalStore(Path(url))
-    bucket, _, prefix = rest.partition("/")
-    if scheme != "s3" or not bucket:
-        raise BadConfiguration(f"a store is a folder or s3://BUCKET/PREFIX, not {url!r}")
-    from jobs.shards.s3 import S3Store
-
-    return S3Store(bucket, prefix.strip("/"))
-
-
-def open_file(url: str) -> tuple[Store, str]:
-    """The store that holds one file (a path or s3://BUCKET/KEY), and the file's name in it."""
-    folder, _, name = url.rpartition("/")
-    return open_store(folder or ("/" if url.startswith("/") else ".")), name
 
 
 def checked(name: str) -> str:

@@ -54,9 +54,7 @@ def batches(
 
 def _sample_batches(images: Dataset, params: TrainParams, first_step: int) -> Iterator[list[tuple[int, Sample]]]:
     """(epoch, sample) in lists of `batch_size`."""
-    read = map_ahead(
-        partial(_read, images, params.seed), _all_windows(images, params, first_step), threads=1, ahead=1
-    )
+    read = map_ahead(partial(_read, images, params.seed), _all_windows(images, params, first_step), threads=1, ahead=1)
     for epoch, parts in groupby(read, key=lambda part: part[0]):
         waiting: list[tuple[int, Sample]] = []
         for _, samples in parts:
@@ -70,9 +68,7 @@ def _all_windows(images: Dataset, params: TrainParams, first_step: int) -> Itera
     first_epoch, steps = divmod(first_step, steps_per_epoch(images, params))
     for epoch in range(first_epoch, params.epochs):
         skip = steps * params.batch_size if epoch == first_epoch else 0
-        yield from windows(
-            images.shards("train"), seed=params.seed, epoch=epoch, size=params.window_shards, skip=skip
-        )
+        yield from windows(images.shards("train"), seed=params.seed, epoch=epoch, size=params.window_shards, skip=skip)
 
 
 def _read(images: Dataset, seed: int, window: Window) -> tuple[int, list[Sample]]:

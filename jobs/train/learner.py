@@ -58,9 +58,7 @@ def new_learner(params: TrainParams, device: torch.device) -> Learner:
     """A network as it is before the first step, equal every time; raises BadConfiguration."""
     torch.manual_seed(params.seed)
     mean, std = normalisation(params.model, params.pretrained)
-    architecture = Architecture(
-        model=params.model, image_size=params.image_size, head=params.head, mean=mean, std=std
-    )
+    architecture = Architecture(model=params.model, image_size=params.image_size, head=params.head, mean=mean, std=std)
     regressor = Regressor(architecture, drop_path=params.drop_path)
     if params.pretrained is not None:
         load_pretrained(regressor, params.pretrained, params.revision)

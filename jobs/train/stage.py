@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from jobs.regressor.params import Head, Precision, Trainable
-from jobs.runtime.spec import StageSpec, TorchParams, Unit, settings_of
+from jobs.runtime.models import by_content
+from jobs.runtime.spec import StageSpec, TorchParams, Unit, one_unit
 from jobs.shards.dataset import Dataset
 
 Augment = Literal["light", "none"]
 Schedule = Literal["cosine", "one-cycle"]
-
-_NOT_IN_THE_RESULT = {"checkpoint_every"}
 
 
 class TrainParams(TorchParams):
@@ -92,11 +91,17 @@ class TrainParams(TorchParams):
     checkpoint_every: int = Field(default=1_000, ge=1)
     """Steps between two checkpoints, and so the most that a killed worker loses. Not part of the result."""
 
+    def settings(self) -> dict[str, Any]:
+        settings = super().settings()
+        del settings["checkpoint_every"]
+        if self.pretrained is not None:
+            settings["pretrained"] = by_content(self.pretrained)
+        return settings
+
 
 def units(params: TrainParams, inputs: Sequence[Dataset]) -> list[Unit]:
     (images,) = inputs
-    settings = {name: value for name, value in settings_of(params).items() if name not in _NOT_IN_THE_RESULT}
-    return [Unit("model", settings, images.reads("train"), images.shards("train"))]
+    return one_unit("model", params, images.reads("train"), shards=images.shards("train"))
 
 
 TRAIN = StageSpec(

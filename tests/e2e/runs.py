@@ -17,7 +17,9 @@ PRESET = str(Path(__file__).with_name("small.yaml"))
 RUN = "small"
 
 
-def i2p(store: Path, *arguments: str, check: bool = True, preset: str = PRESET) -> subprocess.CompletedProcess[str]:
+def i2p(
+    store: Path | str, *arguments: str, check: bool = True, preset: str = PRESET
+) -> subprocess.CompletedProcess[str]:
     """Run one command against a store; by default it must succeed."""
     command = [sys.executable, "-m", "pipeline", *arguments, "--preset", preset, "--set", f"store={store}"]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -25,7 +27,7 @@ def i2p(store: Path, *arguments: str, check: bool = True, preset: str = PRESET) 
     return done
 
 
-def answer(store: Path, *arguments: str, preset: str = PRESET) -> Any:
+def answer(store: Path | str, *arguments: str, preset: str = PRESET) -> Any:
     """What a command answers with --json."""
     return json.loads(i2p(store, *arguments, "--json", preset=preset).stdout)
 

@@ -18,7 +18,8 @@ from pydantic import Field
 
 from jobs.errors import BadConfiguration, BadData
 from jobs.runtime.spec import Params
-from jobs.shards.store import Store, open_store
+from jobs.shards.address import open_file
+from jobs.shards.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,9 @@ class FileSource(Source):
 
     def files(self) -> list[File]:
         """The files that `path` names, sorted; raises BadConfiguration when there is none."""
-        folder, _, pattern = self.path.rpartition("/")
-        if re.search(r"[*?\[]", folder):
+        store, pattern = open_file(self.path)
+        if re.search(r"[*?]", store.url):
             raise BadConfiguration(f"source {self.name}: wildcards may stand only in the last part of {self.path!r}")
-        store = open_store(folder or ("/" if self.path.startswith("/") else "."))
         if re.search(r"[*?]", pattern):
             names = [
                 stat.name for stat in store.list("") if "/" not in stat.name and fnmatch.fnmatchcase(stat.name, pattern)

@@ -1,0 +1,27 @@
+"""Opens a store from its address: a folder, or a bucket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jobs.errors import BadConfiguration
+from jobs.shards.local import LocalStore
+from jobs.shards.s3 import S3Store
+from jobs.shards.store import Store
+
+
+def open_store(url: str) -> Store:
+    """The store at `s3://BUCKET/PREFIX`, or at a local folder; raises BadConfiguration for any other address."""
+    scheme, separator, rest = url.partition("://")
+    if url and not separator and not url.startswith("s3:"):
+        return LocalStore(Path(url))
+    bucket, _, prefix = rest.partition("/")
+    if scheme != "s3" or not bucket:
+        raise BadConfiguration(f"a store is a folder or s3://BUCKET/PREFIX, not {url!r}")
+    return S3Store(bucket, prefix.strip("/"))
+
+
+def open_file(url: str) -> tuple[Store, str]:
+    """The store that holds one file (a path or s3://BUCKET/KEY), and the file's name in it."""
+    folder, _, name = url.rpartition("/")
+    return open_store(folder or ("/" if url.startswith("/") else ".")), name
