@@ -13,7 +13,7 @@ demo: $(READY)  ## the whole pipeline on this machine: prompts to report.html an
 	$(BIN)/i2p run --preset demo
 
 test: lint  ## everything that must hold: lint, types, layers, then the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(READY)  ## ruff, strict types, import layers
 	$(BIN)/ruff check
@@ -22,7 +22,7 @@ lint: $(READY)  ## ruff, strict types, import layers
 	$(BIN)/lint-imports
 
 bench: $(READY)  ## the figures of the README, each beside its peer; results in benchmarks/results
-	for file in benchmarks/*.py; do $(BIN)/python $$file; done
+	for name in truncation demo real_prompts; do $(BIN)/python -m benchmarks.$$name; done
 
 lock: $(READY)  ## pin the newest versions that fit pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra local --group dev --python-version 3.11 --upgrade --no-header --quiet -o requirements.lock

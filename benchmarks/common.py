@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
+import sys
+import time
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -12,6 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
+_SCORES = ("score", "interval", "samples", "baselines", "max_cosine_to_train")
 
 
 def save(name: str, figures: dict[str, Any], *, libraries: tuple[str, ...] = ()) -> None:
@@ -25,6 +29,23 @@ def save(name: str, figures: dict[str, Any], *, libraries: tuple[str, ...] = ())
     text = json.dumps(result, indent=2)
     print(text)
     (ROOT / "benchmarks" / "results" / f"{name}.json").write_text(text + "\n")
+
+
+def run_pipeline(*chosen: str) -> dict[str, Any]:
+    """Run the pipeline as the command line does and say how long it took, what each stage did, and the scores."""
+    command = [sys.executable, "-m", "pipeline"]
+    started = time.monotonic()
+    subprocess.run([*command, "run", *chosen], cwd=ROOT, check=True)
+    seconds = round(time.monotonic() - started, 1)
+    status, metrics = (
+        json.loads(subprocess.check_output([*command, name, *chosen, "--json"], cwd=ROOT))
+        for name in ("status", "metrics")
+    )
+    return {
+        "wall_seconds": seconds,
+        "stages": {row["stage"]: {"samples": row["samples"], "seconds": row["seconds"]} for row in status},
+        "metrics": {name: metrics[name] for name in _SCORES},
+    }
 
 
 def _cpu() -> str:

@@ -1,48 +1,34 @@
-"""The whole graph over 79,000 real prompts, the filter beside its peers; .venv/bin/python benchmarks/real_prompts.py
+"""The whole graph over 79,000 real prompts, and its filter beside its peers; `python -m benchmarks.real_prompts`
 
-The peers see the same vectors in the same order: FAISS's usual recipe (the 100 nearest of each, then greedy in
-Python), and the rule of the project's seed, which drops both members of every close pair.
+Ten minutes. The peers see the same vectors in the same order: FAISS's usual recipe (the 100 nearest of each, then
+greedy in Python), and the rule of the project's seed, which drops both members of every close pair.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 import time
 from typing import Any
 
 import faiss
 import numpy as np
-from common import DATA, ROOT, save
 
+from benchmarks.common import DATA, ROOT, run_pipeline, save
 from jobs.dedup.greedy import greedy
 from jobs.dedup.worker import in_order
 from jobs.shards.dataset import Dataset, load_manifest
 from jobs.shards.local import LocalStore
 
-PRESET = "benchmarks/real_prompts.yaml"
 THRESHOLD, THREADS, NEIGHBOURS = 0.8, 2, 100
 
 
 def main() -> None:
     if not DATA.is_dir():
         sys.exit(f"needs the real prompts in {DATA}")
-    command = [sys.executable, "-m", "pipeline"]
-    started = time.monotonic()
-    subprocess.run([*command, "run", "--preset", PRESET], cwd=ROOT, check=True)
-    seconds = time.monotonic() - started
-    answer = {
-        name: json.loads(subprocess.run([*command, name, "--preset", PRESET, "--json"], cwd=ROOT, check=True,
-                                        capture_output=True).stdout)
-        for name in ("status", "metrics")
-    }  # fmt: skip
-    metrics = {name: answer["metrics"][name] for name in
-               ("score", "interval", "samples", "baselines", "max_cosine_to_train")}  # fmt: skip
-    stages = {row["stage"]: {name: row[name] for name in ("samples", "seconds")} for row in answer["status"]}
+    figures = run_pipeline("--preset", "benchmarks/real_prompts.yaml")
     save(
         "real_prompts",
-        {"wall_seconds": round(seconds, 1), "stages": stages, "metrics": metrics, "filter": compare_filters()},
+        {**figures, "filter": compare_filters()},
         libraries=("faiss-cpu", "sentence-transformers", "torch"),
     )
 

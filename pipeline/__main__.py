@@ -146,19 +146,22 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--preset", default="demo", metavar="NAME", help=f"{', '.join(presets())} or a YAML file")
     common.add_argument("--set", action="append", default=[], metavar="STAGE.PARAM=VALUE", help="change one value")
-    common.add_argument("--json", action="store_true", help="answer in JSON")
+    reporting = argparse.ArgumentParser(add_help=False, parents=[common])
+    reporting.add_argument("--json", action="store_true", help="answer in JSON")
     parser = argparse.ArgumentParser(
         prog="i2p", description="From images back to their prompts: run and inspect the pipeline."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, function: Callable[[Call], int]) -> argparse.ArgumentParser:
+    def command(
+        name: str, function: Callable[[Call], int], options: argparse.ArgumentParser = reporting
+    ) -> argparse.ArgumentParser:
         about = (function.__doc__ or "").strip()
-        one = commands.add_parser(name, parents=[common], help=about.splitlines()[0], description=about)
+        one = commands.add_parser(name, parents=[options], help=about.splitlines()[0], description=about)
         one.set_defaults(command=function)
         return one
 
-    command("run", run)
+    command("run", run, common)
     command("plan", plan).add_argument("--all", action="store_true", help="every shard, not only a summary")
     command("status", status)
     stages = ", ".join(spec.name for spec in STAGES)

@@ -14,8 +14,8 @@ from array import array
 from collections.abc import Mapping
 
 from jobs.catalog import STAGES
-from jobs.dedup.stage import CERTIFICATE, DROPPED
 from jobs.errors import Corrupt, NotFound
+from jobs.runtime.groups import CERTIFICATE, DROPPED, NOT_SPLITS
 from jobs.shards.dataset import Committed, Dataset, load_manifest
 from jobs.shards.digests import sha256
 from jobs.shards.keys import key_of, split_of
@@ -113,7 +113,7 @@ def _check_filter(embed: Dataset, dedup: Dataset) -> str:
     names = {f"{sample.key}-{shard.name}" for shard in embed.shards() for sample in embed.read(shard)}
     kept: set[str] = set()
     for shard in dedup.shards():
-        if shard.group in (DROPPED, CERTIFICATE):
+        if shard.group in NOT_SPLITS:
             continue
         for sample in dedup.read(shard):
             split = split_of(sample.key, certificate["held_out"])

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from pydantic import Field, field_validator
 
+from jobs.runtime.groups import NOT_SPLITS, TRAIN
 from jobs.runtime.spec import Params, StageSpec, Unit, one_unit
 from jobs.shards.dataset import Dataset
-
-DROPPED, CERTIFICATE = "dropped", "certificate"  # the groups of shards beside the splits
 
 
 class DedupParams(Params):
@@ -30,7 +29,7 @@ class DedupParams(Params):
     @field_validator("held_out")
     @classmethod
     def _fractions_leave_training(cls, held_out: dict[str, float]) -> dict[str, float]:
-        if reserved := held_out.keys() & {"train", DROPPED, CERTIFICATE}:
+        if reserved := held_out.keys() & {TRAIN, *NOT_SPLITS}:
             raise ValueError(f"{sorted(reserved)} cannot be the name of a held-out split")
         if any(fraction < 0 for fraction in held_out.values()) or sum(held_out.values()) >= 1:
             raise ValueError(f"held-out fractions are 0 or more and leave some for training, given {held_out}")
@@ -39,7 +38,7 @@ class DedupParams(Params):
 
 def splits(params: DedupParams) -> list[str]:
     """All splits, training first."""
-    return ["train", *params.held_out]
+    return [TRAIN, *params.held_out]
 
 
 def units(params: DedupParams, inputs: Sequence[Dataset]) -> list[Unit]:

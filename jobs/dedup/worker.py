@@ -8,10 +8,11 @@ import faiss
 import numpy as np
 
 from jobs.dedup.greedy import Decisions, Floats, greedy
-from jobs.dedup.stage import CERTIFICATE, DROPPED, DedupParams, splits
+from jobs.dedup.stage import DedupParams, splits
 from jobs.errors import BadData
 from jobs.runtime import log
 from jobs.runtime.arrays import from_npy
+from jobs.runtime.groups import CERTIFICATE, DROPPED
 from jobs.runtime.task import Task
 from jobs.shards.dataset import Dataset, Writer
 from jobs.shards.digests import sha256

@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
 from jobs.embed.stage import EmbedParams
+from jobs.runtime import log
 from jobs.runtime.arrays import npy_field
 from jobs.runtime.device import prepare_torch
 from jobs.runtime.models import locate
 from jobs.runtime.task import Task
+
+DIMENSIONS = 384
 
 
 def run(task: Task, params: EmbedParams) -> None:
@@ -39,7 +42,11 @@ def load_model(params: EmbedParams) -> SentenceTransformer:
 
 def embed(model: SentenceTransformer, prompts: Sequence[str], *, batch_size: int) -> NDArray[np.float32]:
     """Unit vectors of the prompts, float32 of shape (len(prompts), 384); at most 256 word pieces of each are read."""
-    vectors = model.encode(
-        list(prompts), batch_size=batch_size, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
-    )
-    return np.asarray(vectors, dtype=np.float32).reshape(len(prompts), -1)
+    longest_first = sorted(range(len(prompts)), key=lambda row: (-len(prompts[row]), row))  # so that little is padded
+    vectors = np.empty((len(prompts), DIMENSIONS), dtype=np.float32)
+    for start in range(0, len(prompts), batch_size):
+        rows = longest_first[start : start + batch_size]
+        vectors[rows] = model.encode([prompts[row] for row in rows], batch_size=batch_size, normalize_embeddings=True,
+                                     convert_to_numpy=True, show_progress_bar=False)  # fmt: skip
+        log.progress(start + len(rows), len(prompts), "prompts")
+    return vectors

@@ -8,13 +8,13 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from jobs.errors import BadConfiguration
+from jobs.runtime.groups import NOT_SPLITS
 from jobs.runtime.models import ModelParams
 from jobs.runtime.spec import StageSpec, Unit, unit_per_shard
 from jobs.shards.dataset import Dataset
 from jobs.shards.records import Shard
 
 DRAWING = "drawing"
-NOT_SPLITS = ("dropped", "certificate")  # what dedup writes beside the splits: nothing of it is drawn
 
 
 class GenerateImagesParams(ModelParams):

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.dedup.stage import CERTIFICATE, DROPPED
 from jobs.generate_prompts.stage import GROUP
+from jobs.runtime.groups import CERTIFICATE, DROPPED
 from jobs.shards.dataset import Dataset
 from jobs.shards.tar import Sample
 from pipeline.report.stages import Datasets

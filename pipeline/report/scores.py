@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.dedup.stage import CERTIFICATE
+from jobs.runtime.groups import CERTIFICATE
 from jobs.shards.dataset import Dataset
 from jobs.shards.records import Shard
 from jobs.shards.tar import Sample

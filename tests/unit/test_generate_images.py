@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from jobs.dedup.stage import CERTIFICATE, DROPPED
 from jobs.errors import BadConfiguration, BadData
 from jobs.generate_images import diffusion, encode, worker
-from jobs.generate_images.stage import GENERATE_IMAGES, NOT_SPLITS, GenerateImagesParams
+from jobs.generate_images.stage import GENERATE_IMAGES, GenerateImagesParams
 from jobs.runtime import log
+from jobs.runtime.groups import CERTIFICATE, DROPPED
 from jobs.runtime.task import Stopped
 from jobs.shards.dataset import Dataset
 from jobs.shards.keys import key_of, seed_of
@@ -78,7 +78,6 @@ def test_every_split_gets_images_and_nothing_else_changes(tmp_path: Path, model:
             image = Image.open(io.BytesIO(new["png"]))
             assert (image.format, image.mode, image.size) == ("PNG", "RGB", (24, 24))
     assert len(set(images(dataset).values())) == 5
-    assert set(NOT_SPLITS) == {DROPPED, CERTIFICATE}
 
 
 def test_prompts_that_the_text_encoder_cuts_are_counted(tmp_path: Path, model: str) -> None:
