@@ -118,6 +118,7 @@ class Controller:
                 actions = decide(plans, {stage: jobs[stage] for stage in self._names} | self._failed, self._generations)
                 for action in actions:
                     if isinstance(action, Finish):
+                        self.show(View(plans, {}, self._started))
                         return action
                     self._act(action, plans)
                 if any(isinstance(action, Publish) for action in actions):
