@@ -73,6 +73,19 @@ def test_conceptual_captions_are_joined_as_a_person_would_write_them(tmp_path):
     assert (sample.text(), sample.json()["url"]) == ("a cat.", "http://x/1.jpg")
 
 
+def test_the_published_files_are_read_whole(tmp_path, data):
+    published = [
+        {"kind": "conceptual-captions", "name": "cc", "path": str(data / "sources/conceptual_captions/*.tsv")},
+        {"kind": "diffusiondb", "name": "ddb", "path": str(data / "sources/diffusiondb/metadata_excerpt.parquet")},
+        {"kind": "tsv", "name": "licensed", "path": str(data / "prompts/licensed_prompts.tsv.gz"), "limit": 1000},
+        {"kind": "parquet", "name": "laion", "path": str(data / "sources/laion400m/*.parquet"), "column": "TEXT"},
+    ]
+    dataset = collect(tmp_path, *published)
+    rows = {outcome.unit: outcome.stats["rows"] for outcome in dataset.manifest.outcomes}
+    assert rows == {"cc": 15_833, "ddb": 3, "licensed": 1000, "laion": 10_000}
+    assert all(outcome.stats["unreadable"] == 0 for outcome in dataset.manifest.outcomes)
+
+
 def test_several_files_are_several_units_in_order(tmp_path):
     for name in ("b", "a"):
         (tmp_path / f"{name}.txt").write_text(f"{name} cat\n")
