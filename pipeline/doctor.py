@@ -45,7 +45,7 @@ def _model(stage: str, params: ModelParams) -> Check:
         name, revision = locate(params)
     except JobError as error:
         return Check(f"model of {stage}", False, str(error))
-    where = f"comes from the hub at {revision}" if revision else f"is in {name}"
+    where = f"is pinned to {revision[:12]}… of the hub, which is not asked now" if revision else f"is in {name}"
     return Check(f"model of {stage}", True, f"{params.model} {where}")
 
 
