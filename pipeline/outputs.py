@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from jobs.errors import NotFound
 from jobs.shards.dataset import Dataset, load_manifest
-from jobs.shards.store import Store
+from jobs.shards.store import Store, overwrite
 
 SUBMISSION = "submission.csv"
 
@@ -20,10 +19,5 @@ def write_submission(store: Store) -> str | None:
 
 def put(store: Store, name: str, body: bytes) -> str:
     """Make an object hold these bytes, whatever it held; returns its address."""
-    while not store.create(name, body):
-        try:
-            if store.replace(name, body, version=store.version(name)):
-                break
-        except NotFound:
-            continue  # deleted in between
+    overwrite(store, name, body)
     return f"{store.url}/{name}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pydantic import Field, model_validator
 
 from jobs.collect.sources import AnySource
-from jobs.collect.sources.base import FileSource
+from jobs.collect.sources.base import File, FileSource
 from jobs.runtime.spec import Params, StageSpec, Unit
 from jobs.shards.dataset import Dataset
 
@@ -36,24 +36,26 @@ class CollectParams(Params):
 
 def units(params: CollectParams, inputs: Sequence[Dataset]) -> list[Unit]:
     """A unit a file; its settings leave out the folder, so that equal files give equal work on every machine."""
-    found = []
     common = params.model_dump(mode="json", exclude={"sources"})
+    return [
+        Unit(
+            unit,
+            {**common, "source": source.model_dump(mode="json", exclude={"path"})},
+            {file.label: file.version} if file else {},
+        )
+        for unit, source, file in origins(params)
+    ]
+
+
+def origins(params: CollectParams) -> Iterator[tuple[str, AnySource, File | None]]:
+    """The name of every unit, its source and its file, None for a source that stands in no file."""
     for source in params.sources:
-        settings = {**common, "source": source.model_dump(mode="json", exclude={"path"})}
         if isinstance(source, FileSource):
             files = source.files()
-            found += [
-                Unit(unit_name(source.name, number, len(files)), settings, {file.label: file.version})
-                for number, file in enumerate(files)
-            ]
+            for number, file in enumerate(files):
+                yield source.name if len(files) == 1 else f"{source.name}-{number:04d}", source, file
         else:
-            found.append(Unit(source.name, settings, {}))
-    return found
-
-
-def unit_name(source: str, number: int, of: int) -> str:
-    """The unit of a source's `number`-th file."""
-    return source if of == 1 else f"{source}-{number:04d}"
+            yield source.name, source, None
 
 
 COLLECT = StageSpec(

@@ -8,8 +8,8 @@ from itertools import islice
 
 from jobs.collect.sources import AnySource
 from jobs.collect.sources.base import BadRow, File, FileSource, Row
-from jobs.collect.stage import CollectParams, unit_name
-from jobs.errors import BadData
+from jobs.collect.stage import CollectParams, origins
+from jobs.errors import BadData, StalePlan
 from jobs.runtime import log
 from jobs.runtime.task import Task
 from jobs.shards.dataset import Writer
@@ -19,11 +19,13 @@ from jobs.shards.tar import Sample, json_field
 
 def run(task: Task, params: CollectParams) -> None:
     """Collect the pending files."""
-    origins = {name: (source, file) for name, source, file in _origins(params)}
+    origin = {unit: (source, file) for unit, source, file in origins(params)}
     for unit in task.pending():
         with task.writing(unit) as output:
-            source, file = origins[unit.name]
+            source, file = origin[unit.name]
             collect(source, file, params, output, unit.name)
+            if file and file.store.version(file.name) != unit.reads[file.label]:
+                raise StalePlan(f"{file.label} changed while it was read; the controller plans it again")
 
 
 def collect(source: AnySource, file: File | None, params: CollectParams, output: Writer, unit: str) -> None:
@@ -77,13 +79,3 @@ def _skip_or_fail(source: AnySource, file: File | None, row: BadRow) -> None:
             f"source {source.name}: row {row.number} of {file.label} cannot be read: {row.reason}; "
             "correct the row, or set `on_bad_row: skip` to leave such rows out and count them"
         )
-
-
-def _origins(params: CollectParams) -> Iterator[tuple[str, AnySource, File | None]]:
-    for source in params.sources:
-        if isinstance(source, FileSource):
-            files = source.files()
-            for number, file in enumerate(files):
-                yield unit_name(source.name, number, len(files)), source, file
-        else:
-            yield source.name, source, None

@@ -5,7 +5,6 @@ The store here is the stage's own: `<store>/<run>/<stage>`, in which names start
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ from jobs.shards.records import (
     record_name,
     unit_of,
 )
-from jobs.shards.store import Store, ensure, spool, spooling, verified
+from jobs.shards.store import Store, ensure, overwrite, spool, spooling, verified
 from jobs.shards.tar import Sample, cut, index_tar, write_tar
 
 
@@ -169,15 +168,7 @@ def load_manifest(store: Store) -> Manifest | None:
 
 def publish_manifest(store: Store, manifest: Manifest) -> None:
     """Make a dataset's manifest this one; a second controller publishing the same changes nothing."""
-    body = manifest.encode()
-    while not store.create(MANIFEST, body):
-        try:
-            current = store.read(MANIFEST)
-        except NotFound:  # deleted meanwhile
-            continue
-        if current.data == body or store.replace(MANIFEST, body, version=current.version):
-            return
-        time.sleep(0.1)
+    overwrite(store, MANIFEST, manifest.encode())
 
 
 def _decoded(data: bytes, unit: str, fingerprint: str | None) -> CommitRecord | None:

@@ -12,7 +12,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
@@ -125,6 +125,14 @@ def ensure(store: Store, name: str, body: bytes | BinaryIO, *, size: int, sha256
         mended = store.create(name, body)
     if not mended and not store.holds(name, size=size, sha256=sha256_):
         raise StoreError(f"{store.url}/{name} was damaged and someone else is mending it; try again")
+
+
+def overwrite(store: Store, name: str, body: bytes) -> None:
+    """Make an object hold these bytes, whatever it held; of several writers at once the last one wins."""
+    while not store.create(name, body):
+        with suppress(NotFound):  # deleted in between
+            if store.replace(name, body, version=store.version(name)):
+                return
 
 
 def spool() -> BinaryIO:

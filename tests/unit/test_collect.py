@@ -8,8 +8,9 @@ import pyarrow.parquet as parquet
 import pytest
 
 from jobs.collect.sources.conceptual_captions import join_tokens
+from jobs.collect.sources.text import Text
 from jobs.collect.stage import COLLECT, CollectParams, units
-from jobs.errors import BadConfiguration, BadData
+from jobs.errors import BadConfiguration, BadData, StalePlan
 from jobs.shards.keys import key_of
 from tests.stages import local_run, run_stage
 
@@ -137,6 +138,21 @@ def test_a_cut_gzip_file_is_bad_data(tmp_path):
     (tmp_path / "a.txt.gz").write_bytes(whole[:-100])
     with pytest.raises(BadData, match="not a whole gzip file"):
         collect(tmp_path, {"kind": "text", "name": "a", "path": str(tmp_path / "a.txt.gz")})
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_committed(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    path.write_text("a cat\na dog\n")
+    rows = Text.rows
+
+    def changing(source, file):
+        yield from rows(source, file)
+        path.write_text("a cat\na fish\n")
+
+    monkeypatch.setattr(Text, "rows", changing)
+    with pytest.raises(StalePlan, match=r"a.txt changed while it was read"):
+        collect(tmp_path, {"kind": "text", "name": "a", "path": str(path)})
+    assert not list(local_run(tmp_path).list("collect/commits/"))
 
 
 def test_the_folder_and_the_times_of_a_file_do_not_shape_a_unit_but_its_content_does(tmp_path):
