@@ -24,6 +24,9 @@ lint: $(READY)  ## ruff, strict types, import layers
 bench: $(READY)  ## the figures of the README, each beside its peer; results in benchmarks/results
 	for name in truncation demo real_prompts; do $(BIN)/python -m benchmarks.$$name; done
 
+images: $(READY)  ## build and push the images that a registry lacks: make images REGISTRY=localhost:5000 [BASE=...] [FAISS=...]
+	$(BIN)/python -m images.build $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(BASE),--base $(BASE)) $(if $(FAISS),--faiss $(FAISS))
+
 lock: $(READY)  ## pin the newest versions that fit pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra local --group dev --python-version 3.11 --upgrade --no-header --quiet -o requirements.lock
 
@@ -38,4 +41,4 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	touch $@
 
-.PHONY: help demo test lint bench lock clean
+.PHONY: help demo test lint bench images lock clean

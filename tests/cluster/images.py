@@ -1,0 +1,69 @@
+"""The images of this working tree in a test registry, built on a base made from Debian's packages.
+
+A machine that reaches no public image registry has no `python:3.11-slim`; Debian's own Python 3.11 stands in for it.
+Needs root and Debian 12.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from images.build import build_images
+from images.builders import execute
+from images.registry import digest_of, is_local
+
+DEBOOTSTRAP = ("debootstrap", "--variant=minbase", "--include=python3,ca-certificates", "bookworm")
+NOT_NEEDED = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale", "usr/share/man")
+DOCKERFILE = """\
+FROM scratch
+ADD root.tar /
+ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+"""
+
+
+def built_images(registry: str) -> dict[str, str]:
+    """References by digest of all images, by stage; builds what the registry lacks, in one process at a time."""
+    with (Path(tempfile.gettempdir()) / "i2p-tests-images").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return build_images((), registry=registry, settings={"BASE": base_image(registry)})
+
+
+def base_image(registry: str) -> str:
+    """The reference of the base, which is made when the registry lacks it: 45 seconds, 123 MB."""
+    recipe = "\n".join((*DEBOOTSTRAP, *NOT_NEEDED, DOCKERFILE))
+    tag = hashlib.sha256(recipe.encode()).hexdigest()[:16]
+    reference = f"{registry}/base:{tag}"
+    if digest_of(f"{registry}/base", tag) is None:
+        with tempfile.TemporaryDirectory(prefix="base-image-") as folder:
+            _make_base(Path(folder), reference)
+    return reference
+
+
+def _make_base(folder: Path, reference: str) -> None:
+    _install_missing("debootstrap", "buildah")
+    root, context = folder / "root", folder / "context"
+    context.mkdir()
+    execute(*DEBOOTSTRAP, str(root))
+    for name in NOT_NEEDED:
+        for path in (root / name).iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    execute("tar", "-C", str(root), "-cf", str(context / "root.tar"), ".")  # an archive keeps owners, COPY would not
+    (context / "Dockerfile").write_text(DOCKERFILE)
+    execute("buildah", "bud", "--isolation", "chroot", "--tag", reference, str(context))
+    execute("buildah", "push", f"--tls-verify={'false' if is_local(reference) else 'true'}", reference)
+
+
+def _install_missing(*programs: str) -> None:
+    """Install what is missing, each from Debian's package of its name."""
+    missing = [program for program in programs if not shutil.which(program)]
+    if missing:
+        assert os.geteuid() == 0, f"needs {' and '.join(missing)}; install them, or run the tests as root"
+        quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(["apt-get", "update", "-qq"], check=True, capture_output=True)
+        execute("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, **quiet)

@@ -1,0 +1,383 @@
+"""The images' contexts, tags, requirements and registry look-ups; tests/cluster has what needs a builder."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from packaging.requirements import Requirement
+
+from images import build, builders, context, registry
+from images.context import ROOT, image_names, plan
+from images.errors import ImageError
+from images.requirements import closure, requirements_of
+from jobs.catalog import STAGES
+
+STAGE_NAMES = [spec.name for spec in STAGES]
+REGISTRY = "localhost:1"
+LOCK = """\
+boto3==1.44.5
+    # via image-to-prompts (pyproject.toml)
+faiss-cpu==1.15.1
+    # via image-to-prompts (pyproject.toml)
+jmespath==1.1.0
+    # via boto3
+numpy==2.4.6
+    # via
+    #   faiss-cpu
+    #   torch
+pytest==9.2.0
+    # via image-to-prompts (pyproject.toml:dev)
+torch==2.15.0
+    # via image-to-prompts (pyproject.toml)
+"""
+
+
+def planned(name: str, root: Path = ROOT, **settings: str) -> context.Image:
+    return plan(name, registry=REGISTRY, settings=settings, root=root)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of what images are made of, to be changed."""
+    for folder in ("images", "jobs", "pipeline"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    for file in ("pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / file, tmp_path)
+    return tmp_path
+
+
+# ---- what an image is ---------------------------------------------------------------------------------------------
+
+
+def test_every_stage_and_the_controller_has_an_image() -> None:
+    assert image_names() == sorted([*STAGE_NAMES, "controller"])
+
+
+@pytest.mark.parametrize("name", image_names())
+def test_a_dockerfile_starts_python_itself_as_an_unprivileged_number(name: str) -> None:
+    text = (ROOT / "images" / name / "Dockerfile").read_text()
+    (entrypoint,) = re.findall(r"^ENTRYPOINT (.*)$", text, re.MULTILINE)
+    module = "pipeline" if name == "controller" else "jobs"
+    assert json.loads(entrypoint) == ["python", "-m", module]  # the exec form: SIGTERM reaches the worker
+    assert re.findall(r"^USER (.*)$", text, re.MULTILINE)[-1] == "65532:65532"
+    assert not re.findall(r"^(CMD|ADD) ", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", image_names())
+def test_a_context_holds_what_the_image_runs_and_nothing_else(name: str) -> None:
+    files = planned(name).files
+    folders = {file.partition("/")[0] for file in files}
+    assert folders == {"Dockerfile", "install.sh", "requirements.txt", "jobs"} | (
+        {"pipeline"} if name == "controller" else set()
+    )
+    assert "jobs/catalog.py" in files
+    assert not [file for file in files if "__pycache__" in file or "test" in file or file.endswith(".pyc")]
+
+
+def test_the_written_context_is_readable_for_any_user_whatever_the_umask(tmp_path: Path) -> None:
+    uv = tmp_path / "uv"
+    uv.write_text("")
+    (tmp_path / "context").mkdir()
+    before = os.umask(0o077)
+    try:
+        context.write(planned("submission"), tmp_path / "context", uv)
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "context").rglob("*.py")}
+    assert modes == {0o644}
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "context" / "jobs").rglob("*") if path.is_dir()} == {
+        0o755
+    }
+
+
+# ---- tags ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_tag_follows_the_code_and_not_its_times(tree: Path) -> None:
+    before = planned("embed", tree).tag
+    for path in tree.rglob("*"):
+        os.utime(path, (1, 1))
+    assert planned("embed", tree).tag == before
+    with (tree / "jobs" / "embed" / "worker.py").open("a") as file:
+        file.write("# changed\n")
+    assert planned("embed", tree).tag != before
+
+
+def test_changed_code_leaves_the_parents_as_they_are(tree: Path) -> None:
+    before = planned("train", tree).parent
+    (tree / "jobs" / "new.py").write_text("")
+    assert planned("train", tree).parent == before
+
+
+def test_the_controllers_code_is_in_no_other_image(tree: Path) -> None:
+    before = {name: planned(name, tree).tag for name in image_names()}
+    (tree / "pipeline" / "new.py").write_text("")
+    after = {name: planned(name, tree).tag for name in image_names()}
+    assert {name for name in before if before[name] != after[name]} == {"controller"}
+
+
+def test_a_new_linter_changes_no_tag(tree: Path) -> None:
+    before = {name: planned(name, tree).tag for name in image_names()}
+    for file in ("pyproject.toml", "requirements.lock"):
+        path = tree / file
+        path.write_text(re.sub(r"(?m)^ruff==.*$", "ruff==99.0.0", path.read_text()).replace("ruff>=", "ruff>=99,>="))
+    assert {name: planned(name, tree).tag for name in image_names()} == before
+
+
+def test_a_new_torch_changes_the_images_that_hold_it_and_no_other(tree: Path) -> None:
+    before = {name: planned(name, tree).tag for name in image_names()}
+    lock = tree / "requirements.lock"
+    lock.write_text(re.sub(r"(?m)^torch==.*$", "torch==99.0.0", lock.read_text()))
+    after = {name: planned(name, tree).tag for name in image_names()}
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"generate-prompts", "embed", "generate-images", "train", "evaluate", "infer"}
+
+
+def test_a_tag_follows_the_base_and_faiss_where_they_count() -> None:
+    assert planned("collect", BASE="a").tag != planned("collect", BASE="b").tag
+    assert planned("dedup", FAISS="faiss-gpu==1.15.1").tag != planned("dedup").tag
+    assert planned("collect", FAISS="faiss-gpu==1.15.1").tag == planned("collect").tag
+
+
+def test_a_tag_does_not_follow_the_registry() -> None:
+    assert (
+        plan("infer", registry="a.example", settings={}).tag == plan("infer", registry="b.example/x", settings={}).tag
+    )
+
+
+# ---- requirements -------------------------------------------------------------------------------------------------
+
+
+def test_the_closure_of_a_lock_is_what_is_wanted_and_what_that_needs() -> None:
+    assert closure(["boto3", "faiss-cpu"], LOCK) == [
+        "boto3==1.44.5",
+        "faiss-cpu==1.15.1",
+        "jmespath==1.1.0",
+        "numpy==2.4.6",
+    ]
+
+
+def test_a_name_that_the_lock_lacks_is_left_to_the_installer() -> None:
+    assert closure(["boto3", "faiss-gpu==1.15.1"], LOCK) == ["boto3==1.44.5", "jmespath==1.1.0"]
+
+
+@pytest.mark.parametrize("name", [*image_names(), "torch"])
+def test_an_images_requirements_are_complete(name: str) -> None:
+    pins = {line.partition("==")[0] for line in requirements_of(name, ROOT).splitlines()}
+    assert pins
+    for pin in pins:
+        for line in importlib.metadata.requires(pin) or []:
+            needed = Requirement(line)
+            if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+                assert re.sub(r"[-_.]+", "-", needed.name).lower() in pins, f"{name}: {pin} needs {needed}"
+
+
+@pytest.mark.parametrize("name", ["collect", "dedup", "submission", "controller"])
+def test_an_image_that_computes_without_torch_does_not_carry_it(name: str) -> None:
+    assert "torch==" not in requirements_of(name, ROOT)
+    parent = planned(name).parent
+    assert parent is not None
+    assert parent.name == "python"
+
+
+@pytest.mark.parametrize("name", image_names())
+def test_no_image_carries_weights_or_tools_of_development(name: str) -> None:
+    text = requirements_of(name, ROOT)
+    assert not [word for word in ("minilm", "pytest", "ruff", "mypy", "webdataset") if word in text]
+
+
+@pytest.mark.parametrize("name", STAGE_NAMES)
+def test_no_stage_carries_the_controllers_packages(name: str) -> None:
+    assert "kubernetes==" not in requirements_of(name, ROOT)
+
+
+# ---- the registry -------------------------------------------------------------------------------------------------
+
+
+class FakeRegistry(BaseHTTPRequestHandler):
+    """Has one image, embed:known; private/ wants a token."""
+
+    digest: ClassVar[str] = f"sha256:{'a' * 64}"
+
+    def do_HEAD(self) -> None:
+        if "/private/" in self.path and self.headers.get("Authorization") != "Bearer t0ken":
+            address = f"http://{self.headers['Host']}/token"
+            return self._answer(401, {"WWW-Authenticate": f'Bearer realm="{address}",service="s",scope="pull"'})
+        if self.path.endswith("/manifests/known") and "oci.image.manifest" in self.headers["Accept"]:
+            return self._answer(200, {"Docker-Content-Digest": self.digest})
+        return self._answer(500 if "/broken/" in self.path else 404, {})
+
+    def do_GET(self) -> None:
+        wanted = self.path.startswith("/token?service=s") and self.headers.get("Authorization") == "Basic dTpw"
+        self._answer(200 if wanted else 403, {}, json.dumps({"token": "t0ken"}).encode())
+
+    def _answer(self, status: int, headers: dict[str, str], body: bytes = b"") -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+@pytest.fixture
+def host() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), FakeRegistry) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_a_registry_is_asked_for_the_digest(host: str) -> None:
+    assert registry.digest_of(f"{host}/embed", "known") == FakeRegistry.digest
+    assert registry.digest_of(f"{host}/embed", "unknown") is None
+
+
+def test_a_private_registry_is_asked_with_the_stored_log_in(
+    host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login = tmp_path / "auth.json"
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(login))
+    with pytest.raises(ImageError, match="log in with"):
+        registry.digest_of(f"{host}/private/embed", "known")
+    login.write_text(json.dumps({"auths": {host: {"auth": "dTpw"}}}))
+    assert registry.digest_of(f"{host}/private/embed", "known") == FakeRegistry.digest
+    assert registry.digest_of(f"{host}/private/embed", "unknown") is None
+
+
+def test_a_registry_that_fails_is_told_from_one_that_lacks_the_image(host: str) -> None:
+    with pytest.raises(ImageError, match="answered 500"):
+        registry.digest_of(f"{host}/broken/embed", "x")
+
+
+def test_plain_http_is_for_this_machine_only() -> None:
+    assert registry.is_local("localhost:5000/embed")
+    assert registry.is_local("127.0.0.1:5000")
+    assert not registry.is_local("localhost.example.com:5000/embed")
+    assert not registry.is_local("registry.example.com/localhost:5000")
+
+
+# ---- the command --------------------------------------------------------------------------------------------------
+
+
+def test_what_the_registry_has_is_neither_built_nor_pushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "digest_of", lambda repository, tag: FakeRegistry.digest)
+    monkeypatch.setattr(build, "find_builder", lambda: pytest.fail("looked for a builder"))
+    out = tmp_path / "built.yaml"
+    assert build.main(["--registry", REGISTRY, "--out", str(out)]) == 0
+    first = out.stat()
+    assert build.main(["--registry", REGISTRY, "--out", str(out)]) == 0
+    assert (out.stat().st_mtime_ns, out.stat().st_ino) == (first.st_mtime_ns, first.st_ino)
+    lines = out.read_text().splitlines()
+    assert lines[1:3] == ["kubernetes:", "  images:"]
+    assert f"    embed: {REGISTRY}/embed@{FakeRegistry.digest}" in lines
+    assert len(lines) == 3 + len(image_names())
+
+
+class Recorder:
+    """Remembers what it was asked to build and push."""
+
+    name = "recorder"
+
+    def __init__(self) -> None:
+        self.built: list[str] = []
+        self.pushed: set[str] = set()
+
+    def build(self, image: context.Image, folder: Path, **_: object) -> None:
+        assert (folder / "uv").exists()
+        self.built.append(image.name)
+
+    def push(self, image: context.Image) -> None:
+        self.pushed.add(f"{image.repository}:{image.tag}")
+
+    def digest_of(self, repository: str, tag: str) -> str | None:
+        return FakeRegistry.digest if f"{repository}:{tag}" in self.pushed else None
+
+
+def test_parents_are_built_first_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder()
+    monkeypatch.setattr(build, "digest_of", recorder.digest_of)
+    monkeypatch.setattr(build, "find_builder", lambda: recorder)
+    out = tmp_path / "built.yaml"
+    assert build.main(["embed", "train", "collect", "--registry", REGISTRY, "--out", str(out)]) == 0
+    assert recorder.built == ["python", "torch", "embed", "train", "collect"]
+    assert len(out.read_text().splitlines()) == 3 + 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["embedd", "--registry", REGISTRY], "there is no image 'embedd'; the images are collect, controller, dedup"),
+        (["embed"], "a registry is required, e.g. --registry localhost:5000"),
+        (["embed", "--registry", REGISTRY], "an image registry is required at localhost:1, which cannot be reached"),
+    ],
+)
+def test_errors_say_what_is_required(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REGISTRY", raising=False)
+    assert build.main(arguments) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_a_docker_client_without_a_daemon_is_no_builder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\nexit 1\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ImageError, match="docker with its daemon, or buildah, is required"):
+        builders.find_builder()
+
+
+def test_a_failed_build_shows_the_end_of_its_output() -> None:
+    with pytest.raises(ImageError, match=r"ended with 3; the end of its output:\nno such package"):
+        builders.execute("sh", "-c", "echo no such package; exit 3")
+
+
+# ---- where packages come from -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An environment that says nothing about package indexes."""
+    for name in os.environ:
+        if name.startswith(("UV_", "PIP_")) or name in (*builders.PROXIES, "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path
+
+
+def test_the_machines_index_reaches_the_build_as_secrets(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificates = bare / "ca.crt"
+    certificates.write_text("certificate")
+    monkeypatch.setenv("PIP_CERT", str(certificates))
+    monkeypatch.setenv("PIP_INDEX_URL", "https://index.example/a b'c")
+    secrets = builders.host_secrets(bare)
+    assert secrets["certificates"] == certificates
+    assert secrets["index"].stat().st_mode & 0o077 == 0
+    script = f'. {secrets["index"]}; printf %s "$UV_DEFAULT_INDEX"'
+    assert subprocess.run(["sh", "-c", script], capture_output=True, text=True).stdout == "https://index.example/a b'c"
+
+
+def test_uvs_own_settings_win_over_pips(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", "https://pip.example")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://uv.example")
+    assert builders.host_secrets(bare)["index"].read_text() == "export UV_DEFAULT_INDEX=https://uv.example\n"
+
+
+def test_a_machine_without_settings_passes_none(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "index" not in builders.host_secrets(bare)
