@@ -1,4 +1,4 @@
-"""A run's configuration: a preset, the values set on top of it, checked before anything starts."""
+"""A run's configuration: a preset, the values laid on top of it, checked before anything starts."""
 
 from __future__ import annotations
 
@@ -6,29 +6,18 @@ import difflib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from jobs.catalog import STAGES
 from jobs.errors import BadConfiguration
 from jobs.runtime.spec import Params, StageSpec
+from pipeline.graph import StageName, stages_to_make, taken_from
+from pipeline.resources import Kubernetes, Resources
 
-
-class Resources(BaseModel):
-    """How large to run a stage; none of it changes what comes out."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    parallelism: int = Field(default=1, ge=1)
-    """Tasks at once."""
-
-    retries: int = Field(default=3, ge=0)
-    """How often one index may be tried again after a failure that a retry can mend."""
-
-    deadline_seconds: int | None = Field(default=None, ge=1)
-    """The stage fails when it is not done by then."""
+RunName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$")]
 
 
 class RunConfig(BaseModel):
@@ -36,11 +25,43 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, serialize_by_alias=True)
 
-    run: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")
+    run: RunName
     """The run's name: its folder in the store, and the start of its Jobs' names."""
 
     store: str = "runs"
     """Where runs are kept: a folder, or s3://BUCKET/PREFIX."""
+
+    executor: Literal["local", "kubernetes"] = "local"
+    """What runs the tasks: processes of this machine, or Indexed Jobs of a cluster."""
+
+    inputs: dict[StageName, RunName] = {}
+    """Stages whose finished datasets are taken from another run of the store, {stage: run}; what they were made from
+    comes from there too unless it is named itself."""
+
+    stages: tuple[StageName, ...] | None = None
+    """The stages of this run; null for all that do not come from another one."""
+
+    kubernetes: Kubernetes = Field(default_factory=Kubernetes)
+    """The cluster, where the executor is one."""
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        stages_to_make(self.stages, self.inputs)
+        for spec in STAGES:
+            if self.resources(spec).pods > 1 and not spec.gang:
+                raise ValueError(f"{spec.name}.resources.pods: only train works as one world of several Pods; "
+                                 "`parallelism` is for more tasks at once")  # fmt: skip
+        return self
+
+    @property
+    def specs(self) -> tuple[StageSpec, ...]:
+        """The stages that this run makes."""
+        return stages_to_make(self.stages, self.inputs)
+
+    def origin(self, stage: str) -> str:
+        """The run whose dataset of that stage this one has: another one, or itself."""
+        made = any(spec.name == stage for spec in self.specs)
+        return self.run if made else taken_from(self.inputs).get(stage, self.run)
 
     def params(self, spec: StageSpec) -> Params:
         """The parameters of a stage."""
@@ -78,12 +99,15 @@ def presets() -> list[str]:
     return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
-def load_config(preset: str, assignments: Sequence[str] = ()) -> RunConfig:
-    """The configuration of a preset (a name, or the path of a YAML file) with `stage.param=value` on top.
+def load_config(preset: str, assignments: Sequence[str] = (), overlays: Sequence[str] = ()) -> RunConfig:
+    """The configuration of a preset with YAML files and then `stage.param=value` on top.
 
+    A preset is a name or the path of a YAML file; a file may begin with `preset: NAME` and change only some values.
     Raises BadConfiguration that names the wrong place and what was probably meant.
     """
     values = _read_preset(preset)
+    for path in overlays:
+        values = _laid_over(values, _read_file(path, "--values"))
     for assignment in assignments:
         _assign(values, assignment)
     return check_config(values)
@@ -97,23 +121,42 @@ def check_config(values: Mapping[str, Any]) -> RunConfig:
         raise BadConfiguration("\n".join(_told(one) for one in error.errors())) from error
 
 
-def _read_preset(preset: str) -> dict[str, Any]:
+def _read_preset(preset: str, *, below: tuple[str, ...] = ()) -> dict[str, Any]:
+    if preset in below:
+        raise BadConfiguration(f"preset: {' -> '.join((*below, preset))} goes in a circle")
     if preset.endswith((".yaml", ".yml")):
-        path = Path(preset)
-        if not path.is_file():
-            raise BadConfiguration(f"--preset: there is no file {preset!r}")
-        text = path.read_text()
+        values = _read_file(preset, "--preset")
     elif preset in presets():
-        text = (resources.files("pipeline") / "presets" / f"{preset}.yaml").read_text()
+        values = _parsed((resources.files("pipeline") / "presets" / f"{preset}.yaml").read_text(), preset)
     else:
         raise BadConfiguration(f"--preset: {preset!r} is neither one of {', '.join(presets())} nor a YAML file")
+    base = values.pop("preset", None)
+    return values if base is None else _laid_over(_read_preset(str(base), below=(*below, preset)), values)
+
+
+def _read_file(path: str, option: str) -> dict[str, Any]:
+    if not Path(path).is_file():
+        raise BadConfiguration(f"{option}: there is no file {path!r}")
+    return _parsed(Path(path).read_text(), path)
+
+
+def _parsed(text: str, name: str) -> dict[str, Any]:
     try:
         values = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
-        raise BadConfiguration(f"--preset: {preset} is not YAML: {error}") from error
+        raise BadConfiguration(f"{name} is not YAML: {error}") from error
     if not isinstance(values, dict):
-        raise BadConfiguration(f"--preset: {preset} must be a mapping of names to values")
+        raise BadConfiguration(f"{name} must be a mapping of names to values")
     return values
+
+
+def _laid_over(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings are merged, everything else is replaced, as Helm does with values."""
+    merged = dict(below)
+    for name, value in above.items():
+        here = merged.get(name)
+        merged[name] = _laid_over(here, value) if isinstance(here, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def _assign(values: dict[str, Any], assignment: str) -> None:

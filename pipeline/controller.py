@@ -1,26 +1,30 @@
-"""The controller: observe the store, decide purely, act idempotently, look again. It can be killed at any point.
+"""The controller: observe, decide purely, act idempotently, look again. It can be killed at any point.
 
-Everything it knows it reads again from the store; a restarted one, or a second one beside it, decides the same.
+Everything it knows it reads again from the store and from the executor; a restarted one, or a second one beside it,
+decides the same.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from jobs.errors import OK, TRY_AGAIN
-from jobs.runtime.task import TASK_VARIABLE, TaskDescription
+from jobs.errors import BAD_CONFIGURATION, OK, TRY_AGAIN, BadConfiguration, JobError
+from jobs.runtime.task import TaskDescription
 from jobs.shards.dataset import publish_manifest
 from jobs.shards.records import Manifest
 from jobs.shards.store import Store
 from pipeline.config import RunConfig
-from pipeline.executors import Executor, JobPlan, JobStatus
+from pipeline.control import Wish, read_wish
+from pipeline.executors import Executor, JobPlan, JobStatus, Observation
 from pipeline.plan import StagePlan, make_plan
+from pipeline.time_left import TimeLeft, seconds_by_unit, time_left
 
-_LOOK_SECONDS = 0.5
-_GENERATIONS = 3  # Jobs for one stage of a run; more means that what they commit does not stay
+_GENERATIONS = 3  # Jobs for one stage by one controller; more means that what they commit does not stay
+_LISTED_UNITS = 500  # a Job that makes fewer than all units names them, up to so many
+_LONGEST_WAIT_SECONDS = 30.0  # between two tries while something does not answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,21 @@ class Submit:
 
     stage: str
     generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Stop a stage's Job, which was submitted with another configuration."""
+
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Suspend a stage's Job, or let it go on."""
+
+    stage: str
+    suspend: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,36 +71,61 @@ class Finish:
     message: str = ""
 
 
-Action = Submit | Publish | Wait | Finish
+Action = Submit | Replace | Hold | Publish | Wait | Finish
 
 
-def decide(plans: Sequence[StagePlan], jobs: Mapping[str, JobStatus], generations: Mapping[str, int]) -> list[Action]:
-    """What to do now, from the plan, the Jobs of this controller and how many each stage has had.
+def decide(
+    plans: Sequence[StagePlan],
+    jobs: Mapping[str, JobStatus],
+    *,
+    submitted: Mapping[str, int] = {},
+    replaced: Set[str] = frozenset(),
+    wish: Wish = "run",
+) -> list[Action]:
+    """What to do now, from the plan, each stage's newest Job, and what this controller has done already.
 
-    A failed stage stops what depends on it and nothing else; the run ends when nothing runs any more.
+    `submitted` counts its Jobs of each stage, `replaced` names the stages whose Job it stopped. A failed stage stops
+    what depends on it and nothing else; the run ends when nothing runs any more.
     """
+    if wish == "cancel":
+        return [Finish(BAD_CONFIGURATION, "the run was cancelled; `i2p resume` allows it again")]
     actions: list[Action] = []
     failures: list[tuple[str, JobStatus]] = []
     for plan in plans:
-        stage = plan.spec.name
-        job = jobs.get(stage)
-        if job and job.state == "running":
+        stage, job = plan.spec.name, jobs.get(plan.spec.name)
+        if job and job.state == "ending":
             actions.append(Wait())
+        elif job and job.state == "running":
+            if job.outdated and plan.ready and stage in replaced:
+                failures.append((stage, _contested(job)))
+            elif job.outdated and plan.ready:
+                actions.append(Replace(stage))
+            elif job.suspended is not None and job.suspended != (wish == "pause"):
+                actions.append(Hold(stage, wish == "pause"))
+            else:
+                actions.append(Wait())
         elif plan.done:
             continue
         elif plan.manifest:
             actions.append(Publish(stage, plan.manifest))
-        elif job and job.state == "failed":
+        elif job and job.state == "failed" and not job.outdated:
             failures.append((stage, job))
-        elif plan.ready and generations.get(stage, 0) >= _GENERATIONS:
+        elif plan.ready and wish == "pause":
+            actions.append(Wait())
+        elif plan.ready and submitted.get(stage, 0) >= _GENERATIONS:
             message = f"{_GENERATIONS} Jobs ended well, but {plan.pending} units are still not committed"
-            failures.append((stage, JobStatus("failed", TRY_AGAIN, message)))
+            failures.append((stage, JobStatus(state="failed", exit_code=TRY_AGAIN, message=message)))
         elif plan.ready:
-            actions.append(Submit(stage, generations.get(stage, 0) + 1))
+            actions.append(Submit(stage, job.generation + 1 if job else 1))
     if actions or not failures:
         return actions or [Finish(OK)]
     stage, job = failures[0]
     return [Finish(job.exit_code, f"{stage}: {job.message}")]
+
+
+def _contested(job: JobStatus) -> JobStatus:
+    message = "another controller submits this stage with another configuration; end one of the two and run again"
+    return JobStatus(state="failed", generation=job.generation, exit_code=TRY_AGAIN, message=message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +133,8 @@ class View:
     """What a display shows after every look."""
 
     plans: Sequence[StagePlan]
-    jobs: Mapping[str, JobStatus]  # of stages that run
-    started: Mapping[str, float]  # time.monotonic() when this controller submitted a stage's Job
+    jobs: Mapping[str, JobStatus]  # each stage's newest
+    left: TimeLeft | None = None  # of the whole run
 
 
 @dataclass(slots=True)
@@ -102,93 +146,159 @@ class Controller:
     executor: Executor
     show: Callable[[View], None] = lambda view: None
     tell: Callable[[str, str], None] = lambda stage, event: None
-    _names: dict[str, str] = field(default_factory=dict)  # of the Jobs that run
-    _failed: dict[str, JobStatus] = field(default_factory=dict)
-    _generations: Counter[str] = field(default_factory=Counter)
-    _started: dict[str, float] = field(default_factory=dict)
+    _submitted: Counter[str] = field(default_factory=Counter)
+    _replaced: set[str] = field(default_factory=set)
+    _told: set[tuple[str, int]] = field(default_factory=set)  # failures
+    _past: Mapping[str, float] = field(default_factory=dict)  # seconds of a unit, by stage
+    _trouble_since: float | None = None
 
     def run(self) -> Finish:
-        """Loop until everything is done or nothing more can be; stops the tasks when it is interrupted."""
-        plans = make_plan(self.store, self.config)
+        """Loop until everything is done or nothing more can be; raises JobError when a trouble lasts too long."""
+        plans: Sequence[StagePlan] | None = None
+        ended: set[tuple[str, int]] = set()  # Jobs whose work the plan has seen in the store
+        tries = 0
         try:
             while True:
-                jobs = {stage: self.executor.status(name) for stage, name in self._names.items()}
-                if self._take_note(jobs):
-                    plans = make_plan(self.store, self.config)
-                actions = decide(plans, {stage: jobs[stage] for stage in self._names} | self._failed, self._generations)
-                for action in actions:
-                    if isinstance(action, Finish):
-                        self.show(View(plans, {}, self._started))
-                        return action
-                    self._act(action, plans)
-                if any(isinstance(action, Publish) for action in actions):
-                    plans = make_plan(self.store, self.config)
-                else:
-                    self.show(
-                        View(plans, {stage: jobs[stage] for stage in self._names if stage in jobs}, self._started)
-                    )
-                    time.sleep(_LOOK_SECONDS)
+                try:
+                    self._past = self._past or seconds_by_unit(self.store, self.config)
+                    plans = plans or make_plan(self.store, self.config)
+                    seen = self.executor.observe(job_plans(self.config, plans))
+                    now_ended = {
+                        (name, job.generation)
+                        for name, job in seen.jobs.items()
+                        if job.state in ("succeeded", "failed")
+                    }
+                    if now_ended - ended:  # what they made is in the store by now; the plan may be older
+                        plans = make_plan(self.store, self.config)
+                    ended, tries = now_ended, 0
+                    finish, changed = self._act_on(plans, seen)
+                    if finish:
+                        return finish
+                    if changed:
+                        plans = None
+                        continue
+                    self._trouble_is_over()
+                except JobError as error:
+                    self._wait_out(error, tries)
+                    tries += 1
+                    plans = None
+                    continue
+                self.executor.wait()
         finally:
-            self.executor.cancel()
+            self.executor.close()
 
-    def _take_note(self, jobs: Mapping[str, JobStatus]) -> bool:
-        """Tell what happened to Jobs; True if one ended, so that the plan has to be made anew."""
-        ended = False
-        for stage, job in jobs.items():
-            for note in job.notes:
-                self.tell(stage, note)
-            if job.state != "running":
-                ended = True
-                del self._names[stage]
-            if job.state == "failed":
-                self._failed[stage] = job
+    def deploy(self, stage: str, change: Callable[[StagePlan, JobPlan], None]) -> None:
+        """Do what is to be done for one stage now, and leave it running; `change` hears what is going to be submitted.
+
+        Raises BadConfiguration when the stage reads something that is not finished.
+        """
+        while True:
+            plans = make_plan(self.store, self.config)
+            (plan,) = (one for one in plans if one.spec.name == stage)
+            if not plan.ready:
+                waits_for = next(name for name in plan.spec.inputs if name not in plan.inputs) \
+                    if len(plan.inputs) < len(plan.spec.inputs) else "what it reads"  # fmt: skip
+                raise BadConfiguration(f"{stage} cannot start before {waits_for} is done; deploy that stage first, or "
+                                       "let `i2p run` do all in order")  # fmt: skip
+            seen = self.executor.observe(job_plans(self.config, plans))
+            actions = decide(plans, seen.jobs, submitted=self._submitted, replaced=self._replaced)
+            mine = [action for action in actions if getattr(action, "stage", None) == stage]
+            for action in mine:
+                if isinstance(action, Submit | Replace):
+                    change(plan, job_plan(self.config, plan, 1))
+                self._act(action, plans, seen)
+            job = seen.jobs.get(stage)
+            if not mine and not (job and job.state == "ending"):
+                return
+            self.executor.rest(0.5)
+
+    def _act_on(self, plans: Sequence[StagePlan], seen: Observation) -> tuple[Finish | None, bool]:
+        """Decide and act; returns the end if there is one, and whether the plan has to be made anew."""
+        for stage, note in seen.notes:
+            self.tell(stage, note)
+        for stage, job in seen.jobs.items():
+            if job.state == "failed" and (stage, job.generation) not in self._told:
+                self._told.add((stage, job.generation))
                 self.tell(stage, f"failed: {job.message}")
-        return ended
+        wish = read_wish(self.store)
+        actions = decide(plans, seen.jobs, submitted=self._submitted, replaced=self._replaced, wish=wish)
+        left = time_left(plans, seen.jobs, self._past, self.config, time.time())
+        self.show(View(plans, seen.jobs, left))
+        for action in actions:
+            if isinstance(action, Finish):
+                return action, False
+            self._act(action, plans, seen)
+        return None, any(isinstance(action, Publish) for action in actions)
 
-    def _act(self, action: Action, plans: Sequence[StagePlan]) -> None:
+    def _act(self, action: Action, plans: Sequence[StagePlan], seen: Observation) -> None:
         if isinstance(action, Publish):
             publish_manifest(self.store.at(action.stage), action.manifest)
-            shards = action.manifest.shards
-            took = (
-                f" in {time.monotonic() - self._started[action.stage]:.0f} s" if action.stage in self._started else ""
-            )
+            shards, job = action.manifest.shards, seen.jobs.get(action.stage)
+            took = f" in {time.time() - job.started:.0f} s" if job and job.started else ""
             self.tell(action.stage, f"done{took}: {_count(len(shards), 'shard')}, "
                                     f"{_count(sum(shard.samples for shard in shards), 'sample')}")  # fmt: skip
         elif isinstance(action, Submit):
             plan = next(plan for plan in plans if plan.spec.name == action.stage)
-            job = job_plan(self.config, plan, plans, action.generation)
-            self._generations[action.stage] = action.generation
-            self._names[action.stage] = job.name
-            self._started.setdefault(action.stage, time.monotonic())
-            self.executor.submit(job)
-            at_once = min(job.completions, job.parallelism)
+            job_plan_ = job_plan(self.config, plan, action.generation)
+            self.executor.submit(job_plan_)
+            self._submitted[action.stage] += 1
+            at_once = min(job_plan_.task.completions, job_plan_.resources.parallelism)
             self.tell(action.stage, f"started: {plan.pending} of {_count(len(plan.units or ()), 'unit')} to make"
                                     + (f", {at_once} at once" if at_once > 1 else ""))  # fmt: skip
+        elif isinstance(action, Replace):
+            self.executor.remove(action.stage)
+            self._replaced.add(action.stage)
+            self.tell(action.stage, "its Job was submitted with another configuration: stopped, to be submitted anew")
+        elif isinstance(action, Hold):
+            self.executor.hold(action.stage, suspend=action.suspend)
+            self.tell(action.stage, "paused" if action.suspend else "goes on")
+
+    def _wait_out(self, error: JobError, tries: int) -> None:
+        """Sleep before the next try if the error is one that time may mend; raises it where it is not."""
+        now = time.monotonic()
+        self._trouble_since = since = self._trouble_since or now
+        if error.exit_code != TRY_AGAIN or now - since >= self.executor.patience_seconds:
+            raise error
+        if tries == 0:
+            self.tell("", f"{error}; Jobs go on, trying again")
+        self.executor.rest(min(_LONGEST_WAIT_SECONDS, 2.0**tries))
+
+    def _trouble_is_over(self) -> None:
+        if self._trouble_since is not None:
+            self.tell("", f"goes on after {time.monotonic() - self._trouble_since:.0f} s")
+            self._trouble_since = None
 
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def job_plan(config: RunConfig, plan: StagePlan, plans: Sequence[StagePlan], generation: int) -> JobPlan:
+def job_plans(config: RunConfig, plans: Sequence[StagePlan]) -> dict[str, JobPlan]:
+    """For every stage that is ready the Job that makes what it lacks, whether or not it lacks anything."""
+    return {plan.spec.name: job_plan(config, plan, 1) for plan in plans if plan.ready}
+
+
+def job_plan(config: RunConfig, plan: StagePlan, generation: int) -> JobPlan:
     """The Job that makes what a stage lacks."""
-    spec, resources = plan.spec, config.resources(plan.spec)
-    published = {other.spec.name: other.published for other in plans}
+    spec, size = plan.spec, config.resources(plan.spec)
+    lacking = [unit.unit for unit in plan.units or () if unit.action != "skip"]
+    some = 0 < len(lacking) < len(plan.units or ()) and len(lacking) <= _LISTED_UNITS
     task = TaskDescription(
         store=config.store,
         run=config.run,
         stage=spec.name,
         params=config.params(spec).model_dump(mode="json"),
-        inputs={name: manifest.digest for name in spec.inputs if (manifest := published[name])},
-        completions=min(resources.parallelism, plan.pending) if spec.parallel else 1,
+        inputs=dict(plan.inputs),
+        runs={name: run for name in spec.inputs if (run := config.origin(name)) != config.run},
+        units=tuple(lacking) if some else None,
+        completions=_completions(plan, size.parallelism, size.pods),
+        gang=size.pods > 1 or (spec.gang and size.gpus > 1),
     )
-    return JobPlan(
-        name=f"{config.run}-{spec.name}-{generation}",
-        stage=spec.name,
-        command=("python", "-m", "jobs"),
-        env={TASK_VARIABLE: task.encode()},
-        completions=task.completions,
-        parallelism=resources.parallelism,
-        retries=resources.retries,
-        deadline_seconds=resources.deadline_seconds,
-    )
+    return JobPlan(task=task, generation=generation, resources=size)
+
+
+def _completions(plan: StagePlan, parallelism: int, pods: int) -> int:
+    if not plan.spec.parallel:
+        return pods
+    units = parallelism if plan.units is None else plan.pending
+    return max(1, min(parallelism, units))

@@ -16,6 +16,7 @@ from rich.table import Table
 from pipeline.controller import View
 from pipeline.executors import JobStatus
 from pipeline.plan import StagePlan
+from pipeline.time_left import duration, fraction
 
 _LINE_SECONDS = 10.0  # between two progress lines of one stage
 
@@ -50,10 +51,10 @@ class Lines:
     def show(self, view: View) -> None:
         for plan in view.plans:
             stage = plan.spec.name
-            job = view.jobs.get(stage)
+            job = running(view, stage)
             if job and time.monotonic() - self._last.setdefault(stage, time.monotonic()) > _LINE_SECONDS:
                 self._last[stage] = time.monotonic()
-                self.tell(stage, _described(plan, job, view.started[stage]))
+                self.tell(stage, described(plan, job) + (f"; whole run: {view.left}" if view.left else ""))
 
     def tell(self, stage: str, event: str) -> None:
         print(f"{time.strftime('%H:%M:%S')}  {stage:<17} {event}", flush=True)
@@ -69,22 +70,24 @@ class LiveTable:
         table = Table.grid(padding=(0, 2))
         for plan in view.plans:
             stage = plan.spec.name
-            job = view.jobs.get(stage)
+            job = running(view, stage)
             if job:
                 bar = ProgressBar(total=1, completed=fraction(plan, job), width=24)
-                table.add_row(f"[bold]{stage}", bar, _described(plan, job, view.started[stage]))
+                table.add_row(f"[bold]{stage}", bar, described(plan, job))
             else:
                 table.add_row(stage, "", standing(plan))
+        if view.left:
+            table.add_row("", "", f"[dim]whole run: {view.left}")
         self._live.update(table)
 
     def tell(self, stage: str, event: str) -> None:
         self._live.console.print(f"[dim]{time.strftime('%H:%M:%S')}[/]  {stage:<17} {event}", highlight=False)
 
 
-def fraction(plan: StagePlan, job: JobStatus) -> float:
-    """How much of what the Job set out to make is made, 0 to 1."""
-    begun = sum(min(1.0, one.done / one.total) for one in job.progress if one.total)
-    return min(1.0, (job.units + begun) / max(1, plan.pending))
+def running(view: View, stage: str) -> JobStatus | None:
+    """The stage's Job if it has one that is not over."""
+    job = view.jobs.get(stage)
+    return job if job and job.state == "running" else None
 
 
 def standing(plan: StagePlan) -> str:
@@ -96,24 +99,22 @@ def standing(plan: StagePlan) -> str:
     return f"{len(plan.units) - plan.pending} of {len(plan.units)} units"
 
 
-def _described(plan: StagePlan, job: JobStatus, started: float) -> str:
-    """Units, samples, rate and time left of a running stage."""
-    elapsed = time.monotonic() - started
+def described(plan: StagePlan, job: JobStatus) -> str:
+    """Units, samples, rate and time left of a running stage, and why it waits if it does."""
+    elapsed = max(time.time() - job.started, 0.1)
     words = [f"{job.units}/{plan.pending} units"]
     counted = [one for one in job.progress if one.what]
     if counted:
         done, total = sum(one.done for one in counted), sum(one.total or 0 for one in counted)
         words.append(f"{done:,.0f}{f' of {total:,.0f}' if total else ''} {counted[0].what}")
     if job.samples:
-        words.append(f"{job.samples:,} samples, {job.samples / max(elapsed, 0.1):,.0f}/s")
+        words.append(f"{job.samples:,} samples, {job.samples / elapsed:,.0f}/s")
     elif counted:
-        words.append(f"{sum(one.done for one in counted) / max(elapsed, 0.1):,.0f}/s")
+        words.append(f"{sum(one.done for one in counted) / elapsed:,.0f}/s")
     part = fraction(plan, job)
-    words.append(f"{_duration(elapsed * (1 - part) / part)} left" if part > 0.02 else f"{_duration(elapsed)} so far")
+    words.append(f"{duration(elapsed * (1 - part) / part)} left" if part > 0.02 else f"{duration(elapsed)} so far")
+    if job.suspended:
+        words.append("paused")
+    if job.waiting:
+        words.append(job.waiting)
     return ", ".join(words)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

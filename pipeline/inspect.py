@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from jobs.errors import NotFound
 from jobs.shards.dataset import Committed, Dataset, load_manifest
 from jobs.shards.store import Store
+from pipeline.config import RunConfig
+from pipeline.display import described
+from pipeline.executors import JobStatus, Observation
 from pipeline.outputs import write_submission
 from pipeline.plan import StagePlan
 
@@ -44,8 +48,8 @@ def plan_text(rows: Sequence[Row], *, all_rows: bool) -> str:
     return "\n".join(lines)
 
 
-def status_rows(store: Store, plans: Sequence[StagePlan]) -> list[Row]:
-    """One row for every stage: how many units are done, what its shards hold, the seconds of work in them."""
+def status_rows(store: Store, plans: Sequence[StagePlan], seen: Observation) -> list[Row]:
+    """One row for every stage: how many units are done, what its shards hold, the seconds of work in them, its Job."""
     rows = []
     for plan in plans:
         committed = Committed.of(store.at(plan.spec.name))
@@ -62,9 +66,17 @@ def status_rows(store: Store, plans: Sequence[StagePlan]) -> list[Row]:
                 "samples": sum(shard.samples for shard in shards),
                 "bytes": sum(shard.size for shard in shards),
                 "seconds": round(sum(record.seconds for record in records if record), 1),
+                "job": _job_row(plan, seen.jobs.get(plan.spec.name)),
             }
         )
     return rows
+
+
+def _job_row(plan: StagePlan, job: JobStatus | None) -> Row | None:
+    if job is None or plan.done:
+        return None
+    told = f"failed: {job.message}" if job.state == "failed" else described(plan, job)
+    return {**{name: value for name, value in asdict(job).items() if name != "progress"}, "told": told}
 
 
 def _state(plan: StagePlan, done: int) -> str:
@@ -84,6 +96,8 @@ def status_text(rows: Sequence[Row]) -> str:
             f"{row['stage']:<17} {units:>11} {row['shards']:>7,} {row['samples']:>11,} "
             f"{row['bytes'] / 1e6:>9,.1f} {row['seconds']:>9,.1f}  {row['state']}"
         )
+        if row["job"]:
+            lines.append(f"    {row['job']['active']} running, {row['job']['told']}")
     return "\n".join(lines)
 
 
@@ -147,7 +161,9 @@ def metrics_text(found: Row) -> str:
     return "\n".join(lines)
 
 
-def closing_lines(store: Store, report: str) -> list[str]:
-    """What a finished run says last: the scores, and where to look."""
-    submission = write_submission(store)
-    return ["", metrics_text(metrics(store)), "", f"report      {report}", f"submission  {submission}"]
+def closing_lines(store: Store, config: RunConfig, report: str) -> list[str]:
+    """What a finished run says last: the scores if it made any, and where to look."""
+    made = {spec.name for spec in config.specs}
+    scores = ["", metrics_text(metrics(store))] if "evaluate" in made else []
+    submission = [f"submission  {write_submission(store)}"] if "submission" in made else []
+    return [*scores, "", f"report      {report}", *submission]

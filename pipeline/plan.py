@@ -7,10 +7,10 @@ parameters and inputs have now, and the objects it names are there.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from jobs.catalog import STAGES
+from jobs.errors import BadConfiguration
 from jobs.runtime.spec import StageSpec, Unit
 from jobs.shards.dataset import Committed, Dataset, load_manifest
 from jobs.shards.records import Manifest, Outcome, record_name
@@ -41,6 +41,7 @@ class StagePlan:
     ready: bool  # all inputs are published and up to date
     published: Manifest | None  # the manifest that stands in the store, up to date or not
     waits_for: str = ""  # why the units are not known
+    inputs: Mapping[str, str] = field(default_factory=dict)  # digests of what it reads, by stage, as far as published
 
     @property
     def manifest(self) -> Manifest | None:
@@ -61,28 +62,47 @@ class StagePlan:
 
 
 def make_plan(store: Store, config: RunConfig) -> list[StagePlan]:
-    """The plan for every stage, from what the store has now. `store` is the run's."""
+    """The plan for every stage of the run, from what the store has now. `store` is the run's (`open_run`).
+
+    Raises BadConfiguration when a dataset that is taken from another run is not finished there.
+    """
     plans: list[StagePlan] = []
     expected: dict[str, Dataset | None] = {}  # as they will be, made-up digests where something is to be made
+    published: dict[str, Manifest | None] = {}
     done: set[str] = set()
-    for spec in STAGES:
+    made = {spec.name for spec in config.specs}
+    for name in sorted({name for spec in config.specs for name in spec.inputs} - made):
+        taken = _taken(store.at(name), name, config)
+        expected[name], published[name] = taken, taken.manifest
+        done.add(name)
+    for spec in config.specs:
         inputs = [expected[name] for name in spec.inputs]
         ready = all(name in done for name in spec.inputs)
-        published = load_manifest(store.at(spec.name))
+        published[spec.name] = load_manifest(store.at(spec.name))
+        digests = {name: manifest.digest for name in spec.inputs if (manifest := published[name])}
         if any(dataset is None for dataset in inputs):
             waits_for = next(name for name in spec.inputs if expected[name] is None)
-            plan = StagePlan(spec, None, False, published, f"not known before {waits_for} is done")
+            plan = StagePlan(spec, None, False, published[spec.name], f"not known before {waits_for} is done", digests)
             expected[spec.name] = None
         else:
             units = spec.units(config.params(spec), [dataset for dataset in inputs if dataset])
             unmade = {plan.spec.name for plan in plans if plan.pending}
-            planned = _plan_units(store.at(spec.name), spec, units, published, unmade)
-            plan = StagePlan(spec, planned, ready, published)
+            planned = _plan_units(store.at(spec.name), spec, units, published[spec.name], unmade)
+            plan = StagePlan(spec, planned, ready, published[spec.name], inputs=digests)
             expected[spec.name] = _expected(store.at(spec.name), plan, units)
         if plan.done:
             done.add(spec.name)
         plans.append(plan)
     return plans
+
+
+def _taken(store: Store, stage: str, config: RunConfig) -> Dataset:
+    if manifest := load_manifest(store):
+        return Dataset(store, manifest)
+    raise BadConfiguration(
+        f"inputs: the run {config.origin(stage)} has no finished {stage} in {config.store}; finish it there, or take "
+        "it from a run that has one"
+    )
 
 
 def _plan_units(

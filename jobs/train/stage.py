@@ -111,5 +111,6 @@ TRAIN = StageSpec(
     params=TrainParams,
     units=units,
     parallel=False,
+    gang=True,
     about="trains the network that reads the prompt's vector out of an image",
 )

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from jobs.runtime.task import TaskDescription
+from pipeline.resources import Resources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPlan:
     """Everything an executor needs to know to run one stage; it imports no worker."""
 
-    name: str  # run, stage and generation
-    stage: str
-    command: Sequence[str]
-    env: Mapping[str, str]
-    completions: int
-    parallelism: int
-    retries: int  # of one index
-    deadline_seconds: int | None
+    task: TaskDescription  # the same for all indexes
+    generation: int  # how many Jobs this stage has had in this run, with this one
+    resources: Resources
+
+    @property
+    def stage(self) -> str:
+        return self.task.stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +32,58 @@ class Progress:
     what: str = ""
 
 
-JobState = Literal["running", "succeeded", "failed"]
+JobState = Literal["running", "ending", "succeeded", "failed"]  # ending: it was stopped, and its tasks still tidy up
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobStatus:
-    """How a Job stands. `exit_code` and `message` say why it failed."""
+    """How a stage's newest Job stands. `exit_code` and `message` say why it failed."""
 
     state: JobState
+    generation: int = 1
     exit_code: int = 0
     message: str = ""
+    started: float = 0.0  # time.time() of its submission
     units: int = 0  # committed by this Job so far
     samples: int = 0  # in those
     progress: tuple[Progress, ...] = ()  # of the units that are being worked on
-    notes: tuple[str, ...] = field(default=())  # what happened since the last look, one line each
+    active: int = 0  # tasks that run now
+    suspended: bool | None = None  # None where that is not the controller's to say
+    waiting: str = ""  # in words, why tasks that could run do not
+    outdated: bool = False  # it was submitted with another configuration than this controller's
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What an executor sees in one look: each stage's newest Job, and what happened since the last look."""
+
+    jobs: Mapping[str, JobStatus]
+    notes: tuple[tuple[str, str], ...] = ()  # (stage, one line)
 
 
 class Executor(Protocol):
     """Runs Jobs. Deciding what to run is the controller's business."""
 
+    patience_seconds: float
+    """How long a server that does not answer is waited for."""
+
+    def observe(self, plans: Mapping[str, JobPlan]) -> Observation:
+        """How the Jobs of the run stand now; `plans` are the Jobs that would be submitted now, by stage."""
+
     def submit(self, plan: JobPlan) -> None:
-        """Start a Job."""
+        """Start a Job; nothing happens where there is one of that name."""
 
-    def status(self, name: str) -> JobStatus:
-        """How a submitted Job stands now."""
+    def remove(self, stage: str) -> None:
+        """Stop the stage's newest Job and forget it."""
 
-    def cancel(self) -> None:
-        """Stop everything that runs; what is committed stays."""
+    def hold(self, stage: str, *, suspend: bool) -> None:
+        """Suspend the stage's newest Job, or let it go on."""
+
+    def wait(self) -> None:
+        """Sleep until it is time to look again."""
+
+    def rest(self, seconds: float) -> None:
+        """Sleep because something does not answer."""
+
+    def close(self) -> None:
+        """This controller ends. What is committed stays."""

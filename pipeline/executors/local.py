@@ -14,13 +14,14 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, OK, TRY_AGAIN
-from jobs.runtime.task import ATTEMPT_VARIABLE, INDEX_VARIABLE, new_attempt
-from pipeline.executors import JobPlan, JobState, JobStatus, Progress
+from jobs.runtime.task import ATTEMPT_VARIABLE, INDEX_VARIABLE, TASK_VARIABLE, new_attempt
+from pipeline.executors import JobPlan, JobState, JobStatus, Observation, Progress
 
+_LOOK_SECONDS = 0.5
 _GRACE_SECONDS = 20.0
 _LONGEST_WAIT_SECONDS = 30.0
 
@@ -28,16 +29,35 @@ _LONGEST_WAIT_SECONDS = 30.0
 class LocalExecutor:
     """Processes of this machine; they end when this process does, however it ends."""
 
-    def __init__(self) -> None:
-        self._jobs: dict[str, _Job] = {}
+    patience_seconds = 0.0
+
+    def __init__(self, command: Sequence[str] = (sys.executable, "-m", "jobs")) -> None:
+        self._command = command
+        self._jobs: dict[str, _Job] = {}  # by stage
+
+    def observe(self, plans: Mapping[str, JobPlan]) -> Observation:
+        jobs = {stage: job.look() for stage, job in self._jobs.items()}
+        notes = tuple((stage, note) for stage, job in self._jobs.items() for note in job.take_notes())
+        return Observation(jobs, notes)
 
     def submit(self, plan: JobPlan) -> None:
-        self._jobs[plan.name] = _Job(plan, [_Index(number) for number in range(plan.completions)])
+        if plan.task.gang:  # here one process does a gang's work
+            plan = replace(plan, task=replace(plan.task, gang=False, completions=1))
+        self._jobs[plan.stage] = _Job(plan, self._command, [_Index(number) for number in range(plan.task.completions)])
 
-    def status(self, name: str) -> JobStatus:
-        return self._jobs[name].look()
+    def remove(self, stage: str) -> None:
+        self._jobs.pop(stage).stop()
 
-    def cancel(self) -> None:
+    def hold(self, stage: str, *, suspend: bool) -> None:
+        """Never asked: processes of this machine are not suspended, a paused run only starts no further stage."""
+
+    def wait(self) -> None:
+        time.sleep(_LOOK_SECONDS)
+
+    def rest(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def close(self) -> None:
         for job in self._jobs.values():
             job.stop()
 
@@ -57,8 +77,9 @@ class _Index:
 @dataclass(slots=True)
 class _Job:
     plan: JobPlan
+    command: Sequence[str]
     indexes: list[_Index]
-    started: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=time.time)
     units: int = 0  # committed by processes that ended
     samples: int = 0
     notes: list[str] = field(default_factory=list)
@@ -69,10 +90,11 @@ class _Job:
             if index.process and (code := index.process.poll()) is not None:
                 self._ended(index, code)
         fatal = next((index for index in self.indexes if index.exit_code == BAD_CONFIGURATION), None)
-        late = self.plan.deadline_seconds and time.monotonic() - self.started > self.plan.deadline_seconds
+        deadline = self.plan.resources.deadline_seconds
+        late = deadline and time.time() - self.started > deadline
         if fatal or late:
             self.stop()
-            message = fatal.message if fatal else f"not done by its deadline of {self.plan.deadline_seconds} s"
+            message = fatal.message if fatal else f"not done by its deadline of {deadline} s"
             return self._status("failed", BAD_CONFIGURATION if fatal else TRY_AGAIN, message)
         self._start()
         if any(index.exit_code is None for index in self.indexes):
@@ -83,6 +105,11 @@ class _Job:
         worst = next((index for index in failed if index.exit_code == BAD_DATA), failed[0])
         others = f" ({len(failed)} of {len(self.indexes)} indexes failed)" if len(self.indexes) > 1 else ""
         return self._status("failed", worst.exit_code or TRY_AGAIN, worst.message + others)
+
+    def take_notes(self) -> list[str]:
+        """What happened since this was asked last."""
+        notes, self.notes = self.notes, []
+        return notes
 
     def stop(self) -> None:
         """Ask all processes to stop, and end those that do not within the grace period."""
@@ -98,11 +125,11 @@ class _Job:
                 process.popen.wait()
 
     def _start(self) -> None:
-        free = self.plan.parallelism - sum(index.process is not None for index in self.indexes)
+        free = self.plan.resources.parallelism - sum(index.process is not None for index in self.indexes)
         for index in self.indexes:
             waiting = index.process is None and index.exit_code is None and time.monotonic() >= index.not_before
             if waiting and free > 0:
-                index.process = _Process(self.plan, index.number)
+                index.process = _Process(self.plan, self.command, index.number)
                 index.attempts += 1
                 free -= 1
 
@@ -113,7 +140,7 @@ class _Job:
         index.process = None
         if code in (OK, BAD_DATA, BAD_CONFIGURATION):
             index.exit_code, index.message = code, message
-        elif index.attempts > self.plan.retries:
+        elif index.attempts > self.plan.resources.retries:
             index.exit_code, index.message = TRY_AGAIN, f"{message} (tried {index.attempts} times)"
         else:
             wait = random.uniform(0.5, 1) * min(2.0 ** (index.attempts - 1), _LONGEST_WAIT_SECONDS)  # noqa: S311
@@ -121,26 +148,31 @@ class _Job:
             self.notes.append(f"index {index.number} is tried again in {wait:.0f} s: {message}")
 
     def _status(self, state: JobState, exit_code: int = OK, message: str = "") -> JobStatus:
-        notes, self.notes = tuple(self.notes), []
         running = [index.process for index in self.indexes if index.process]
-        units = self.units + sum(process.units for process in running)
-        samples = self.samples + sum(process.samples for process in running)
-        progress = tuple(process.progress for process in running)
-        return JobStatus(state, exit_code, message, units, samples, progress, notes)
+        return JobStatus(
+            state=state,
+            generation=self.plan.generation,
+            exit_code=exit_code,
+            message=message,
+            started=self.started,
+            units=self.units + sum(process.units for process in running),
+            samples=self.samples + sum(process.samples for process in running),
+            progress=tuple(process.progress for process in running),
+            active=len(running),
+        )
 
 
 class _Process:
     """One attempt at one index, and what it says of itself."""
 
-    def __init__(self, plan: JobPlan, index: int) -> None:
+    def __init__(self, plan: JobPlan, command: Sequence[str], index: int) -> None:
         env: Mapping[str, str] = {
             **os.environ,
-            **plan.env,
+            TASK_VARIABLE: plan.task.encode(),
             INDEX_VARIABLE: str(index),
             ATTEMPT_VARIABLE: new_attempt(),
             "I2P_END_WITH_PARENT": "1",
         }
-        command = [sys.executable if word == "python" else word for word in plan.command]
         self.popen = subprocess.Popen(  # noqa: S603 - the command is the controller's own
             command, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )

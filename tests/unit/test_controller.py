@@ -1,16 +1,19 @@
 """The controller's decisions, as a table of (plan, Jobs) -> actions."""
 
+from dataclasses import replace
+
 import pytest
 
 from jobs.catalog import stage_named
-from jobs.errors import BAD_DATA, OK, TRY_AGAIN
+from jobs.errors import BAD_CONFIGURATION, BAD_DATA, OK, TRY_AGAIN
 from jobs.shards.records import Manifest, Outcome
-from pipeline.controller import Finish, Publish, Submit, Wait, decide
+from pipeline.controller import Finish, Hold, Publish, Replace, Submit, Wait, decide
 from pipeline.executors import JobStatus
 from pipeline.plan import StagePlan, UnitPlan
 
-RUNNING, SUCCEEDED = JobStatus("running"), JobStatus("succeeded")
-FAILED = JobStatus("failed", BAD_DATA, "row 7 is bad")
+RUNNING, SUCCEEDED = JobStatus(state="running"), JobStatus(state="succeeded")
+FAILED = JobStatus(state="failed", exit_code=BAD_DATA, message="row 7 is bad")
+HELD, FREE = replace(RUNNING, suspended=True), replace(RUNNING, suspended=False)
 
 
 def stage(name: str, state: str) -> StagePlan:
@@ -27,27 +30,55 @@ def stage(name: str, state: str) -> StagePlan:
 
 
 @pytest.mark.parametrize(
-    ("stages", "jobs", "generations", "expected"),
+    ("stages", "jobs", "expected"),
     [
-        ({"collect": "to do", "embed": "blocked"}, {}, {}, [Submit("collect", 1)]),
-        ({"collect": "to do", "embed": "blocked"}, {"collect": RUNNING}, {"collect": 1}, [Wait()]),
-        ({"collect": "made", "embed": "blocked"}, {}, {"collect": 1}, ["publish collect"]),
-        ({"collect": "done", "embed": "to do"}, {}, {"collect": 1}, [Submit("embed", 1)]),
-        ({"collect": "done", "embed": "done"}, {}, {}, [Finish(OK)]),
-        ({"collect": "to do", "embed": "blocked"}, {"collect": FAILED}, {"collect": 1},
-         [Finish(BAD_DATA, "collect: row 7 is bad")]),
-        ({"collect": "to do", "generate-prompts": "to do"}, {"collect": FAILED, "generate-prompts": RUNNING},
-         {"collect": 1, "generate-prompts": 1}, [Wait()]),
-        ({"collect": "to do", "embed": "blocked"}, {}, {"collect": 1}, [Submit("collect", 2)]),
-        ({"collect": "to do", "embed": "blocked"}, {}, {"collect": 3},
-         [Finish(TRY_AGAIN, "collect: 3 Jobs ended well, but 1 units are still not committed")]),
-        ({"collect": "made", "embed": "blocked"}, {"collect": FAILED}, {"collect": 1}, ["publish collect"]),
+        ({"collect": "to do", "embed": "blocked"}, {}, [Submit("collect", 1)]),
+        ({"collect": "to do", "embed": "blocked"}, {"collect": RUNNING}, [Wait()]),
+        ({"collect": "made", "embed": "blocked"}, {"collect": SUCCEEDED}, ["publish collect"]),
+        ({"collect": "done", "embed": "to do"}, {"collect": SUCCEEDED}, [Submit("embed", 1)]),
+        ({"collect": "done", "embed": "done"}, {}, [Finish(OK)]),
+        ({"collect": "to do", "embed": "blocked"}, {"collect": FAILED}, [Finish(BAD_DATA, "collect: row 7 is bad")]),
+        ({"collect": "to do", "generate-prompts": "to do"}, {"collect": FAILED, "generate-prompts": RUNNING}, [Wait()]),
+        ({"collect": "to do", "embed": "blocked"}, {"collect": SUCCEEDED}, [Submit("collect", 2)]),
+        ({"collect": "made", "embed": "blocked"}, {"collect": FAILED}, ["publish collect"]),
+        ({"collect": "to do"}, {"collect": replace(FAILED, generation=4, outdated=True)}, [Submit("collect", 5)]),
+        ({"collect": "to do"}, {"collect": replace(RUNNING, outdated=True)}, [Replace("collect")]),
+        ({"collect": "to do"}, {"collect": replace(RUNNING, state="ending", outdated=True)}, [Wait()]),
+        ({"collect": "to do"}, {"collect": FREE}, [Wait()]),
+        ({"collect": "to do"}, {"collect": HELD}, [Hold("collect", suspend=False)]),
     ],
     ids=["starts what is ready", "waits for a running Job", "publishes what is whole", "goes on to the next stage",
          "is done when all is done", "tells the failure", "lets others finish before it tells the failure",
-         "submits again what a Job left out", "does not submit for ever",
-         "a failed Job whose units are all there is done"],
+         "submits again what a Job left out", "a failed Job whose units are all there is done",
+         "a failure of an earlier call is history", "replaces a Job of another configuration",
+         "waits until a replaced Job is gone", "leaves a Job that is not held alone",
+         "lets a Job go on that nobody wants held any more"],
 )  # fmt: skip
-def test_decide(stages, jobs, generations, expected):
-    actions = decide([stage(name, state) for name, state in stages.items()], jobs, generations)
+def test_decide(stages, jobs, expected):
+    actions = decide([stage(name, state) for name, state in stages.items()], jobs)
     assert [f"publish {one.stage}" if isinstance(one, Publish) else one for one in actions] == expected
+
+
+def test_it_does_not_submit_for_ever():
+    (finish,) = decide([stage("collect", "to do")], {"collect": SUCCEEDED}, submitted={"collect": 3})
+    assert finish == Finish(TRY_AGAIN, "collect: 3 Jobs ended well, but 1 units are still not committed")
+
+
+def test_two_controllers_of_different_configurations_do_not_replace_each_other_s_jobs_for_ever():
+    outdated = {"collect": replace(RUNNING, outdated=True)}
+    (finish,) = decide([stage("collect", "to do")], outdated, replaced={"collect"})
+    assert isinstance(finish, Finish)
+    assert "another controller" in finish.message
+
+
+def test_a_paused_run_holds_its_jobs_and_starts_nothing():
+    plans = [stage("collect", "to do"), stage("generate-prompts", "to do")]
+    assert decide(plans, {"collect": FREE}, wish="pause") == [Hold("collect", suspend=True), Wait()]
+    assert decide(plans, {"collect": HELD}, wish="pause") == [Wait(), Wait()]
+    assert decide(plans, {"collect": RUNNING}, wish="pause") == [Wait(), Wait()], "not ours to hold"
+
+
+def test_a_cancelled_run_ends_and_says_how_to_allow_it_again():
+    (finish,) = decide([stage("collect", "to do")], {}, wish="cancel")
+    assert finish.exit_code == BAD_CONFIGURATION
+    assert "i2p resume" in finish.message

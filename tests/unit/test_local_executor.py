@@ -9,9 +9,11 @@ import time
 import pytest
 
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, TRY_AGAIN
+from jobs.runtime.task import TaskDescription
 from pipeline.executors import JobPlan, JobStatus
 from pipeline.executors import local as module
 from pipeline.executors.local import LocalExecutor
+from pipeline.resources import Resources
 
 INDEX = "import json, os, pathlib, sys, time; index = int(os.environ['JOB_COMPLETION_INDEX'])\n"
 
@@ -21,35 +23,39 @@ def quick_retries(monkeypatch):
     monkeypatch.setattr(module, "_LONGEST_WAIT_SECONDS", 0.05)
 
 
-def run(code: str, *, completions: int = 1, retries: int = 0, deadline_seconds: int | None = None) -> JobStatus:
-    """Run a program as the worker of every index to the end of the Job."""
-    executor = LocalExecutor()
-    executor.submit(
-        JobPlan(name="job", stage="stage", command=("python", "-c", INDEX + code), env={}, completions=completions,
-                parallelism=2, retries=retries, deadline_seconds=deadline_seconds)
-    )  # fmt: skip
-    until = time.monotonic() + 30
-    notes: list[str] = []
-    while (status := executor.status("job")).state == "running":
-        notes += status.notes
+def start(code: str, *, completions: int = 1, **resources: int | None) -> LocalExecutor:
+    """Start a program as the worker of every index."""
+    executor = LocalExecutor([sys.executable, "-c", INDEX + code])
+    task = TaskDescription(store="store", run="run", stage="stage", params={}, inputs={}, completions=completions)
+    size = Resources.model_validate({"parallelism": 2, "retries": 0} | resources)
+    executor.submit(JobPlan(task=task, generation=1, resources=size))
+    return executor
+
+
+def run(code: str, **resources: int | None) -> tuple[JobStatus, list[str]]:
+    """Run a program as the worker of every index to the end of the Job; returns its status and the notes."""
+    executor = start(code, **resources)
+    until, notes = time.monotonic() + 30, []
+    while (seen := executor.observe({})).jobs["stage"].state == "running":
+        notes += [note for _, note in seen.notes]
         assert time.monotonic() < until
         time.sleep(0.02)
-    executor.cancel()
-    return JobStatus(status.state, status.exit_code, status.message, status.units, status.samples, (), tuple(notes))
+    executor.close()
+    return seen.jobs["stage"], notes
 
 
 def test_all_indexes_run_and_what_they_commit_is_counted(tmp_path):
     code = f"pathlib.Path('{tmp_path}', str(index)).touch()\n" + (
         "print(json.dumps({'event': 'committed', 'samples': 10 + index}), file=sys.stderr)"
     )
-    status = run(code, completions=5)
+    status, _ = run(code, completions=5)
     assert (status.state, status.units, status.samples) == ("succeeded", 5, 60)
     assert sorted(path.name for path in tmp_path.iterdir()) == list("01234")
 
 
 def test_bad_data_fails_its_index_without_a_retry_and_the_others_finish(tmp_path):
     code = f"pathlib.Path('{tmp_path}', f'{{index}}-{{time.time_ns()}}').touch()\nsys.exit(65 if index == 1 else 0)"
-    status = run(code, completions=4, retries=3)
+    status, _ = run(code, completions=4, retries=3)
     assert (status.state, status.exit_code) == ("failed", BAD_DATA)
     assert len(list(tmp_path.iterdir())) == 4
     assert "1 of 4 indexes failed" in status.message
@@ -57,7 +63,7 @@ def test_bad_data_fails_its_index_without_a_retry_and_the_others_finish(tmp_path
 
 def test_bad_configuration_stops_the_other_indexes_at_once():
     started = time.monotonic()
-    status = run("sys.exit(78) if index == 1 else time.sleep(60)", completions=2, retries=3)
+    status, _ = run("sys.exit(78) if index == 1 else time.sleep(60)", completions=2, retries=3)
     assert (status.state, status.exit_code) == ("failed", BAD_CONFIGURATION)
     assert time.monotonic() - started < 10
 
@@ -67,35 +73,33 @@ def test_anything_else_is_tried_again_until_it_ends_well(tmp_path):
         "tried.write_text((tried.read_text() if tried.exists() else '') + 'x')\n"
         "sys.exit(0 if len(tried.read_text()) == 3 else 1)"
     )
-    assert run(code, retries=2).state == "succeeded"
+    assert run(code, retries=2)[0].state == "succeeded"
     (tmp_path / "tried").unlink()
-    status = run(code, retries=1)
+    status, _ = run(code, retries=1)
     assert (status.state, status.exit_code) == ("failed", TRY_AGAIN)
     assert "tried 2 times" in status.message
 
 
 def test_a_killed_worker_is_tried_again_and_its_last_words_are_told():
-    status = run("print('so far so good', file=sys.stderr); os.kill(os.getpid(), 9)", retries=1)
+    status, notes = run("print('so far so good', file=sys.stderr); os.kill(os.getpid(), 9)", retries=1)
     assert "signal 9; killed from outside, or out of memory; it said last: so far so good" in status.message
-    assert "is tried again" in status.notes[0]
+    assert "is tried again" in notes[0]
 
 
 def test_a_job_past_its_deadline_fails():
-    status = run("time.sleep(60)", deadline_seconds=1)
+    status, _ = run("time.sleep(60)", deadline_seconds=1)
     assert (status.state, status.exit_code) == ("failed", TRY_AGAIN)
     assert "deadline of 1 s" in status.message
 
 
 def test_workers_end_when_the_executor_is_killed(tmp_path):
     code = (
-        "import sys, time; from pipeline.executors import JobPlan; from pipeline.executors.local import LocalExecutor\n"
-        "executor = LocalExecutor()\n"
+        "import time; from tests.unit.test_local_executor import start\n"
         "child = 'import os, pathlib, threading, time; from jobs.__main__ import _end_with_parent; '"
         f"'pathlib.Path(\"{tmp_path}/pid\").write_text(str(os.getpid())); '"
         "'threading.Thread(target=_end_with_parent, daemon=True).start(); time.sleep(60)'\n"
-        "executor.submit(JobPlan(name='job', stage='s', command=('python', '-c', child), env={}, completions=1,"
-        " parallelism=1, retries=0, deadline_seconds=None))\n"
-        "while True: executor.status('job'); time.sleep(0.05)"
+        "executor = start(child)\n"
+        "while True: executor.observe({}); time.sleep(0.05)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code])
     pid_file = tmp_path / "pid"

@@ -1,0 +1,255 @@
+"""Runs stages as Indexed Jobs of a cluster. LIST decides; the watch only shortens the wait; nothing is remembered
+that a restarted controller would need.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.errors import BAD_CONFIGURATION, BAD_DATA, TRY_AGAIN
+from jobs.shards.store import Store
+from pipeline import explain, labels, manifest
+from pipeline.config import RunConfig
+from pipeline.executors import JobPlan, JobState, JobStatus, Observation
+from pipeline.executors.shipped import Shipped, begun_by_index, indexes_in, worst
+from pipeline.kube.client import CONFIG_MAPS, EVENTS, JOBS, PODS, SERVICES, Api
+from pipeline.kube.errors import Conflict, Refused
+from pipeline.kube.watch import Watch
+from pipeline.resources import Kubernetes
+
+_LOOK_SECONDS = 5.0
+_PATIENCE_SECONDS = 3600.0
+_CREATES_PODS_SECONDS = 5.0  # a Job without Pods is no surprise when it is younger
+
+Object = dict[str, Any]
+
+
+def connect(config: RunConfig) -> Api:
+    """The cluster that the configuration names; raises BadConfiguration."""
+    return Api.connect(context=config.kubernetes.context, namespace=config.kubernetes.namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who submits Jobs: one call of `i2p run`, which in a cluster survives the restarts of its Pod."""
+
+    invocation: str
+    owner: Object | None = None  # what a stage's Jobs are deleted with
+    in_cluster: bool = False
+
+    @classmethod
+    def of_environment(cls, api: Api, env: Mapping[str, str] = os.environ) -> Caller:
+        """From what the charts set; a call at somebody's desk has a name of its own and owns nothing."""
+        invocation, job = env.get("I2P_INVOCATION"), env.get("I2P_JOB_NAME", "")
+        if not invocation:
+            return cls(uuid.uuid4().hex)
+        if name := env.get("I2P_OWNER_CONFIG_MAP"):
+            found = api.get(CONFIG_MAPS, name)
+            owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": found["metadata"]["uid"]} \
+                if found else None  # fmt: skip
+        else:
+            owner = {"apiVersion": "batch/v1", "kind": "Job", "name": job, "uid": invocation}
+        return cls(invocation, owner, in_cluster=True)
+
+
+class KubernetesExecutor:
+    """The Jobs of one run in one namespace."""
+
+    patience_seconds = _PATIENCE_SECONDS
+
+    def __init__(self, api: Api, store: Store, config: RunConfig, caller: Caller) -> None:
+        self._api, self._store, self._caller = api, store, caller
+        self._cluster: Kubernetes = config.kubernetes
+        self._selector = manifest.selector(config.store, config.run)
+        self._size = {spec.name: config.resources(spec) for spec in config.specs}
+        self._shipped = {spec.name: Shipped(store.at(spec.name)) for spec in config.specs}
+        self._newest: dict[str, Object] = {}  # Jobs by stage, as of the last look
+        self._history: set[str] | None = None  # uids of Jobs that had failed before this call began
+        self._served: set[str] = set()  # uids of gangs whose Service is there
+        self._noted: set[str] | None = None  # uids of Pods whose end was told
+        self._watch: Watch | None = None
+
+    def observe(self, plans: Mapping[str, JobPlan]) -> Observation:
+        """One look: two lists of the cluster, and what the attempts shipped; raises ClusterError, StoreError."""
+        jobs = self._api.list(JOBS, labels=self._selector).items
+        pods = self._api.list(PODS, labels=self._selector, fields="status.phase!=Succeeded").items
+        if self._history is None:
+            self._history = {job["metadata"]["uid"] for job in jobs if self._is_history(job)}
+        self._newest = newest_by_stage(jobs)
+        statuses = {
+            stage: self._status(stage, job, plans.get(stage), pods_of(job, pods))
+            for stage, job in self._newest.items()
+            if stage in self._size
+        }
+        for stage in statuses:
+            self._serve(self._newest[stage])
+        return Observation(statuses, tuple(self._notes(pods)))
+
+    def submit(self, plan: JobPlan) -> None:
+        job = manifest.job(plan, self._cluster, invocation=self._caller.invocation, owner=self._caller.owner)
+        try:
+            self._serve(self._api.apply(JOBS, job))
+        except (Conflict, Refused):
+            # Another controller submitted it after other progress: the same work, cut into another number of indexes.
+            if self._api_has(job["metadata"]["name"]) is None:
+                raise
+
+    def remove(self, stage: str) -> None:
+        job = self._newest[stage]["metadata"]
+        self._api.delete(JOBS, job["name"], uid=job["uid"])
+
+    def hold(self, stage: str, *, suspend: bool) -> None:
+        self._api.patch(JOBS, self._newest[stage]["metadata"]["name"], {"spec": {"suspend": suspend}})
+
+    def wait(self) -> None:
+        if self._watch is None:
+            self._watch = Watch(self._api, JOBS, labels=self._selector)
+            self._watch.__enter__()
+        self._watch.wait(_LOOK_SECONDS)
+
+    def rest(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def close(self) -> None:
+        """Let the Jobs go on: a controller that comes back finds them."""
+        if self._watch is not None:
+            self._watch.__exit__(None, None, None)
+
+    def _api_has(self, name: str) -> Object | None:
+        found = self._api.list(JOBS, labels=self._selector, fields=f"metadata.name={name}").items
+        return found[0] if found else None
+
+    def _is_history(self, job: Object) -> bool:
+        """Failed before this call of `i2p run` began, and not by this call's own former life."""
+        mine = job["metadata"]["labels"].get(labels.INVOCATION) == self._caller.invocation
+        return state_of(job) == "failed" and not mine
+
+    def _serve(self, job: Object) -> None:
+        """A gang's Pods wait for its Service, so that one is there as soon as its Job is."""
+        uid = job["metadata"]["uid"]
+        if manifest.is_gang(job) and uid not in self._served and state_of(job) == "running":
+            self._api.apply(SERVICES, manifest.service(job, uid))
+            self._served.add(uid)
+
+    def _status(self, stage: str, job: Object, plan: JobPlan | None, pods: Sequence[Object]) -> JobStatus:
+        meta, state, now = job["metadata"], state_of(job), time.time()
+        ours = plan is None or meta["labels"][labels.WORK] == manifest.work(plan, self._cluster)
+        attempts = self._shipped[stage].attempts(meta["name"])
+        exit_code, message = 0, ""
+        if state == "running" and (disrupted := self._disrupted_too_often(stage, begun_by_index(attempts), job)):
+            state, exit_code, message = "failed", TRY_AGAIN, disrupted
+        elif state == "failed":
+            exit_code, message = self._why_failed(stage, job, pods)
+        return JobStatus(
+            state=state,
+            generation=int(meta["labels"][labels.GENERATION]),
+            exit_code=exit_code,
+            message=message,
+            started=explain.timestamp(meta["creationTimestamp"]),
+            units=sum(attempt.units for attempt in attempts),
+            samples=sum(attempt.samples for attempt in attempts),
+            progress=tuple(attempt.progress for attempt in attempts if attempt.progress),
+            active=job.get("status", {}).get("active", 0),
+            suspended=None if self._cluster.queue else bool(job["spec"].get("suspend")),
+            waiting=self._waiting(job, pods, now) if state == "running" else "",
+            outdated=not ours or meta["uid"] in (self._history or ()),
+        )
+
+    def _waiting(self, job: Object, pods: Sequence[Object], now: float) -> str:
+        events: Sequence[Object] = ()
+        age = now - explain.timestamp(job["metadata"]["creationTimestamp"])
+        if not pods and not job["spec"].get("suspend") and age > _CREATES_PODS_SECONDS and not self._caller.in_cluster:
+            events = self._api.list(EVENTS, fields=f"involvedObject.uid={job['metadata']['uid']}").items
+        return explain.waiting(job, pods, events, now)
+
+    def _disrupted_too_often(self, stage: str, begun: Mapping[int, int], job: Object) -> str:
+        """Words, after suspending the Job, when an index was disrupted more often than is allowed.
+
+        The Job itself never gives up on a disruption: an index that fills its node's disk would be evicted for ever.
+        """
+        size = self._size[stage]
+        index, times = max(begun.items(), key=lambda one: one[1], default=(0, 0))
+        if times <= size.retries + 1 + size.max_disruptions:
+            return ""
+        name = job["metadata"]["name"]
+        if self._cluster.queue:
+            self._api.delete(JOBS, name)
+        elif not job["spec"].get("suspend"):
+            self._api.patch(JOBS, name, {"spec": {"suspend": True}})
+        return (
+            f"index {index} was begun {times} times, more often than {size.retries} retries and "
+            f"{size.max_disruptions} disruptions allow; look with `i2p logs {stage} --index {index}` at what it does "
+            "to its node (a full disk?), then run again"
+        )
+
+    def _why_failed(self, stage: str, job: Object, pods: Sequence[Object]) -> tuple[int, str]:
+        """The exit code of the Job and its reason, from what its attempts left, else from what its Pods tell."""
+        failed = explain.condition(job, labels.FAILED) or {}
+        failures = self._shipped[stage].failures(job["metadata"]["name"])
+        indexes = list(indexes_in(job["status"].get("failedIndexes", "")))
+        others = f" ({len(indexes)} of {job['spec']['completions']} indexes failed)" if len(indexes) > 1 else ""
+        if failed.get("reason") == "DeadlineExceeded":
+            return TRY_AGAIN, f"not done by its deadline of {job['spec']['activeDeadlineSeconds']} s"
+        if failures:
+            return worst(failures) or TRY_AGAIN, failures[0].error + others
+        told = [explain.failure(pod) for pod in pods if pod["status"].get("phase") == "Failed"]
+        for code, words in told:
+            if code in (BAD_DATA, BAD_CONFIGURATION):
+                return code, words + others
+        code = BAD_CONFIGURATION if failed.get("reason") == "PodFailurePolicy" else TRY_AGAIN
+        return code, (told[-1][1] if told else failed.get("message", "no word of why")) + others
+
+    def _notes(self, pods: Sequence[Object]) -> list[tuple[str, str]]:
+        """One line for each Pod that ended badly, or whose node stopped answering, since the last look."""
+        bad = {
+            pod["metadata"]["uid"]: pod
+            for pod in pods
+            if pod["status"].get("phase") == "Failed" or explain.lost_on(pod, time.time())
+        }
+        before = set(bad) if self._noted is None else self._noted  # those of before this call are no news
+        self._noted = before | set(bad)
+        return [(_stage_of(pod), _told(pod)) for uid, pod in bad.items() if uid not in before]
+
+
+def _told(pod: Object) -> str:
+    index = pod["metadata"]["labels"].get(labels.INDEX, "?")
+    if disrupted := explain.disruption(pod):
+        return f"index {index} starts again without using a retry: {disrupted}"
+    if node := explain.lost_on(pod, time.time()):
+        return f"index {index} hangs on node {node}, which does not answer; if it is gone for good: i2p release {node}"
+    code, words = explain.failure(pod)
+    return f"index {index} failed (exit code {code}): {words}"
+
+
+def newest_by_stage(jobs: Sequence[Object]) -> dict[str, Object]:
+    """The Job of the highest generation of each stage."""
+    ordered = sorted(jobs, key=lambda job: (int(job["metadata"]["labels"][labels.GENERATION]),
+                                            job["metadata"]["creationTimestamp"]))  # fmt: skip
+    return {_stage_of(job): job for job in ordered}
+
+
+def pods_of(job: Object, pods: Sequence[Object]) -> list[Object]:
+    """The Pods of one Job."""
+    name = job["metadata"]["name"]
+    return [pod for pod in pods if pod["metadata"]["labels"].get(labels.JOB_NAME) == name]
+
+
+def state_of(job: Object) -> JobState:
+    """How a Job ended, if it did; early signals like FailureTarget do not count, its Pods may still run."""
+    if "deletionTimestamp" in job["metadata"]:
+        return "ending"
+    for kind, state in ((labels.COMPLETE, "succeeded"), (labels.FAILED, "failed")):
+        found = explain.condition(job, kind)
+        if found and found["status"] == "True":
+            return state  # type: ignore[return-value]
+    return "running"
+
+
+def _stage_of(thing: Object) -> str:
+    stage: str = thing["metadata"]["labels"][labels.STAGE]
+    return stage

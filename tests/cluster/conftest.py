@@ -1,0 +1,125 @@
+"""A real cluster: the one of KUBECONFIG, or one that is started here; a namespace and a bucket folder for each test."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.shards.s3 import S3Store
+from tests.cluster.images import built_images
+from tests.conftest import CLUSTER
+
+SECRET = "storage"  # noqa: S105 - the name of the Secret with the bucket's credentials
+CANARY = "canary-4fd1c0d2"  # a value of that Secret that must be found nowhere else
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster under test, its registry and its S3 server."""
+
+    registry: str
+    endpoint_in_pods: str
+    own: bool  # started here, so that its processes may be disturbed
+
+    def kubectl(self, *arguments: str, namespace: str | None = None, check: bool = True, text: str | None = None) -> str:
+        """Run kubectl; returns what it prints."""
+        command = ["kubectl", *(["-n", namespace] if namespace else []), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, input=text)
+        assert not check or done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def objects(self, kind: str, namespace: str, *arguments: str) -> list[dict[str, Any]]:
+        """All objects of a kind in a namespace."""
+        found: list[dict[str, Any]] = json.loads(
+            self.kubectl("get", kind, "-o", "json", *arguments, namespace=namespace)
+        )["items"]
+        return found
+
+    def apply(self, namespace: str, *manifests: dict[str, Any]) -> None:
+        """Apply manifests as they are."""
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(manifests)})
+        self.kubectl("apply", "-f", "-", namespace=namespace, text=text)
+
+    def fault(self, *arguments: str) -> str:
+        """Stop, start or kill a part of the cluster; skips where the cluster is somebody's own."""
+        if not self.own:
+            pytest.skip("disturbs the cluster, and the one of KUBECONFIG is somebody's own")
+        return subprocess.run([CLUSTER, *arguments], check=True, capture_output=True, text=True, timeout=180).stdout
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A running cluster with two nodes; KUBECONFIG, PATH and AWS_* of this process are set for it.
+
+    One of somebody's own is used when KUBECONFIG is set, and then needs REGISTRY, S3_ENDPOINT (seen from here),
+    S3_ENDPOINT_IN_PODS and AWS_* as well.
+    """
+    if os.environ.get("KUBECONFIG") and os.environ.get("REGISTRY"):
+        os.environ["AWS_ENDPOINT_URL"] = os.environ["S3_ENDPOINT"]
+        yield Cluster(os.environ["REGISTRY"], os.environ["S3_ENDPOINT_IN_PODS"], own=False)
+        return
+    if not CLUSTER.exists():
+        pytest.skip(f"needs a Kubernetes cluster: KUBECONFIG and REGISTRY are not set, and there is no {CLUSTER}")
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        pytest.skip("needs root on Debian to start a cluster, or KUBECONFIG and REGISTRY of one")
+    with (Path(tempfile.gettempdir()) / "i2p-tests-cluster").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run([CLUSTER, "up", "2"], check=True, capture_output=True, timeout=600)
+    lines = subprocess.run([CLUSTER, "env"], check=True, capture_output=True, text=True).stdout
+    words = dict(word.split("=", 1) for word in shlex.split(lines.replace("$PATH", os.environ["PATH"])) if "=" in word)
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in words.items():
+            environment.setenv(name, value)
+        environment.setenv("AWS_ENDPOINT_URL", words["S3_ENDPOINT"])
+        yield Cluster(words["REGISTRY"], words["S3_ENDPOINT_IN_PODS"], own=True)
+
+
+@pytest.fixture(scope="session")
+def images(cluster: Cluster) -> dict[str, str]:
+    """The reference of every stage's image and the controller's, built and pushed once."""
+    return built_images(cluster.registry)
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A namespace that enforces the restricted Pod Security Standard, with the bucket's credentials in a Secret."""
+    name = f"i2p-{uuid.uuid4().hex[:8]}"
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    secret = {
+        "AWS_ACCESS_KEY_ID": os.environ["AWS_ACCESS_KEY_ID"],
+        "AWS_SECRET_ACCESS_KEY": os.environ["AWS_SECRET_ACCESS_KEY"],
+        "I2P_TEST_CANARY": CANARY,
+    }
+    cluster.apply(
+        name,
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}},
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET, "namespace": name},
+         "data": {key: base64.b64encode(value.encode()).decode() for key, value in secret.items()}},
+    )  # fmt: skip
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def bucket(cluster: Cluster) -> Iterator[S3Store]:
+    """A bucket of this session's own."""
+    store = S3Store(f"i2p-cluster-{uuid.uuid4().hex[:8]}")
+    store.client.create_bucket(Bucket=store.bucket)
+    yield store
+    for stat in store.list(""):
+        store.delete(stat.name)
+    store.sweep(older_than_seconds=0)
+    store.client.delete_bucket(Bucket=store.bucket)

@@ -1,0 +1,187 @@
+"""A gang: Pods that start, die and come back in any order train what an undisturbed gang trains, or end for a retry."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.errors import TRY_AGAIN
+from jobs.regressor.stored import from_sample
+from jobs.runtime.task import TASK_VARIABLE, TaskDescription
+from jobs.shards.dataset import Committed, Dataset, load_manifest
+from jobs.shards.records import Manifest
+from jobs.train.stage import TRAIN, TrainParams
+from tests import pictures
+from tests.stages import local_run, run_stage
+
+SHARDS = {"train-00000": range(14), "train-00001": range(14, 26), "train-00002": range(26, 40)}
+PATIENCE = 90.0  # seconds; four processes import torch on two cores
+
+
+def settings(**changes: Any) -> TrainParams:
+    tiny: dict[str, Any] = {
+        "model": pictures.TINY, "pretrained": None, "image_size": 32, "head": "linear", "drop_path": 0.2,
+        "trainable": "all", "epochs": 12, "batch_size": 8, "learning_rate": 2e-3, "head_learning_rate": 1e-3,
+        "head_only_steps": 1, "ema_decay": 0.9, "precision": "fp32", "window_shards": 2, "curve_every": 4,
+        "checkpoint_every": 3,
+    }  # fmt: skip
+    return TrainParams(**(tiny | changes))
+
+
+class Pods:
+    """The Pods of a gang's Job, as processes."""
+
+    def __init__(self, folder: Path, params: TrainParams, count: int = 2, processes: int = 1) -> None:
+        self.run = local_run(folder)
+        if load_manifest(self.run.at("generate-images")) is None:
+            pictures.images(self.run, SHARDS)
+        manifest = load_manifest(self.run.at("generate-images"))
+        assert manifest
+        self.params = params
+        self.task = TaskDescription(
+            store=str(folder), run="run", stage="train", params=params.model_dump(mode="json"),
+            inputs={"generate-images": manifest.digest}, completions=count, gang=True,
+        )  # fmt: skip
+        self.environ = {
+            **os.environ, TASK_VARIABLE: self.task.encode(), "I2P_MASTER": f"localhost:{free_port()}",
+            "I2P_PROCESSES": str(processes),
+        }  # fmt: skip
+        self.folder = folder
+        self.started: list[subprocess.Popen[bytes]] = []
+
+    def start(self, index: int) -> subprocess.Popen[bytes]:
+        number = len(self.started)
+        environ = {**self.environ, "JOB_COMPLETION_INDEX": str(index), "I2P_ATTEMPT": f"pod{number}",
+                   "I2P_TERMINATION_LOG": str(self.folder / f"message-{number}")}  # fmt: skip
+        log = (self.folder / f"log-{number}").open("wb")
+        process = subprocess.Popen([sys.executable, "-m", "jobs"], env=environ, stderr=log)
+        self.started.append(process)
+        return process
+
+    def told(self, number: int) -> str:
+        return (self.folder / f"log-{number}").read_text()
+
+    def until_told(self, number: int, words: str) -> None:
+        until = time.monotonic() + PATIENCE
+        while words not in self.told(number):
+            assert time.monotonic() < until, f"never said {words!r}: {self.told(number)}"
+            assert self.started[number].poll() is None, self.told(number)
+            time.sleep(0.02)
+
+    def trained(self) -> Dataset:
+        manifest = load_manifest(self.run.at("generate-images"))
+        assert manifest
+        (unit,) = TRAIN.units(self.params, [Dataset(self.run.at("generate-images"), manifest)])
+        record = Committed.of(self.run.at("train")).record(unit.name, TRAIN.fingerprint(unit))
+        assert record, [self.told(number) for number in range(len(self.started))]
+        return Dataset(self.run.at("train"), Manifest("train", (record.outcome,)))
+
+    def digests(self) -> dict[str, str]:
+        return {shard.name: shard.sha256 for shard in self.trained().shards()}
+
+    def kill(self) -> None:
+        for process in self.started:
+            process.kill()
+            process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def started() -> Iterator[list[Pods]]:
+    gangs: list[Pods] = []
+    yield gangs
+    for pods in gangs:
+        pods.kill()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    pods = Pods(tmp_path_factory.mktemp("undisturbed"), settings())
+    try:
+        first, second = pods.start(0), pods.start(1)
+        assert [process.wait(PATIENCE) for process in (first, second)] == [0, 0]
+        return pods.digests()
+    finally:
+        pods.kill()
+
+
+def test_two_pods_train_what_one_process_trains_though_the_first_starts_late(
+    tmp_path: Path, started: list[Pods]
+) -> None:
+    params = settings(drop_path=0.0, epochs=1)
+    pods = Pods(tmp_path / "two", params)
+    started.append(pods)
+    pods.start(1)
+    pods.until_told(0, "waiting for the gang")
+    pods.start(0)
+    assert [process.wait(PATIENCE) for process in pods.started] == [0, 0]
+    run = local_run(tmp_path / "one")
+    (alone,) = run_stage(run, TRAIN, params, [pictures.images(run, SHARDS)]).samples("model")
+    (together,) = pods.trained().samples("model")
+    left, right = (from_sample(stored).state_dict() for stored in (alone, together))
+    assert max(float((left[name] - right[name]).abs().max()) for name in left) < 1e-4
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_pod_ends_the_other_soon_and_a_replacement_that_comes_before_that_meets_its_successor(
+    tmp_path: Path, started: list[Pods], undisturbed: dict[str, str], victim: int
+) -> None:
+    pods = Pods(tmp_path, settings())
+    started.append(pods)
+    both = [pods.start(0), pods.start(1)]
+    pods.until_told(0, '"event": "checkpoint"')
+    both[victim].kill()
+    pods.start(victim)
+    killed = time.monotonic()
+    assert both[1 - victim].wait(PATIENCE) == TRY_AGAIN
+    assert time.monotonic() - killed < 40
+    pods.start(1 - victim)
+    assert [process.wait(PATIENCE) for process in pods.started[2:]] == [0, 0]
+    assert '"event": "continuing"' in pods.told(2)
+    assert pods.digests() == undisturbed
+
+
+def test_sigterm_to_one_pod_lets_all_save_the_same_step_and_stop(
+    tmp_path: Path, started: list[Pods], undisturbed: dict[str, str]
+) -> None:
+    pods = Pods(tmp_path, settings(checkpoint_every=1_000))
+    started.append(pods)
+    first, second = pods.start(0), pods.start(1)
+    pods.until_told(0, '"event": "progress"')
+    second.send_signal(signal.SIGTERM)
+    assert [process.wait(PATIENCE) for process in (first, second)] == [TRY_AGAIN, TRY_AGAIN]
+    stopped = [pods.told(number).rpartition("goes on after step ")[2].split()[0] for number in (0, 1)]
+    assert stopped[0] == stopped[1]
+    message = json.loads((tmp_path / "message-1").read_bytes())
+    assert message["exit_code"] == TRY_AGAIN
+    assert message["attempt"] == "pod1"
+    assert [process.wait(PATIENCE) for process in (pods.start(1), pods.start(0))] == [0, 0]
+    assert f'"event": "continuing", "step": {stopped[0]}' in pods.told(2)
+    assert pods.digests() == undisturbed
+
+
+def test_sigterm_before_the_gang_has_met_ends_at_once(tmp_path: Path, started: list[Pods]) -> None:
+    for index in (0, 1):
+        pods = Pods(tmp_path / str(index), settings())
+        started.append(pods)
+        alone = pods.start(index)
+        pods.until_told(0, '"event": "unit"' if index == 0 else "waiting for the gang")
+        asked = time.monotonic()
+        alone.terminate()
+        assert alone.wait(PATIENCE) == TRY_AGAIN
+        assert time.monotonic() - asked < 5
