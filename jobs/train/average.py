@@ -13,18 +13,18 @@ class Average:
 
     def __init__(self, regressor: Regressor, decay: float) -> None:
         self.decay = decay
-        self.live = moving(regressor)
-        self.tensors = {name: tensor.clone() for name, tensor in self.live.items()}
+        self.tensors = {name: tensor.clone() for name, tensor in moving(regressor).items()}
 
     @torch.no_grad()
-    def update(self, step: int) -> None:
+    def update(self, regressor: Regressor, step: int) -> None:
         """Move towards the weights after a step, counted from 0.
 
         The decay grows to its value as (1 + t) / (10 + t), so that the random beginning is soon forgotten (as in
         TensorFlow's ExponentialMovingAverage).
         """
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.tensors.values()), list(self.live.values()), 1 - decay)
+        live = moving(regressor)  # not kept: wrapping for several processes gives parameters other tensors
+        torch._foreach_lerp_(list(self.tensors.values()), [live[name] for name in self.tensors], 1 - decay)
 
 
 def moving(regressor: Regressor) -> dict[str, Tensor]:

@@ -120,7 +120,7 @@ def do_step(
     optimiser.step()
     optimiser.zero_grad()
     if learner.average:
-        learner.average.update(learner.step)
+        learner.average.update(learner.regressor, learner.step)
     learner.step += 1
     return float(found[0]), bool(found[1] > 0)
 
