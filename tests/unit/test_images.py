@@ -74,6 +74,12 @@ def test_a_dockerfile_starts_python_itself_as_an_unprivileged_number(name: str) 
     assert not re.findall(r"^(CMD|ADD) ", text, re.MULTILINE)
 
 
+@pytest.mark.parametrize("name", [*image_names(), "torch"])
+def test_what_decides_an_installation_is_copied_for_builders_that_look_at_no_mount(name: str) -> None:
+    text = (ROOT / "images" / name / "Dockerfile").read_text()
+    assert text.index("COPY requirements.txt install.sh /app/") < text.index("sh /app/install.sh")
+
+
 @pytest.mark.parametrize("name", image_names())
 def test_a_context_holds_what_the_image_runs_and_nothing_else(name: str) -> None:
     files = planned(name).files
