@@ -36,7 +36,7 @@ class Credentials:
     def authorization(self) -> str | None:
         """The Authorization header; renews a token that has expired, which may run the kubeconfig's exec plugin."""
         with self._lock, _overheard():  # its complaints would go to the terminal; a token that stays old gives a 401
-            header = self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+            header = self._configuration.auth_settings().get("BearerToken", {}).get("value")
         return str(header) if header else None
 
 
@@ -111,12 +111,12 @@ def _configuration() -> Any:
 
 def _credentials(configuration: Any, namespace: str) -> Credentials:
     configuration.connection_pool_maxsize = _CONNECTIONS
-    configuration.socket_options = [
+    pool = import_module("kubernetes.client.rest").RESTClientObject(configuration).pool_manager
+    pool.connection_pool_kw["socket_options"] = [  # the configuration's own setting is young
         (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
         (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
         *((socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in _KEEPALIVE if hasattr(socket, name)),
     ]
-    pool = import_module("kubernetes.client.rest").RESTClientObject(configuration).pool_manager
     return Credentials(configuration.host.rstrip("/"), namespace, pool, configuration)
 
 
