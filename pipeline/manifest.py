@@ -206,7 +206,6 @@ def _container(plan: JobPlan, cluster: Kubernetes, name: str) -> Manifest:
     size = plan.resources
     gpus = {cluster.gpu_resource: str(size.gpus)} if size.gpus else {}
     always = {"memory": size.memory, "ephemeral-storage": size.scratch, **gpus}
-    claims = {"models": cluster.models} if cluster.models else {}
     return {
         "name": labels.CONTAINER,
         "image": image(cluster, plan.stage),
@@ -221,7 +220,7 @@ def _container(plan: JobPlan, cluster: Kubernetes, name: str) -> Manifest:
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the Pod's own
             {"name": "cache", "mountPath": "/cache"},
             {"name": "shared-memory", "mountPath": "/dev/shm"},  # noqa: S108
-            *({"name": one, "mountPath": f"/{one}", "readOnly": True} for one in claims),
+            *([{"name": "models", "mountPath": cluster.models_path, "readOnly": True}] if cluster.models else []),
         ],
     }
 

@@ -112,7 +112,11 @@ class Kubernetes(Placement):
     """Plain environment variables of workers, for example AWS_ENDPOINT_URL."""
 
     models: Name | None = None
-    """An existing PersistentVolumeClaim with models, mounted at /models and only read."""
+    """An existing PersistentVolumeClaim with models, mounted at `models_path` and only read."""
+
+    models_path: str = Field(default="/models", pattern=r"^/[^:]*[^:/]$")
+    """Where Pods see these models. Whoever plans must see the same files there: the controller in the cluster does,
+    a desk needs them at the same path."""
 
     cache: Name | None = None
     """An existing PersistentVolumeClaim (ReadWriteMany) that Pods share as cache of downloaded models; null for an
