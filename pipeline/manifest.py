@@ -161,7 +161,7 @@ def _pod(plan: JobPlan, cluster: Kubernetes, name: str) -> Manifest:
     size = plan.resources
     priority = size.priority_class or cluster.priority_class
     nodes = cluster.node_selector | size.node_selector
-    tolerations = _unique([*cluster.tolerations, *size.tolerations])
+    tolerations = _unique([*cluster.tolerations, *size.tolerations]) + _lost_node(cluster.node_lost_seconds)
     return {
         "restartPolicy": "Never",
         "serviceAccountName": cluster.service_account,
@@ -171,7 +171,7 @@ def _pod(plan: JobPlan, cluster: Kubernetes, name: str) -> Manifest:
         "securityContext": pod_security(),
         **({"priorityClassName": priority} if priority else {}),
         **({"nodeSelector": nodes} if nodes else {}),
-        **({"tolerations": tolerations} if tolerations else {}),
+        "tolerations": tolerations,
         **({"imagePullSecrets": [{"name": one} for one in cluster.image_pull_secrets]}
            if cluster.image_pull_secrets else {}),
         **({"subdomain": name} if plan.resources.pods > 1 else {}),
@@ -260,6 +260,19 @@ def _spread(name: str) -> Manifest:
         "whenUnsatisfiable": "ScheduleAnyway",
         "labelSelector": {"matchLabels": {labels.JOB_NAME: name}},
     }
+
+
+def _lost_node(seconds: int) -> list[Manifest]:
+    """Instead of the five minutes that a cluster gives every Pod on a node that stops answering."""
+    return [
+        {
+            "key": f"node.kubernetes.io/{state}",
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": seconds,
+        }
+        for state in ("not-ready", "unreachable")
+    ]
 
 
 def _unique(tolerations: Sequence[Toleration]) -> list[Manifest]:

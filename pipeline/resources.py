@@ -128,6 +128,10 @@ class Kubernetes(Placement):
     gpu_resource: str = "nvidia.com/gpu"
     """The name under which nodes offer their GPUs."""
 
+    node_lost_seconds: int = Field(default=60, ge=0)
+    """How long a node may be silent before its Pods are given up. They hang until it answers or `i2p release` says
+    that it will not."""
+
     ttl_seconds: int = Field(default=7 * 86_400, ge=60)
     """How long a finished Job and its Pods stay to be looked at; logs stay in the store anyway."""
 
