@@ -50,3 +50,14 @@ class StoreFull(StoreError):
 
 class StalePlan(JobError):
     """An input was published anew after this task was planned; the controller plans it again."""
+
+
+def exit_code_of(error: BaseException) -> int:
+    """What the process should exit with: the error's own code, or the one of a counted retry."""
+    return error.exit_code if isinstance(error, JobError) else TRY_AGAIN
+
+
+def severity(exit_code: int) -> int:
+    """How far it reaches: a failure of the whole Job is more than one of an index, that more than a retry."""
+    order = (OK, TRY_AGAIN, BAD_DATA, BAD_CONFIGURATION)
+    return order.index(exit_code if exit_code in order else TRY_AGAIN)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from jobs.errors import BadData
-from jobs.infer.files import digest_of_files, find_images, versions_of
+from jobs.infer.files import digest_of_files, find_images, names_in, versions_of
 from jobs.regressor.params import PredictParams
 from jobs.runtime.spec import StageSpec, Unit
 from jobs.shards.address import open_store
@@ -24,6 +24,9 @@ class InferParams(PredictParams):
     images: str = Field(default="split:test", min_length=1)
     """`split:NAME` for generated images, or a folder or s3://BUCKET/PREFIX with PNG, JPEG and WebP files."""
 
+    files: str | None = None
+    """A JSON file (a path or s3://…) with {"names": […]}: the only files below `images` that are read; null for all."""
+
     images_per_shard: int = Field(default=1_000, ge=1)
     """Files in one shard of predictions; shards of a split stay as they are."""
 
@@ -38,7 +41,8 @@ def split_in(params: InferParams) -> str | None:
 
 def files_by_unit(params: InferParams) -> dict[str, list[str]]:
     """The names of the files that each unit reads; raises BadData."""
-    names, size = find_images(open_store(params.images)), params.images_per_shard
+    only = None if params.files is None else names_in(params.files)
+    names, size = find_images(open_store(params.images), only), params.images_per_shard
     parts = [names[start : start + size] for start in range(0, len(names), size)]
     return {_name(number): part for number, part in enumerate(parts)}
 
@@ -48,7 +52,7 @@ def units(params: InferParams, inputs: Sequence[Dataset]) -> list[Unit]:
     besides = {**trained.reads("model"), **prompts.reads("train"), **evaluated.reads("calibration")}
     split = split_in(params)
     settings = params.settings()
-    del settings["images_per_shard"]  # shows in what a unit reads
+    del settings["images_per_shard"], settings["files"]  # they show in what a unit reads
     if split is None:
         settings["images"] = "files"  # where they are is not part of the result
         store = open_store(params.images)

@@ -1,40 +1,69 @@
-"""A worker's log: one JSON object a line on stderr, kept to be shipped to the store when the worker ends."""
+"""A worker's log: one JSON object a line on stderr, and kept to be shipped to the store."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import sys
+import threading
 import time
-from collections import deque
+from collections.abc import Hashable
 from typing import Any
 
 _KEPT_LINES = 10_000
-_lines: deque[str] = deque(maxlen=_KEPT_LINES)
+_PROGRESS = "progress"
+_lines: dict[Hashable, str] = {}  # in order; of progress only the newest line of each unit, or it would drown the rest
+_numbers = itertools.count()
+_lock = threading.RLock()  # uploads and the shipping of the log run in threads of their own
+_written = 0
 _last_progress = 0.0
+_unit: str | None = None
 
 
 def event(name: str, **fields: Any) -> None:
     """Write one event with its fields, which must be JSON values."""
+    global _written
     line = json.dumps({"time": round(time.time(), 3), "event": name, **fields}, ensure_ascii=False)
-    _lines.append(line)
+    with _lock:
+        place: Hashable = next(_numbers)
+        if name == _PROGRESS:
+            place = (_PROGRESS, fields.get("unit"))
+            _lines.pop(place, None)
+        _lines[place] = line
+        if len(_lines) > _KEPT_LINES:
+            del _lines[next(iter(_lines))]
+        _written += 1
     print(line, file=sys.stderr, flush=True)
 
 
+def working_on(unit: str) -> None:
+    """Say which unit `progress` is about from now on."""
+    global _unit
+    _unit = unit
+
+
 def progress(done: float, total: float | None, what: str, **fields: Any) -> None:
-    """Say how far the task is, in whatever it counts; at most twice a second, and always at the end.
+    """Say how far the unit is, in whatever it counts; at most twice a second, and always at the end.
 
     `total` is None where nobody knows it yet.
     """
     global _last_progress
     if done == total or time.monotonic() - _last_progress > 0.5:
         _last_progress = time.monotonic()
-        event("progress", done=done, total=total, what=what, **fields)
+        event(_PROGRESS, **{"done": done, "total": total, "what": what, "unit": _unit, **fields})
 
 
 def lines() -> bytes:
-    """Everything logged so far (the last 10,000 lines), as JSON lines."""
-    return "".join(f"{line}\n" for line in _lines).encode()
+    """What was logged so far (the last 10,000 lines), as JSON lines."""
+    with _lock:
+        kept = list(_lines.values())
+    return "".join(f"{line}\n" for line in kept).encode()
+
+
+def written() -> int:
+    """How many events there were so far: equal as long as there is nothing new."""
+    return _written
 
 
 def capture_library_logs() -> None:

@@ -56,6 +56,7 @@ class StageSpec:
     units: UnitsOf  # (params, inputs in order) -> units in the stage's order; pure and quick
     version: int = 1  # counted up when the same parameters and inputs give another output
     parallel: bool = True  # False: the whole stage is one task
+    gang: bool = False  # several Pods may work on its one task together, as one world of torch.distributed
     about: str = ""
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
 import json
 import os
@@ -9,11 +10,12 @@ import platform
 import signal
 import sys
 import time
-import traceback
 import uuid
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib import metadata
 from types import FrameType
 from typing import Any
@@ -22,7 +24,9 @@ from pydantic import ValidationError
 
 from jobs.errors import BadConfiguration, BadData, JobError, StalePlan
 from jobs.runtime import log
+from jobs.runtime.evidence import Evidence
 from jobs.runtime.spec import StageSpec, Unit
+from jobs.runtime.stopping import STUCK_SECONDS, ending_when_stuck
 from jobs.shards.address import open_store
 from jobs.shards.dataset import Committed, Dataset, Writer, commit, load_manifest
 from jobs.shards.digests import canonical_json
@@ -32,7 +36,10 @@ from jobs.shards.tar import Sample
 
 TASK_VARIABLE = "I2P_TASK"
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"  # Kubernetes sets it for an Indexed Job, the local executor likewise
-ATTEMPT_VARIABLE = "I2P_ATTEMPT"
+ATTEMPT_VARIABLE = "I2P_ATTEMPT"  # a name without a dot, which sets off the number of a process in its Pod
+
+_LONGEST_PLAIN = 32 << 10
+_PACKED = "zlib:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +52,28 @@ class TaskDescription:
     params: Mapping[str, Any]
     inputs: Mapping[str, str]  # stage -> digest of its manifest when this task was planned
     completions: int
+    units: tuple[str, ...] | None = None  # names of those that lacked a commit when planned; None: all of the stage's
+    runs: Mapping[str, str] = field(default_factory=dict)  # input stage -> run of this store it is taken from, if other
+    gang: bool = False  # all indexes work on the same units, as one world of torch.distributed
 
     def encode(self) -> str:
-        return canonical_json(asdict(self)).decode()
+        """As JSON, and packed where that is long: one variable of an environment holds 128 KiB at most."""
+        text = canonical_json(asdict(self))
+        if len(text) <= _LONGEST_PLAIN:
+            return text.decode()
+        return _PACKED + base64.b85encode(zlib.compress(text, 9)).decode()
 
     @classmethod
     def decode(cls, text: str) -> TaskDescription:
         """Raises BadConfiguration when the text is not a description."""
         try:
-            return cls(**json.loads(text))
-        except (ValueError, TypeError) as error:
+            if text.startswith(_PACKED):
+                text = zlib.decompress(base64.b85decode(text.removeprefix(_PACKED))).decode()
+            told = json.loads(text)
+            if told.get("units") is not None:
+                told["units"] = tuple(told["units"])
+            return cls(**told)
+        except (ValueError, TypeError, AttributeError, zlib.error) as error:
             raise BadConfiguration(f"{TASK_VARIABLE} is not the description of a task: {error}") from error
 
 
@@ -76,6 +95,8 @@ class Task:
     stop_asked: bool = False  # a worker that saves before it stops sets stops_itself and looks at this
     stops_itself: bool = False
     failures: list[BadData] = field(default_factory=list)
+    planned: tuple[str, ...] | None = None  # names of the units that this Job is for; None: all
+    gang: bool = False
 
     @classmethod
     def open(cls, spec: StageSpec, description: TaskDescription, *, index: int, attempt: str) -> Task:
@@ -84,26 +105,44 @@ class Task:
             params = spec.params.model_validate(description.params)
         except ValidationError as error:
             raise BadConfiguration(f"the parameters of {spec.name} are wrong: {error}") from error
-        run = open_store(description.store).at(description.run)
-        inputs = tuple(_planned_input(run, stage, description.inputs) for stage in spec.inputs)
-        return cls(spec, params, inputs, run.at(spec.name), index, description.completions, attempt)
+        store = open_store(description.store)
+        inputs = tuple(
+            _planned_input(store.at(description.runs.get(stage, description.run)), stage, description.inputs)
+            for stage in spec.inputs
+        )
+        output = store.at(description.run).at(spec.name)
+        return cls(
+            spec, params, inputs, output, index, description.completions, attempt,
+            planned=description.units, gang=description.gang,
+        )  # fmt: skip
 
     def units(self) -> list[Unit]:
         """All units of the stage, in its order."""
         return list(self.spec.units(self.params, self.inputs))
 
-    def pending(self) -> Iterator[Unit]:
-        """This index's units that are not committed yet.
+    def share(self) -> list[Unit]:
+        """This index's units: every n-th of those planned, or all of them in a gang. Raises StalePlan.
 
-        Sliced before subtracted, so that indexes never overlap, whatever was done by earlier attempts and however
-        many indexes those had.
+        Sliced before what is committed is subtracted, so that indexes never overlap, whatever was done by earlier
+        attempts and however many indexes those had.
         """
+        units = self.units()
+        if self.planned is not None:
+            wanted = set(self.planned)
+            units = [unit for unit in units if unit.name in wanted]
+            if gone := wanted - {unit.name for unit in units}:
+                raise StalePlan(f"{self.spec.name} has no unit {min(gone)!r} any more; the controller plans it again")
+        return units if self.gang else units[self.index :: self.completions]
+
+    def pending(self) -> Iterator[Unit]:
+        """This index's units that are not committed yet."""
         committed = Committed.of(self.output)
-        mine = self.units()[self.index :: self.completions]
+        mine = self.share()
         for number, unit in enumerate(mine):
             record = committed.record(unit.name, self.spec.fingerprint(unit))
             if record is None or committed.missing(record.outcome):
                 log.event("unit", unit=unit.name, number=number, of=len(mine))
+                log.working_on(unit.name)
                 yield unit
 
     def read(self, shard: Shard) -> Iterator[Sample]:
@@ -123,7 +162,7 @@ class Task:
             yield writer
         except BadData as error:
             self.failures.append(error)
-            self.report_failure(error, unit=unit.name)
+            self.evidence.report_failure(error, unit=unit.name)
             return
         outcome = Outcome(
             unit=unit.name,
@@ -139,64 +178,60 @@ class Task:
         samples = sum(shard.samples for shard in writer.shards)
         log.event("committed", unit=unit.name, samples=samples, seconds=seconds, won=won)
 
-    def report_failure(self, error: BaseException, *, unit: str | None = None) -> None:
-        """Leave the reason and the traceback in the store, where `why` finds them when Pod and node are gone."""
-        told = {
-            "unit": unit,
-            "index": self.index,
-            "attempt": self.attempt,
-            "exit_code": exit_code_of(error),
-            "error": f"{type(error).__name__}: {error}",
-            "traceback": "".join(traceback.format_exception(error)),
-            "time": time.time(),
-        }
-        log.event("failed", **told)
-        self._leave(f"failures/{unit or f'index-{self.index}'}-{self.attempt}.json", canonical_json(told))
-
-    def ship_log(self) -> None:
-        """Leave the log in the store."""
-        self._leave(f"logs/{self.index:05d}-{self.attempt}.jsonl", log.lines())
-
-    def _leave(self, name: str, body: bytes) -> None:
-        try:
-            self.output.create(name, body)
-        except JobError as error:  # must not hide the failure that is being reported, which stderr has
-            log.event("not shipped", object=name, error=str(error))
+    @property
+    def evidence(self) -> Evidence:
+        """What this attempt leaves for when Pod and node are gone."""
+        return Evidence(self.output, self.index, self.attempt)
 
     def on_sigterm(self, _signal: int, _frame: FrameType | None) -> None:
         """Stop at once, or tell a worker that stops itself."""
         self.stop_asked = True
         if not self.stops_itself:
-            raise Stopped("asked to stop by SIGTERM; what was committed is kept, a retry goes on from there")
+            _stop(_signal, _frame)
 
 
 def run_task(spec: StageSpec, description: TaskDescription, *, index: int, attempt: str) -> None:
     """Run one task to its end; raises the JobError whose exit code tells the controller what to do."""
-    task = Task.open(spec, description, index=index, attempt=attempt)
-    signal.signal(signal.SIGTERM, task.on_sigterm)
-    log.event("started", stage=task.spec.name, index=index, completions=task.completions, attempt=attempt)
-    try:
-        module, _, function = task.spec.worker.partition(":")
-        getattr(importlib.import_module(module), function)(task, task.params)
-        log.event("finished", failed_units=len(task.failures))
-    except BaseException as error:
-        task.report_failure(error)
-        raise
-    finally:
-        task.ship_log()
+    evidence = Evidence(open_store(description.store).at(description.run).at(spec.name), index, attempt)
+    task: Task | None = None
+
+    def stops_itself() -> bool:
+        return task is not None and task.stops_itself
+
+    signal.signal(signal.SIGTERM, _stop)
+    with evidence.shipping(), ending_when_stuck(stops_itself, partial(last_words, evidence, _STUCK)):
+        log.event("started", stage=spec.name, index=index, completions=description.completions, attempt=attempt)
+        try:
+            task = Task.open(spec, description, index=index, attempt=attempt)
+            signal.signal(signal.SIGTERM, task.on_sigterm)
+            module, _, function = spec.worker.partition(":")
+            getattr(importlib.import_module(module), function)(task, task.params)
+            log.event("finished", failed_units=len(task.failures))
+        except BaseException as error:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends now; what is left to say takes seconds
+            evidence.report_failure(error)
+            raise
     if task.failures:
         others = f" ({len(task.failures)} units failed, the others are done)" if len(task.failures) > 1 else ""
         raise BadData(f"{task.failures[0]}{others}")
 
 
+def last_words(evidence: Evidence, reason: str) -> None:
+    """Leave the reason for an end that the main thread does not come to know of."""
+    evidence.report_failure(Stopped(reason))
+    evidence.ship_log()
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    raise Stopped("asked to stop by SIGTERM; what was committed is kept, a retry goes on from there")
+
+
+_STUCK = f"asked to stop by SIGTERM and did not within {STUCK_SECONDS:.0f} s; a retry goes on from what was committed"
+
+
 def new_attempt() -> str:
     """A name for this attempt that no other attempt anywhere has."""
     return os.environ.get(ATTEMPT_VARIABLE) or f"{int(time.time())}-{uuid.uuid4().hex[:8]}"
-
-
-def exit_code_of(error: BaseException) -> int:
-    """What the process should exit with: the error's own code, or the one of a counted retry."""
-    return error.exit_code if isinstance(error, JobError) else JobError.exit_code
 
 
 def library_versions() -> dict[str, str]:

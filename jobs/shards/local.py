@@ -99,6 +99,13 @@ class LocalStore:
             _sync(path.parent)
             return True
 
+    def put(self, name: str, body: bytes) -> None:
+        path = self._path(name)
+        with self._errors(name):
+            with self._written(path, _file(body)) as unfinished, _locked(path):
+                unfinished.replace(path)
+            _sync(path.parent)
+
     def delete(self, name: str) -> None:
         path = self._path(name)
         with self._errors(name):

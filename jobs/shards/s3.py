@@ -26,6 +26,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from jobs.errors import BadConfiguration, NotFound, StoreError
+from jobs.shards.digests import sha256
 from jobs.shards.s3_errors import BrokenOff, Busy, Unclear, Unmet, broken_off_told, errors_told
 from jobs.shards.store import Body, ObjectStat, checked, spool, spooling
 
@@ -118,6 +119,10 @@ class S3Store:
 
     def replace(self, name: str, body: bytes | BinaryIO, *, version: str) -> bool:
         return self._write(name, body, IfMatch=version)
+
+    def put(self, name: str, body: bytes) -> None:
+        ask = partial(self.client.put_object, **self.target(name), Body=body, Metadata={DIGEST: sha256(body)})
+        _answer(f"{self.url}/{name}", ask)
 
     def delete(self, name: str) -> None:
         _answer(f"{self.url}/{name}", partial(self.client.delete_object, **self.target(name)))

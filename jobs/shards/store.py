@@ -79,6 +79,9 @@ class Store(Protocol):
     def replace(self, name: str, body: bytes | BinaryIO, *, version: str) -> bool:
         """Replace the object if it still is at `version`; False where it is not. Ambiguity is settled as above."""
 
+    def put(self, name: str, body: bytes) -> None:
+        """Make the object hold these bytes, whatever it held: one request, for a name that only one writer uses."""
+
     def delete(self, name: str) -> None:
         """Delete the object; nothing happens where there is none."""
 

@@ -46,6 +46,14 @@ def test_what_is_created_is_read(store: Store, size: int) -> None:
     assert store.holds("folder/name.bin", size=size, sha256=sha256(body))
 
 
+def test_what_is_put_is_there_whatever_was_there_before(store: Store) -> None:
+    for body in (b"short", noise(100_000), b"", b"short"):
+        store.put("logs/00000-a.jsonl", body)
+        assert store.read("logs/00000-a.jsonl").data == body
+        assert store.holds("logs/00000-a.jsonl", size=len(body), sha256=sha256(body))
+    assert names(store) == ["logs/00000-a.jsonl"]
+
+
 def test_nothing_there_is_told_not_guessed(store: Store) -> None:
     asks: list[Callable[[str], object]] = [store.read, store.open, store.version]
     for name in ("missing", "missing/deeper"):

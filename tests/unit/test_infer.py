@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 
 from jobs.errors import BadData, StalePlan
 from jobs.infer.files import find_images
-from jobs.infer.stage import INFER, InferParams
+from jobs.infer.stage import INFER, InferParams, files_by_unit
 from jobs.infer.worker import key_for
 from jobs.regressor.model import Architecture, Regressor
 from jobs.regressor.stored import to_sample
@@ -175,3 +176,31 @@ def test_the_competitions_public_images_are_read(tmp_path: Path) -> None:
     predictions = run_stage(run, INFER, params(images=str(folder)), datasets)
     ids = [sample.json()["id"] for sample in predictions.samples()]
     assert ids == ["20057f34d", "227ef0887", "92e911621", "a4e1c55a9", "c98f79f71", "d8edf2e40", "f27825b2c"]
+
+
+def listed(folder: Path, *names: str) -> str:
+    (folder / "batch.json").write_text(json.dumps({"names": names}))
+    return str(folder / "batch.json")
+
+
+def test_a_batch_reads_exactly_the_files_it_lists_and_equals_a_folder_of_these(tmp_path: Path) -> None:
+    run, datasets = inputs(tmp_path)
+    folder = folder_of(tmp_path / "all", "a.png", "b.png", "c.png", "d.png")
+    few = shutil.copytree(folder, tmp_path / "few")
+    for name in ("a.png", "c.png"):
+        (few / name).unlink()
+    some = params(images=str(folder), files=listed(tmp_path, "d.png", "b.png"))
+    units = INFER.units(some, datasets)
+    assert units == INFER.units(params(images=str(few)), datasets), "what is read shows in reads, nothing else does"
+    predictions = run_stage(run, INFER, some, datasets)
+    assert [sample.key for sample in predictions.samples()] == ["b", "d"]
+
+
+def test_names_that_are_not_there_are_told_and_no_list_is_bad_data(tmp_path: Path) -> None:
+    folder = str(folder_of(tmp_path / "all", "a.png"))
+    with pytest.raises(BadData, match=r"files: 4 of 5 names are no images below .*: v\.png, w\.png, x\.png, …"):
+        files_by_unit(params(images=folder, files=listed(tmp_path, "z.png", "a.png", "x.png", "w.png", "v.png")))
+    (tmp_path / "wrong.json").write_text('{"names": "a.png"}')
+    for wrong in ("wrong.json", "all/a.png", "nowhere.json"):
+        with pytest.raises(BadData, match="files: "):
+            files_by_unit(params(images=folder, files=str(tmp_path / wrong)))

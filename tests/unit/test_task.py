@@ -1,0 +1,289 @@
+"""A task does its share of what was planned, and leaves its log and its last words wherever it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.catalog import stage_named
+from jobs.errors import BAD_DATA, TRY_AGAIN, BadConfiguration, BadData, JobError, StalePlan, StoreError
+from jobs.runtime import evidence as module
+from jobs.runtime import log
+from jobs.runtime.evidence import Evidence, leave_termination_message
+from jobs.runtime.task import TASK_VARIABLE, Task, TaskDescription
+from jobs.shards.dataset import load_manifest
+from jobs.shards.local import LocalStore
+from pipeline.inspect import logs
+from tests import pictures
+from tests.stages import local_run
+
+DRAWING = {"model": "drawing", "revision": None, "stored_size": 32}
+SHARDS = {f"train-{number:05d}": range(4 * number, 4 * number + 4) for number in range(5)}
+
+
+def described(folder: Path, **changes: Any) -> TaskDescription:
+    pictures.prompts(local_run(folder), SHARDS)
+    manifest = load_manifest(local_run(folder).at("dedup"))
+    assert manifest
+    told: dict[str, Any] = {
+        "store": str(folder), "run": "run", "stage": "generate-images", "params": DRAWING,
+        "inputs": {"dedup": manifest.digest}, "completions": 2,
+    }  # fmt: skip
+    return TaskDescription(**(told | changes))
+
+
+def task(description: TaskDescription, index: int) -> Task:
+    return Task.open(stage_named(description.stage), description, index=index, attempt=f"test-{index}")
+
+
+def shares(description: TaskDescription) -> list[list[str]]:
+    return [[unit.name for unit in task(description, index).pending()] for index in range(description.completions)]
+
+
+def run_process(description: TaskDescription, folder: Path, **environ: str) -> subprocess.Popen[bytes]:
+    env = {**os.environ, TASK_VARIABLE: description.encode(), "I2P_ATTEMPT": "one", **environ}
+    return subprocess.Popen([sys.executable, "-m", "jobs"], env=env, stderr=(folder / "stderr").open("wb"))
+
+
+# The share
+
+
+def test_only_the_planned_units_are_spread_over_the_indexes_in_the_stages_order(tmp_path: Path) -> None:
+    planned = ("train-00004", "train-00001", "train-00003")
+    assert shares(described(tmp_path)) == [
+        ["train-00000", "train-00002", "train-00004"],
+        ["train-00001", "train-00003"],
+    ]
+    assert shares(described(tmp_path, units=planned)) == [["train-00001", "train-00004"], ["train-00003"]]
+    assert shares(described(tmp_path, units=())) == [[], []]
+
+
+def test_slices_stay_when_some_of_the_planned_units_are_committed_meanwhile(tmp_path: Path) -> None:
+    first = task(described(tmp_path, units=("train-00001",), completions=1), 0)
+    for unit in first.pending():
+        with first.writing(unit):
+            pass
+    planned = ("train-00001", "train-00003", "train-00004")
+    assert shares(described(tmp_path, units=planned)) == [["train-00004"], ["train-00003"]]
+
+
+def test_a_planned_unit_that_is_gone_makes_the_plan_stale(tmp_path: Path) -> None:
+    with pytest.raises(StalePlan, match="no unit 'train-00009' any more"):
+        shares(described(tmp_path, units=("train-00001", "train-00009")))
+
+
+def test_every_index_of_a_gang_has_the_same_units(tmp_path: Path) -> None:
+    assert (
+        shares(described(tmp_path, gang=True, units=("train-00002", "train-00000")))
+        == [["train-00000", "train-00002"]] * 2
+    )
+
+
+def test_an_input_can_be_taken_from_another_run_of_the_store(tmp_path: Path) -> None:
+    description = described(tmp_path, run="tonight", runs={"dedup": "run"})
+    assert len(shares(description)[0]) == 3
+    assert task(description, 0).output.url == str(tmp_path / "tonight/generate-images")
+    with pytest.raises(StalePlan):
+        task(described(tmp_path, run="tonight"), 0)
+
+
+@pytest.mark.parametrize("count", [3, 20_000])
+def test_a_description_of_any_length_fits_into_a_variable_and_comes_back(tmp_path: Path, count: int) -> None:
+    description = described(tmp_path, units=tuple(f"train-{number:05d}" for number in range(count)), gang=True)
+    assert len(description.encode()) < 100_000
+    assert description.encode().startswith("{") == (count == 3)
+    assert TaskDescription.decode(description.encode()) == description
+    for wrong in ("", "[]", "zlib:xx", "zlib:!", '{"units": 3}'):
+        with pytest.raises(BadConfiguration):
+            TaskDescription.decode(wrong)
+
+
+# The log
+
+
+@pytest.fixture(autouse=True)
+def _empty_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "_lines", {})
+
+
+def shipped(store: LocalStore) -> list[dict[str, Any]]:
+    (name,) = (stat.name for stat in store.list("logs/"))
+    return [json.loads(line) for line in store.read(name).data.splitlines()]
+
+
+def test_of_progress_only_the_newest_line_of_each_unit_is_kept_where_it_was_said() -> None:
+    for unit in ("a", "b"):
+        log.working_on(unit)
+        for done in range(5):
+            log.progress(done, 4, "images")
+            log._last_progress = 0.0
+    log.event("checkpoint")
+    kept = [json.loads(line) for line in log.lines().splitlines()]
+    assert [(one["event"], one.get("unit"), one.get("done")) for one in kept] == [
+        ("progress", "a", 4), ("progress", "b", 4), ("checkpoint", None, None),
+    ]  # fmt: skip
+
+
+def test_the_log_is_in_the_store_from_the_start_and_grows_while_the_work_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_FIRST_PAUSE_SECONDS", 0.05)
+    store = LocalStore(tmp_path)
+    log.event("started")
+    with Evidence(store, 3, "abc").shipping():
+        assert [stat.name for stat in store.list("logs/")] == ["logs/00003-abc.jsonl"]
+        log.event("something new")
+        until = time.monotonic() + 10
+        while shipped(store)[-1]["event"] != "something new":
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        log.event("last")
+    assert shipped(store)[-1]["event"] == "last"
+    assert {row["index"] for row in logs(store, index=3)} == {3}
+
+
+def test_a_log_is_one_request_when_there_is_something_new_and_none_when_there_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests: list[str] = []
+
+    class Counted(LocalStore):
+        def put(self, name: str, body: bytes) -> None:
+            requests.append(name)
+
+    monkeypatch.setattr(module, "_FIRST_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(module, "_LONGEST_PAUSE_SECONDS", 0.02)
+    with Evidence(Counted(tmp_path), 0, "abc").shipping():
+        time.sleep(0.3)
+        assert len(requests) == 1
+        log.event("something new")
+        time.sleep(0.3)
+        assert len(requests) == 2
+
+
+def test_a_pod_of_several_processes_is_one_attempt_among_the_logs(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    for attempt in ("abc", "abc.1", "abc.2"):
+        Evidence(store, 3, attempt).ship_log()
+    assert [stat.name for stat in store.list("")] == [
+        "logs/00003-abc.jsonl", "processes/00003-abc.1.jsonl", "processes/00003-abc.2.jsonl",
+    ]  # fmt: skip
+
+
+def test_a_store_that_refuses_the_log_does_not_disturb_the_work(tmp_path: Path) -> None:
+    class Broken(LocalStore):
+        def put(self, name: str, body: bytes) -> None:
+            raise StoreError("down")
+
+        def create(self, name: str, body: Any) -> bool:
+            raise StoreError("down")
+
+    evidence = Evidence(Broken(tmp_path), 0, "abc")
+    with evidence.shipping():
+        evidence.report_failure(BadData("no"))
+    assert b'"not shipped"' in log.lines()
+
+
+def test_a_worker_killed_by_sigkill_leaves_its_log(tmp_path: Path) -> None:
+    description = described(tmp_path, completions=1, inputs={}, stage="collect", params={
+        "sources": [{"kind": "grammar", "name": "grammar", "seed": 1, "num_prompts": 1_000_000}],
+    })  # fmt: skip
+    process = run_process(description, tmp_path, AWS_SESSION_TOKEN="hidden-in-the-environment")  # noqa: S106
+    store = local_run(tmp_path).at("collect")
+    until = time.monotonic() + 60
+    while not any(b'"progress"' in store.read(stat.name).data for stat in store.list("logs/")):
+        assert time.monotonic() < until, (tmp_path / "stderr").read_text()
+        assert process.poll() is None, (tmp_path / "stderr").read_text()
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    told = shipped(store)
+    assert told[0]["event"] in ("started", "log")
+    assert told[-1]["event"] == "progress"
+    assert {"done", "total", "what", "unit"} <= told[-1].keys()
+    assert b"hidden-in-the-environment" not in next(store.root.glob("logs/*.jsonl")).read_bytes()
+
+
+# The end
+
+
+def test_a_failure_leaves_a_short_termination_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "termination-log"
+    monkeypatch.setenv("I2P_TERMINATION_LOG", str(path))
+    leave_termination_message(BadData("ü\n" * 10_000), unit="train-00001", attempt="abc")
+    assert len(path.read_bytes()) <= 4096
+    told = json.loads(path.read_bytes())
+    assert told["error"].startswith("BadData: ü\nü")
+    assert (told["unit"], told["exit_code"], told["attempt"]) == ("train-00001", BAD_DATA, "abc")
+
+
+def test_of_several_failures_in_a_pod_the_first_of_the_most_severe_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "termination-log"
+    monkeypatch.setenv("I2P_TERMINATION_LOG", str(path))
+    told = []
+    for attempt, error in [
+        ("abc.1", JobError("one")), ("abc", JobError("two")), ("abc.2", BadData("three")), ("abc", BadData("four")),
+        ("abc", BadConfiguration("five")), ("abc", JobError("six")), ("next", JobError("seven")),
+    ]:  # fmt: skip
+        leave_termination_message(error, unit=None, attempt=attempt)
+        told.append(json.loads(path.read_bytes())["error"].partition(": ")[2])
+    assert told == ["one", "one", "three", "three", "five", "five", "seven"]
+
+
+def test_a_termination_message_that_cannot_be_written_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("I2P_TERMINATION_LOG", "/dev/null/not/there")
+    leave_termination_message(BadData("no"), unit=None, attempt="abc")
+
+
+def test_a_task_that_cannot_be_opened_leaves_log_failure_and_message_too(tmp_path: Path) -> None:
+    description = described(tmp_path, inputs={"dedup": "0" * 64})
+    message = tmp_path / "message"
+    assert run_process(description, tmp_path, I2P_TERMINATION_LOG=str(message)).wait(60) == TRY_AGAIN
+    assert json.loads(message.read_bytes())["error"].startswith("StalePlan: the dataset dedup is not the one")
+    store = local_run(tmp_path).at("generate-images")
+    assert shipped(store)[-1]["event"] == "failed"
+    assert [stat.name for stat in store.list("failures/")] == ["failures/index-0-one.json"]
+
+
+def test_sigterm_is_heard_while_the_worker_is_still_being_imported(tmp_path: Path) -> None:
+    description = described(tmp_path)
+    env = {**os.environ, TASK_VARIABLE: description.encode()}
+    process = subprocess.Popen([sys.executable, "-X", "importtime", "-m", "jobs"], env=env, stderr=subprocess.PIPE)
+    assert process.stderr
+    for line in process.stderr:
+        if b"pydantic" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    process.stderr.read()
+    assert process.wait(10) == TRY_AGAIN
+
+
+def test_a_worker_stuck_in_c_code_ends_some_time_after_sigterm(tmp_path: Path) -> None:
+    code = (
+        "import ctypes, os, signal\n"
+        "from jobs.runtime import stopping\n"
+        "stopping.STUCK_SECONDS = 0.2\n"
+        "signal.signal(signal.SIGTERM, lambda *_: None)\n"
+        "with stopping.ending_when_stuck(lambda: False, lambda: print('last words', flush=True)):\n"
+        "    print('ready', flush=True)\n"
+        "    lock = ctypes.CDLL(None).sem_wait\n"
+        "    semaphore = (ctypes.c_char * 64)()\n"
+        "    ctypes.CDLL(None).sem_init(semaphore, 0, 0)\n"
+        "    while True: lock(semaphore)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    process.terminate()
+    assert process.wait(10) == TRY_AGAIN
+    assert process.stdout.read() == "last words\n"
