@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from jobs.catalog import STAGES
 from jobs.collect.stage import COLLECT, units
 from jobs.errors import JobError
 from jobs.runtime.models import ModelParams, locate
@@ -14,18 +14,40 @@ from jobs.shards import doctor
 from jobs.shards.doctor import Check
 from jobs.shards.store import Store
 from pipeline.config import RunConfig
+from pipeline.plan import make_plan
+
+if TYPE_CHECKING:
+    from pipeline.kube.client import Api
 
 
-def examine(store: Store, config: RunConfig) -> Iterator[Check]:
-    """Every check in turn; the store's write below it and clean up after themselves."""
+def examine(store: Store, config: RunConfig, api: Api | None = None) -> Iterator[Check]:
+    """Every check in turn; the store's write below it and clean up after themselves.
+
+    `api` is the cluster's where stages run on one: then its nodes are not this machine, and it is asked instead.
+    """
     yield from doctor.examine(store)
-    yield _sources(config)
-    for spec in STAGES:
+    if COLLECT in config.specs:
+        yield _sources(config)
+    for spec in config.specs:
         params = config.params(spec)
         if isinstance(params, ModelParams) and not _stand_in(params):
             yield _model(spec.name, params)
-        if isinstance(params, TorchParams) and params.device == "cuda":
+        if isinstance(params, TorchParams) and params.device == "cuda" and api is None:
             yield _gpu(spec.name)
+    if api:
+        yield _jobs_can_be_submitted(api, store, config)
+
+
+def _jobs_can_be_submitted(api: Api, store: Store, config: RunConfig) -> Check:
+    from pipeline import operate
+
+    try:
+        answers = operate.changes(api, config, make_plan(store, config))
+    except JobError as error:
+        return Check("cluster", False, str(error))
+    refused = [f"{row['stage']}: {row['dry run']}" for row in answers if row.get("dry run", "accepted") != "accepted"]
+    told = f"{api.server} accepts {len(answers)} Jobs in a dry run in namespace {api.namespace}"
+    return Check("cluster", not refused, "; ".join(refused) or told)
 
 
 def _sources(config: RunConfig) -> Check:

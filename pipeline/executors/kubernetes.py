@@ -34,6 +34,13 @@ def connect(config: RunConfig) -> Api:
     return Api.connect(context=config.kubernetes.context, namespace=config.kubernetes.namespace)
 
 
+def scheduled_timestamp(api: Api, job: str) -> str | None:
+    """When the CronJob that made this Job wanted it to run; None for a Job that no CronJob made."""
+    (found,) = api.list(JOBS, fields=f"metadata.name={job}").items or [{}]
+    time_: str | None = found.get("metadata", {}).get("annotations", {}).get(labels.SCHEDULED)
+    return time_
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who submits Jobs: one call of `i2p run`, which in a cluster survives the restarts of its Pod."""

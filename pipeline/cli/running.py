@@ -1,0 +1,98 @@
+"""Commands that run something: the run, one stage of it, a scheduled batch."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+
+from jobs.errors import OK, JobError
+from pipeline import inspect
+from pipeline.batches import batch_rows, batch_text, batches, drop, scheduled_time
+from pipeline.cli.call import Call
+from pipeline.config import RunConfig
+from pipeline.controller import Controller
+from pipeline.display import open_display
+from pipeline.executors import JobPlan
+from pipeline.plan import StagePlan, make_plan
+from pipeline.report import write_report
+from pipeline.run_store import open_run
+
+
+def run(call: Call) -> int:
+    """Run what is missing; an interrupted run goes on where it was."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return _run(call, call.config)
+
+
+def _run(call: Call, config: RunConfig) -> int:
+    store = open_run(config)
+    store.sweep()
+    with open_display() as display:
+        finish = Controller(store, config, call.executor(config), display.show, display.tell).run()
+    if finish.exit_code != OK:
+        print(
+            f"i2p: {finish.message}\ni2p: `i2p why STAGE` has the whole story; mend it and run again", file=sys.stderr
+        )
+        return finish.exit_code
+    for line in inspect.closing_lines(store, config, write_report(store, config)):
+        print(line)
+    return OK
+
+
+def deploy(call: Call) -> int:
+    """Submit one stage's Job if the stage lacks anything, and show what that changes; twice changes nothing."""
+    from pipeline import operate
+
+    stage, told = call.stage, []
+
+    def tell(of_stage: str, event: str) -> None:
+        told.append(event)
+        print(f"{of_stage:<17} {event}")
+
+    def change(plan: StagePlan, _job: JobPlan) -> None:
+        print(operate.changes_text(operate.changes(call.api, call.config, [plan])))
+
+    executor = call.executor()
+    Controller(call.store, call.config, executor, tell=tell).deploy(stage, change)
+    if not told:
+        plans = [plan for plan in make_plan(call.store, call.config) if plan.spec.name == stage]
+        rows = inspect.status_rows(call.store, plans, call.observed(plans))
+        print(f"{stage:<17} unchanged\n{inspect.status_text(rows)}")
+    return OK
+
+
+def batch(call: Call) -> int:
+    """Predict every image that came in since the last time, and finish earlier batches that are not done."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    scheduled, failed = scheduled_time(_scheduled(call), datetime.now(UTC)), OK
+    for one in batches(call.config, scheduled, print):
+        print(f"batch {one.number}: run {one.config.run}", flush=True)
+        try:
+            exit_code = _run(call, one.config)
+        except JobError as error:
+            print(f"i2p: batch {one.number}: {error}", file=sys.stderr)
+            exit_code = error.exit_code
+        failed = failed or exit_code  # the others are run all the same
+    return failed
+
+
+def _scheduled(call: Call) -> str | None:
+    """The time that was asked for, or for which the CronJob made the Job that this Pod is of."""
+    name = os.environ.get("I2P_JOB_NAME")
+    if call.args.at or not name or not call.on_cluster:
+        return str(call.args.at) if call.args.at else None
+    from pipeline.executors.kubernetes import scheduled_timestamp
+
+    return scheduled_timestamp(call.api, name)
+
+
+def list_batches(call: Call) -> int:
+    """The batches that were claimed so far, and how they stand; --drop gives one up for good."""
+    if call.args.drop is not None:
+        print(drop(call.config, call.args.drop))
+        return OK
+    rows = batch_rows(call.config)
+    call.answer(rows, batch_text(rows))
+    return OK
