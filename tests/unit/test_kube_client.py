@@ -61,7 +61,8 @@ def test_reading_the_module_costs_neither_the_library_nor_an_http_client() -> No
 
 @pytest.mark.parametrize(("content", "words"), [
     (None, "there is no"), ("", "empty"), ("just text", "cannot be used"), ("{a: [", "cannot be used"),
-    ("{current-context: x, contexts: [{name: x, context: {cluster: c}}], clusters: [{name: c}]}", "server"),
+    ("{current-context: x, contexts: [{name: x, context: {cluster: c}}], clusters: [{name: c, cluster: {}}]}",
+     "names none"),
     ("{contexts: [{name: one, context: {}}]}", "choose one of one"),
 ])  # fmt: skip
 def test_a_kubeconfig_that_cannot_work_says_what_is_required(

@@ -80,6 +80,10 @@ def test_after_a_failure_everyone_is_told_when_to_come_back_and_nothing_is_sent(
     server.answer = lambda asked: listing()
     api.list(JOBS)
     assert api.unreachable_since is None
+    server.answer = lambda asked: status(500, "broken")
+    with pytest.raises(Unreachable) as caught:
+        api.list(JOBS)
+    assert caught.value.retry_in == 0.5, "success makes the next failure the first again"
 
 
 @pytest.mark.parametrize("answer", [
@@ -153,7 +157,9 @@ def test_a_dead_server_sees_few_requests_however_many_ask(
             api.list(JOBS)
         for watch, due in watches.items():
             if clock.now >= due:
-                watches[watch] = clock.now + watch.follow()
+                delay = watch.follow()
+                assert delay >= 0.25
+                watches[watch] = clock.now + delay
         sent += [clock.now - began] * (len(server.asked) - before)
         clock.now += 0.5
     assert len([at for at in sent if at <= 60]) <= 10
