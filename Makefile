@@ -27,6 +27,9 @@ bench: $(READY)  ## the figures of the README, each beside its peer; results in 
 images: $(READY)  ## build and push the images that a registry lacks: make images REGISTRY=localhost:5000 [BASE=...] [FAISS=...]
 	$(BIN)/python -m images.build $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(BASE),--base $(BASE)) $(if $(FAISS),--faiss $(FAISS))
 
+charts: $(READY)  ## write the schemas of the charts' values anew, from the configuration
+	$(BIN)/python -m pipeline.schema
+
 lock: $(READY)  ## pin the newest versions that fit pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra local --group dev --python-version 3.11 --upgrade --no-header --quiet -o requirements.lock
 
@@ -41,4 +44,4 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	touch $@
 
-.PHONY: help demo test lint bench images lock clean
+.PHONY: help demo test lint bench images charts lock clean

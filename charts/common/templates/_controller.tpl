@@ -1,0 +1,59 @@
+{{/*
+(list root command variables): the specification of a controller's Job. A controller may be killed at any moment and
+goes on where it was, so it is started again unless its exit code (jobs/errors.py) says that this mends nothing.
+*/}}
+{{- define "i2p.controllerJobSpec" -}}
+backoffLimit: 6
+podReplacementPolicy: Failed
+podFailurePolicy:
+  rules:
+    - action: Ignore  # first: a Pod that was evicted may end with any code
+      onPodConditions:
+        - type: DisruptionTarget
+          status: "True"
+    - action: FailJob
+      onExitCodes:
+        containerName: controller
+        operator: In
+        values: [65, 78]
+template:
+  metadata:
+    labels:
+      {{- include "i2p.selectorLabels" (list (index . 0) "controller") | nindent 6 }}
+  spec:
+    {{- $arguments := list (index . 1) "--preset" "/etc/image-to-prompts/run.yaml" }}
+    {{- $own := include "i2p.ownVariables" . | fromYamlArray }}
+    {{- include "i2p.podSpec" (list (index . 0) $arguments (concat $own (index . 2))) | nindent 4 }}
+{{- end -}}
+
+{{/* By which the controller finds its own Job. */}}
+{{- define "i2p.ownVariables" -}}
+- name: I2P_INVOCATION
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.labels['batch.kubernetes.io/controller-uid']
+- name: I2P_JOB_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.labels['batch.kubernetes.io/job-name']
+{{- end -}}
+
+{{/*
+The Pod behind `helm test`: doctor, with the controller's configuration and account. Helm shows what it printed and
+deletes it, since an uninstall leaves hooks behind.
+*/}}
+{{- define "i2p.doctor" -}}
+apiVersion: v1
+kind: Pod
+metadata:
+  name: {{ include "i2p.name" (list . "-doctor" 63) }}
+  labels:
+    {{- include "i2p.labels" (list . "doctor") | nindent 4 }}
+  annotations:
+    helm.sh/hook: test
+    helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
+    helm.sh/hook-output-log-policy: hook-succeeded,hook-failed
+spec:
+  {{- $arguments := list "doctor" "--preset" "/etc/image-to-prompts/run.yaml" }}
+  {{- include "i2p.podSpec" (list . $arguments list) | nindent 2 }}
+{{- end -}}
