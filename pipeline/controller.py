@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from jobs.errors import BAD_CONFIGURATION, OK, TRY_AGAIN, BadConfiguration, JobError
 from jobs.runtime.task import TaskDescription
 from jobs.shards.dataset import publish_manifest
+from jobs.shards.digests import digest_of
 from jobs.shards.records import Manifest
 from jobs.shards.store import Store
 from pipeline.config import RunConfig
@@ -280,14 +281,15 @@ def job_plans(config: RunConfig, plans: Sequence[StagePlan]) -> dict[str, JobPla
 
 def job_plan(config: RunConfig, plan: StagePlan, generation: int) -> JobPlan:
     """The Job that makes what a stage lacks."""
-    spec, size = plan.spec, config.resources(plan.spec)
+    spec, size, params = plan.spec, config.resources(plan.spec), config.params(plan.spec)
     lacking = [unit.unit for unit in plan.units or () if unit.action != "skip"]
     some = 0 < len(lacking) < len(plan.units or ()) and len(lacking) <= _LISTED_UNITS
     task = TaskDescription(
         store=config.store,
         run=config.run,
         stage=spec.name,
-        params=config.params(spec).model_dump(mode="json"),
+        params=params.model_dump(mode="json"),
+        settings=digest_of(params.settings()),
         inputs=dict(plan.inputs),
         runs={name: run for name in spec.inputs if (run := config.origin(name)) != config.run},
         units=tuple(lacking) if some else None,

@@ -29,7 +29,7 @@ from jobs.runtime.spec import StageSpec, Unit
 from jobs.runtime.stopping import STUCK_SECONDS, ending_when_stuck
 from jobs.shards.address import open_store
 from jobs.shards.dataset import Committed, Dataset, Writer, commit, load_manifest
-from jobs.shards.digests import canonical_json
+from jobs.shards.digests import canonical_json, digest_of
 from jobs.shards.records import CommitRecord, Outcome, Shard
 from jobs.shards.store import Store
 from jobs.shards.tar import Sample
@@ -55,6 +55,7 @@ class TaskDescription:
     units: tuple[str, ...] | None = None  # names of those that lacked a commit when planned; None: all of the stage's
     runs: Mapping[str, str] = field(default_factory=dict)  # input stage -> run of this store it is taken from, if other
     gang: bool = False  # all indexes work on the same units, as one world of torch.distributed
+    settings: str | None = None  # digest of the parameters' settings as the controller found them, or None
 
     def encode(self) -> str:
         """As JSON, and packed where that is long: one variable of an environment holds 128 KiB at most."""
@@ -105,6 +106,12 @@ class Task:
             params = spec.params.model_validate(description.params)
         except ValidationError as error:
             raise BadConfiguration(f"the parameters of {spec.name} are wrong: {error}") from error
+        if description.settings not in (None, digest_of(params.settings())):
+            raise BadConfiguration(
+                f"{spec.name}: a file or folder that its parameters name holds something else here than where the run "
+                "was planned, or is missing in one of the two places; the controller and all workers need the same at "
+                "the same path"
+            )
         store = open_store(description.store)
         inputs = tuple(
             _planned_input(store.at(description.runs.get(stage, description.run)), stage, description.inputs)

@@ -18,8 +18,10 @@ from jobs.errors import BAD_DATA, TRY_AGAIN, BadConfiguration, BadData, JobError
 from jobs.runtime import evidence as module
 from jobs.runtime import log
 from jobs.runtime.evidence import Evidence, leave_termination_message
+from jobs.runtime.models import by_content
 from jobs.runtime.task import TASK_VARIABLE, Task, TaskDescription
 from jobs.shards.dataset import load_manifest
+from jobs.shards.digests import digest_of
 from jobs.shards.local import LocalStore
 from pipeline.inspect import logs
 from tests import pictures
@@ -287,3 +289,21 @@ def test_a_worker_stuck_in_c_code_ends_some_time_after_sigterm(tmp_path: Path) -
     process.terminate()
     assert process.wait(10) == TRY_AGAIN
     assert process.stdout.read() == "last words\n"
+
+
+def test_a_worker_that_sees_another_model_than_the_controller_says_so(tmp_path: Path) -> None:
+    embed = stage_named("embed")
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "weights").write_text("as planned")
+    params = embed.params(model=str(model), revision=None)
+    description = TaskDescription(
+        store=str(tmp_path / "store"), run="run", stage="embed", params=params.model_dump(mode="json"), inputs={},
+        completions=1, settings=digest_of(params.settings())
+    )  # fmt: skip
+    with pytest.raises(StalePlan):  # its inputs are not there, but the model is right
+        Task.open(embed, description, index=0, attempt="test")
+    (model / "weights").write_text("as found")
+    by_content.cache_clear()
+    with pytest.raises(BadConfiguration, match="something else here than where the run was planned"):
+        Task.open(embed, description, index=0, attempt="test")
