@@ -3,6 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+PRESET ?= cluster
 BIN := .venv/bin
 READY := .venv/ready
 
@@ -25,7 +26,11 @@ bench: $(READY)  ## the figures of the README, each beside its peer; results in 
 	for name in truncation demo real_prompts; do $(BIN)/python -m benchmarks.$$name; done
 
 images: $(READY)  ## build and push the images that a registry lacks: make images REGISTRY=localhost:5000 [BASE=...] [FAISS=...]
-	$(BIN)/python -m images.build $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(BASE),--base $(BASE)) $(if $(FAISS),--faiss $(FAISS))
+	$(BIN)/python -m images.build $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(BASE),--base $(BASE)) $(if $(FAISS),--faiss $(FAISS)) $(STAGE)
+
+deploy-stage: images  ## build, push and submit one stage: make deploy-stage STAGE=embed PRESET=my-run.yaml REGISTRY=...
+	$(if $(STAGE),,$(error needs STAGE, one of the folders of jobs/ with `-` for `_`, for example STAGE=embed))
+	$(BIN)/i2p deploy $(STAGE) --preset $(PRESET) --executor kubernetes --values images/built.yaml
 
 charts: $(READY)  ## write the schemas of the charts' values anew, from the configuration
 	$(BIN)/python -m pipeline.schema
@@ -44,4 +49,4 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	touch $@
 
-.PHONY: help demo test lint bench images charts lock clean
+.PHONY: help demo test lint bench images deploy-stage charts lock clean
