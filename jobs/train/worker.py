@@ -1,13 +1,15 @@
 """Trains the network step by step, and continues exactly where a checkpoint left off.
 
-Several processes may train together (torchrun's variables RANK, WORLD_SIZE, …): each takes its share of every batch,
-gradients are averaged, and process 0 alone writes.
+Several processes may train together (RANK, WORLD_SIZE, …, as jobs/runtime/gang.py or torchrun sets them): each takes
+its share of every batch, gradients are averaged, and process 0 alone writes.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import time
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +21,8 @@ from jobs.errors import BadConfiguration, JobError
 from jobs.regressor.stored import MODEL, to_sample
 from jobs.runtime import log
 from jobs.runtime.device import prepare_torch
-from jobs.runtime.task import Stopped, Task
+from jobs.runtime.gang import Gang, join
+from jobs.runtime.task import Stopped, Task, last_words
 from jobs.shards.tar import Sample, json_field
 from jobs.train.batches import Batch, batches, steps_per_epoch
 from jobs.train.checkpoints import Checkpoints
@@ -34,7 +37,7 @@ CURVE = "curve"
 def run(task: Task, params: TrainParams) -> None:
     """Train the network unless it is trained already."""
     for unit in task.pending():
-        task.stops_itself = True
+        gang = together(task, params)
         accelerator = prepare(params)
         checkpoints = Checkpoints(task.output, task.spec.fingerprint(unit))
         if accelerator.is_main_process:
@@ -43,16 +46,27 @@ def run(task: Task, params: TrainParams) -> None:
                 output.add_shard(MODEL, [to_sample(learner.regressor.architecture, learner.result())])
                 output.add_shard(CURVE, [Sample(CURVE, {"json": json_field(curve_of(learner, params))})])
                 output.stats.update(learner.curve[-1])
-            if not task.failures:
-                checkpoints.delete()
+            if task.failures:  # the other processes wait in the middle of a step, and end when this one does
+                return
+            checkpoints.delete()
         else:
             train(task, params, accelerator, checkpoints)
         accelerator.wait_for_everyone()
+        if gang:
+            gang.leave()
         accelerator.end_training()
+
+
+def together(task: Task, params: TrainParams) -> Gang | None:
+    """Meet the other processes of the gang, if this task is one's; raises JobError when they do not come."""
+    backend = "nccl" if params.device == "cuda" else "gloo"
+    return join(backend=backend, lost=partial(last_words, task.evidence)) if task.gang else None
 
 
 def prepare(params: TrainParams) -> Accelerator:
     """Device, arithmetic and processes; raises BadConfiguration when they do not go together."""
+    if "RANK" in os.environ:
+        os.environ["OMP_NUM_THREADS"] = str(params.threads)  # else accelerate sets as many as there are cores
     prepare_torch(params)
     if params.precision == "fp16" and params.device == "cpu":
         raise BadConfiguration("precision: fp16 needs `device: cuda`; on a CPU use bf16 or fp32")
@@ -72,6 +86,7 @@ def train(task: Task, params: TrainParams, accelerator: Accelerator, checkpoints
     restore(learner, accelerator, checkpoints)
     model, optimiser = wrap(learner, accelerator)
     model.train()
+    task.stops_itself = True  # not before: meeting and loading end at once
     first, started = learner.step, time.monotonic()
     for batch in batches(
         images, params, first_step=first, process=accelerator.process_index, num_processes=accelerator.num_processes

@@ -9,23 +9,27 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobs.errors import TRY_AGAIN
+from jobs.errors import BAD_DATA, TRY_AGAIN, BadConfiguration, JobError
 from jobs.regressor.stored import from_sample
+from jobs.runtime import gang
+from jobs.runtime.gang import Gang, World, worlds_of_pod
 from jobs.runtime.task import TASK_VARIABLE, TaskDescription
 from jobs.shards.dataset import Committed, Dataset, load_manifest
 from jobs.shards.records import Manifest
+from jobs.shards.tar import Sample
 from jobs.train.stage import TRAIN, TrainParams
 from tests import pictures
-from tests.stages import local_run, run_stage
+from tests.stages import dataset_of, local_run, run_stage
 
 SHARDS = {"train-00000": range(14), "train-00001": range(14, 26), "train-00002": range(26, 40)}
-PATIENCE = 90.0  # seconds; four processes import torch on two cores
+PATIENCE = 240.0  # seconds; four processes import torch on a machine that may be busy
 
 
 def settings(**changes: Any) -> TrainParams:
@@ -36,6 +40,11 @@ def settings(**changes: Any) -> TrainParams:
         "checkpoint_every": 3,
     }  # fmt: skip
     return TrainParams(**(tiny | changes))
+
+
+def broken(number: int) -> Sample:
+    sample = pictures.sample(number)
+    return Sample(sample.key, {**sample.fields, "png": sample["png"][:100]})
 
 
 class Pods:
@@ -149,7 +158,7 @@ def test_a_killed_pod_ends_the_other_soon_and_a_replacement_that_comes_before_th
     pods.start(victim)
     killed = time.monotonic()
     assert both[1 - victim].wait(PATIENCE) == TRY_AGAIN
-    assert time.monotonic() - killed < 40
+    assert time.monotonic() - killed < 60
     pods.start(1 - victim)
     assert [process.wait(PATIENCE) for process in pods.started[2:]] == [0, 0]
     assert '"event": "continuing"' in pods.told(2)
@@ -185,3 +194,141 @@ def test_sigterm_before_the_gang_has_met_ends_at_once(tmp_path: Path, started: l
         alone.terminate()
         assert alone.wait(PATIENCE) == TRY_AGAIN
         assert time.monotonic() - asked < 5
+
+
+def test_two_processes_of_one_pod_train_what_two_pods_train_and_are_one_attempt(
+    tmp_path: Path, started: list[Pods], undisturbed: dict[str, str]
+) -> None:
+    pods = Pods(tmp_path, settings(), count=1, processes=2)
+    started.append(pods)
+    assert pods.start(0).wait(PATIENCE) == 0
+    assert pods.digests() == undisturbed
+    train = pods.run.at("train")
+    assert [stat.name for stat in train.list("logs/")] == ["logs/00000-pod0.jsonl"]
+    assert [stat.name for stat in train.list("processes/")] == ["processes/00000-pod0.1.jsonl"]
+
+
+def test_a_pod_ends_with_the_most_severe_exit_code_of_its_processes(tmp_path: Path, started: list[Pods]) -> None:
+    samples = [broken(number) if number == 3 else pictures.sample(number) for number in range(40)]
+    dataset_of(local_run(tmp_path), "generate-images", {"train-00000": samples})
+    pods = Pods(tmp_path, settings(), count=1, processes=2)
+    started.append(pods)
+    assert pods.start(0).wait(PATIENCE) == BAD_DATA
+    message = json.loads((tmp_path / "message-0").read_bytes())
+    assert message["exit_code"] == BAD_DATA
+    assert f"{samples[3].key} cannot be decoded" in message["error"]
+    (codes,) = (json.loads(line)["exit_codes"] for line in pods.told(0).splitlines() if "processes ended" in line)
+    assert sorted(codes) == [BAD_DATA, TRY_AGAIN]
+
+
+# The meeting
+
+
+def world(rank: int, port: int, size: int = 2) -> World:
+    return World(rank, size, 0, 1, "localhost", port)
+
+
+def together(size: int = 2) -> list[Gang]:
+    port = free_port()
+    with ThreadPoolExecutor(size) as pool:
+        stores = list(pool.map(gang._meet, [world(rank, port, size) for rank in range(size)]))
+    return [Gang(world(rank, port, size), store, lost=lambda reason: None) for rank, store in enumerate(stores)]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_gang_that_does_not_meet_is_told_and_tried_again(rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gang, "_PATIENCE_SECONDS", 1.0)
+    with pytest.raises(
+        JobError, match=r"2 processes of the gang did not all come to localhost:\d+ within 1 s"
+    ) as raised:
+        gang._meet(world(rank, free_port()))
+    assert raised.value.exit_code == TRY_AGAIN
+
+
+def test_a_process_that_died_while_the_others_waited_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gang, "_CALL_SECONDS", 2.0)
+    port = free_port()
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(gang._meet, world(0, port, 3))
+        _until(lambda: _answers(port))
+        died = gang._connect(world(1, port, 3))
+        died.add("joined/1", 1)
+        died.add("joined", 1)
+        del died
+        others = [pool.submit(gang._meet, world(rank, port, 3)) for rank in (1, 2)]
+        assert [store.result(60).add("joined", 0) for store in (first, *others)] == [3, 3, 3]
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("localhost", port)) == 0
+
+
+def _until(done: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
+    """Instead of ending this process; short times."""
+    ends: list[Callable[[], None]] = []
+    monkeypatch.setattr(gang, "end_now", ends.append)
+    monkeypatch.setattr(gang, "_BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(gang, "_DEAD_SECONDS", 1.0)
+    monkeypatch.setattr(gang, "_OWN_END_SECONDS", 0.1)
+    return ends
+
+
+def test_a_silent_process_ends_the_gang_and_a_living_one_does_not(ended: list[Callable[[], None]]) -> None:
+    first, second = together()
+    reasons: list[str] = []
+    first.lost = reasons.append
+    first.watch()
+    second.watch()
+    time.sleep(2)
+    assert not ended
+    second._left.set()  # it beats no more, without a goodbye
+    _until(lambda: bool(ended))
+    ended[0]()
+    assert reasons == ["rank 1 has been silent for 1 s; a retry goes on from the newest checkpoint"]
+    first._left.set()
+
+
+def test_a_replaced_process_ends_the_gang_it_was_of(ended: list[Callable[[], None]]) -> None:
+    first, _second = together()
+    reasons: list[str] = []
+    first.lost = reasons.append
+    first.watch()
+    with pytest.raises(gang._NotYet, match="an earlier process of this rank"):
+        gang._gather(gang._connect(first.world), world(1, first.world.port), until=time.monotonic())
+    _until(lambda: bool(ended))
+    ended[0]()
+    assert reasons == ["a Pod of the gang was replaced; a retry goes on from the newest checkpoint"]
+    first._left.set()
+
+
+def test_those_that_said_goodbye_are_not_missed(ended: list[Callable[[], None]]) -> None:
+    gangs = together()
+    for one in gangs:
+        one.watch()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(Gang.leave, gangs))
+    gangs.clear()
+    time.sleep(2)
+    assert not ended
+
+
+def test_every_process_of_every_pod_has_its_rank() -> None:
+    environ = {"I2P_MASTER": "train-0.train:29500", "I2P_PROCESSES": "4"}
+    places = worlds_of_pod(1, 2, environ)
+    assert [(one.rank, one.size, one.local_rank, one.local_size) for one in places] == [
+        (4, 8, 0, 4), (5, 8, 1, 4), (6, 8, 2, 4), (7, 8, 3, 4),
+    ]  # fmt: skip
+    assert places[0].variables()["MASTER_ADDR"] == "train-0.train"
+    assert worlds_of_pod(0, 1, {})[0].host == "localhost"
+    for wrong in ({}, {"I2P_MASTER": "train-0"}, {"I2P_MASTER": "a:b"}, {**environ, "I2P_PROCESSES": "0"}):
+        with pytest.raises(BadConfiguration, match="I2P_MASTER=HOST:PORT"):
+            worlds_of_pod(0, 2, wrong)
