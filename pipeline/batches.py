@@ -6,6 +6,9 @@ what it commits is committed once, as in any run. A missed firing needs nothing:
 An input is a file's name. A file that is replaced before it is read counts as it then is; one that is replaced after
 its prediction is not read again: give new content a new name. Files may be deleted when their batch is done.
 
+A batch with an input that was deleted before it was read, or that is no image, fails in every firing, and only it does:
+put a whole image there under that name, or drop the batch.
+
 No inputs are files that infer does not read, and those with a part of the name that begins with a dot: a bucket shows
 whole files only, but whoever copies into a folder copies to such a name first, and then renames.
 
@@ -14,7 +17,7 @@ A firing lists all of `infer.images`, a request for each 1,000 files of a bucket
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -61,7 +64,7 @@ def scheduled_time(text: str | None, now: datetime) -> datetime:
     )
 
 
-def batches(config: RunConfig, scheduled: datetime, tell: Tell = lambda event: None) -> Iterator[Batch]:
+def batches(config: RunConfig, scheduled: datetime, tell: Tell = lambda event: None) -> Generator[Batch]:
     """The batches to run now, one after the other: earlier ones that are not finished, then the new one, if any.
 
     A batch is finished when its run is; one that fails is yielded again by the next firing, and the others are yielded
