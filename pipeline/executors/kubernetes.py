@@ -35,10 +35,11 @@ def connect(config: RunConfig) -> Api:
 
 
 def scheduled_timestamp(api: Api, job: str) -> str | None:
-    """When the CronJob that made this Job wanted it to run; None for a Job that no CronJob made."""
-    (found,) = api.list(JOBS, fields=f"metadata.name={job}").items or [{}]
-    time_: str | None = found.get("metadata", {}).get("annotations", {}).get(labels.SCHEDULED)
-    return time_
+    """When the CronJob wanted this Job to run, or when it was made by hand; None where there is no such Job."""
+    for found in api.list(JOBS, fields=f"metadata.name={job}").items:
+        meta = found["metadata"]
+        return str(meta.get("annotations", {}).get(labels.SCHEDULED) or meta["creationTimestamp"])
+    return None
 
 
 @dataclass(frozen=True, slots=True)

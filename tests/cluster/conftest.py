@@ -135,9 +135,18 @@ def namespace(cluster: Cluster, namespaces: Callable[[], str]) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The digest of every stage's manifest of the small run on this machine, with the model that Pods have."""
-    return manifests(local_run(tmp_path_factory.mktemp("reference")))
+def reference_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of the small run on this machine, with the model that Pods have."""
+    folder = tmp_path_factory.mktemp("reference")
+    model_folder()
+    i2p(folder, "run", "--set", f"embed.model={MODEL}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reference(reference_store: Path) -> dict[str, str]:
+    """The digest of every stage's manifest of that run."""
+    return manifests(reference_store)
 
 
 @pytest.fixture(scope="session")
@@ -150,13 +159,6 @@ def bucket(cluster: Cluster) -> Iterator[S3Store]:
         store.delete(stat.name)
     store.sweep(older_than_seconds=0)
     store.client.delete_bucket(Bucket=store.bucket)
-
-
-def local_run(folder: Path) -> Path:
-    """The store of the small run on this machine."""
-    model_folder()
-    i2p(folder, "run", "--set", f"embed.model={MODEL}")
-    return folder
 
 
 def model_folder() -> Path:

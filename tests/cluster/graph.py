@@ -14,6 +14,7 @@ import yaml
 
 from jobs.catalog import STAGES
 from jobs.shards.dataset import load_manifest
+from jobs.shards.local import LocalStore
 from jobs.shards.store import Store
 from tests.cluster.conftest import MODEL, SECRET, Cluster, model_folder
 from tests.e2e.runs import PRESET, RUN
@@ -110,3 +111,11 @@ def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
         assert time.monotonic() < until, f"waited {seconds:.0f} s in vain for {what}"
         time.sleep(0.5)
     return found
+
+
+def copy_run(local: Path, store: Store, name: str) -> None:
+    """Put a local run's datasets into a bucket, as a run of another name."""
+    source, target = LocalStore(local / RUN), store.at(name)
+    for stat in source.list(""):
+        if "/" in stat.name and "/logs/" not in stat.name:
+            target.create(stat.name, source.read(stat.name).data)

@@ -107,9 +107,7 @@ def test_the_secret_is_in_no_manifest_log_or_object(cluster, home, finished):
         cluster.kubectl("logs", pod["metadata"]["name"], "--all-containers", namespace=home)
         for pod in cluster.objects("pods", home)
     ]
-    everything.append(
-        subprocess.run(["helm", "get", "all", RELEASE, "-n", home], capture_output=True, text=True).stdout
-    )
+    everything.append(helm("get", "all", RELEASE, "-n", home))
     assert all(len(text) > 20 for text in everything[-3:]), "looks at nothing"
     for secret in (CANARY, os.environ["AWS_SECRET_ACCESS_KEY"]):
         assert not any(secret in text for text in everything)
