@@ -39,8 +39,8 @@ template:
 {{- end -}}
 
 {{/*
-The Pod behind `helm test`: doctor, with the controller's configuration and account. Helm shows what it printed and
-deletes it, since an uninstall leaves hooks behind.
+The Pod behind `helm test --logs`: doctor, with the controller's configuration and account. Helm shows what it printed,
+without --logs when it failed, and deletes it, since an uninstall leaves hooks behind.
 */}}
 {{- define "i2p.doctor" -}}
 apiVersion: v1
@@ -52,7 +52,7 @@ metadata:
   annotations:
     helm.sh/hook: test
     helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
-    helm.sh/hook-output-log-policy: hook-succeeded,hook-failed
+    helm.sh/hook-output-log-policy: hook-failed
 spec:
   {{- $arguments := list "doctor" "--preset" "/etc/image-to-prompts/run.yaml" }}
   {{- include "i2p.podSpec" (list . $arguments list) | nindent 2 }}
