@@ -23,6 +23,7 @@ from images.builders import Builder, find_builder, find_uv, host_secrets
 from images.context import ROOT, Image, image_names, plan, write
 from images.errors import ImageError
 from images.registry import digest_of
+from images.requirements import PARENTS
 
 BUILT = ROOT / "images" / "built.yaml"
 
@@ -88,14 +89,15 @@ class Maker:
 
 
 def labels_of(image: Image) -> dict[str, str]:
-    """The OCI labels. The revision is the one that the image was built from; later ones with equal content share it."""
+    """The OCI labels. The revision is the one that the image was built from; later ones with equal content share it.
+
+    A parent holds none of the code and has none of its labels: a new revision would make it another image, and builders
+    would make torch's layer anew on top of it.
+    """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    labels = {
-        "title": f"{project['name']}/{image.name}",
-        "description": project["description"],
-        "version": project["version"],
-        "revision": _revision(),
-    }
+    labels = {"title": f"{project['name']}/{image.name}"}
+    if image.name not in PARENTS:
+        labels |= {"description": project["description"], "version": project["version"], "revision": _revision()}
     return {f"org.opencontainers.image.{name}": value for name, value in labels.items() if value}
 
 

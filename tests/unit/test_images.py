@@ -324,6 +324,18 @@ def test_parents_are_built_first_and_once(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(out.read_text().splitlines()) == 3 + 3
 
 
+def test_a_parents_labels_follow_no_revision_and_its_childrens_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def revisions_seen(name: str) -> int:
+        seen = set()
+        for revision in ("one", "two"):
+            monkeypatch.setattr(build, "_revision", lambda revision=revision: revision)
+            seen.add(json.dumps(build.labels_of(planned(name))))
+        return len(seen)
+
+    assert revisions_seen("torch") == 1
+    assert revisions_seen("embed") == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
