@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 Quantity = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(m|k|[MGTPE]|[KMGTPE]i)?$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]  # of an object of the cluster
 
-_SECRET = re.compile(r"SECRET|TOKEN|PASSWORD|ACCESS_KEY|CREDENTIAL", re.IGNORECASE)
+LOOKS_SECRET = re.compile(r"SECRET|TOKEN|PASSWORD|ACCESS_KEY|CREDENTIAL", re.IGNORECASE)
 
 
 class Settings(BaseModel):
@@ -111,6 +111,9 @@ class Kubernetes(Placement):
     env: dict[str, str] = {}
     """Plain environment variables of workers, for example AWS_ENDPOINT_URL."""
 
+    labels: dict[str, str] = {}
+    """More labels of Jobs and Pods, by which network policies, a cloud's identities or accounts of costs know them."""
+
     models: Name | None = None
     """An existing PersistentVolumeClaim with models, mounted at `models_path` and only read."""
 
@@ -139,7 +142,7 @@ class Kubernetes(Placement):
     @classmethod
     def _no_secrets(cls, env: dict[str, str]) -> dict[str, str]:
         for name in env:
-            if _SECRET.search(name):
+            if LOOKS_SECRET.search(name):
                 raise ValueError(f"{name} looks like a secret, which would stand in every manifest; put it into a "
                                  "Secret of the cluster and name that as kubernetes.credentials")  # fmt: skip
         return env

@@ -13,8 +13,7 @@ from pydantic import Field, create_model
 
 from jobs.catalog import STAGES
 from pipeline.config import FullConfig, presets
-from pipeline.resources import _SECRET as SECRET_NAMES
-from pipeline.resources import Name, Placement, Quantity, Settings
+from pipeline.resources import LOOKS_SECRET, Name, Placement, Quantity, Settings
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -107,7 +106,7 @@ def schema(chart: str) -> dict[str, Any]:
     properties["preset"] = {"enum": presets(), "description": "What these values are laid on top of."}
     properties["inputs"]["propertyNames"] = {"enum": stages}
     properties["stages"]["anyOf"][0]["items"] = {"enum": stages}
-    secret = "".join(f"[{one}{one.lower()}]" if one.isalpha() else one for one in SECRET_NAMES.pattern)
+    secret = "".join(f"[{one}{one.lower()}]" if one.isalpha() else one for one in LOOKS_SECRET.pattern)
     found["$defs"]["Kubernetes"]["properties"]["env"]["propertyNames"] = {"not": {"pattern": secret}}
     helms_own = {"type": "object", "description": "Helm's own."}
     properties["global"] = helms_own

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from jobs.catalog import STAGES
 from jobs.infer.stage import INFER
 from pipeline import labels, manifest, schema
 from pipeline.config import FullConfig, load_config, presets
@@ -239,10 +238,12 @@ def test_the_same_file_means_the_same_to_helm_and_to_i2p(
     (tmp_path / "run.yaml").write_text(config_map["data"]["run.yaml"])
     forced = {"executor": "kubernetes", "kubernetes.namespace": "here"}
     account = values["kubernetes"].get("service_account", "rel-stages")
+    labels = {**values["kubernetes"].get("labels", {}), "app.kubernetes.io/instance": "rel"}
     expected = load_config(
         str(tmp_path / "my-run.yaml"),
-        [*(f"{name}={value}" for name, value in forced.items()), f"kubernetes.service_account={account}"],
-    )
+        [*(f"{name}={value}" for name, value in forced.items()), f"kubernetes.service_account={account}",
+         f"kubernetes.labels={json.dumps(labels)}"],
+    )  # fmt: skip
     assert load_config(str(tmp_path / "run.yaml")) == expected
 
 
@@ -424,24 +425,32 @@ def test_the_network_lets_through_what_is_needed(render: Any, chart: str) -> Non
         assert labelled[labels.COMPONENT] in chosen["matchExpressions"][0]["values"]
 
 
-def test_the_pods_of_a_run_talk_to_each_other_and_to_no_other(render: Any) -> None:
+def chosen_by(selector: Object, labelled: Mapping[str, str]) -> bool:
+    """Whether a selector with the operators In and NotIn chooses what has these labels."""
+    return selector["matchLabels"].items() <= labelled.items() and all(
+        (labelled.get(one["key"]) in one["values"]) == (one["operator"] == "In")
+        for one in selector.get("matchExpressions", ())
+    )
+
+
+@every_chart
+def test_the_network_s_rules_are_for_the_release_s_stages(render: Any, tmp_path: Path, chart: str) -> None:
+    objects = render(chart, EVERYTHING)
+    policy = only("NetworkPolicy", objects, component="stages")["spec"]
+    (tmp_path / "run.yaml").write_text(only("ConfigMap", objects)["data"]["run.yaml"])
+    cluster = load_config(str(tmp_path / "run.yaml")).kubernetes
+    pods = cluster.labels | manifest.run_labels("s3://bucket", "nightly-20261122-0300") | {labels.COMPONENT: INFER.name}
+    assert chosen_by(policy["podSelector"], pods)
+    assert not chosen_by(policy["podSelector"], pods | {"app.kubernetes.io/instance": "another"})
+    assert not chosen_by(policy["podSelector"], job_spec(objects)["template"]["metadata"]["labels"])
+
+
+def test_the_pods_of_a_training_world_talk_to_each_other_and_those_of_a_batch_to_nobody(render: Any) -> None:
     policy = only("NetworkPolicy", render("training-run", EVERYTHING), component="stages")["spec"]
-    same_run = {"podSelector": {"matchLabels": {labels.APP: labels.APP_NAME, labels.RUN: "a-run"}}}
-    assert policy["podSelector"] == same_run["podSelector"]
-    assert policy["ingress"] == [{"from": [same_run]}]
-    assert {"to": [same_run]} in policy["egress"]
-
-
-def test_nobody_talks_to_the_pods_of_a_batch(render: Any) -> None:
-    """Each batch is a run with a name of its own, so they are known by their stages: all that a batch may make."""
+    each_other = [{"podSelector": policy["podSelector"]}]
+    assert policy["ingress"] == [{"from": each_other}]
+    assert {"to": each_other} in policy["egress"]
     policy = only("NetworkPolicy", render("scheduled-inference", EVERYTHING), component="stages")["spec"]
-    (stages,) = policy["podSelector"]["matchExpressions"]
-    assert (stages["key"], stages["operator"]) == (labels.STAGE, "In")
-    made = {INFER.name}
-    for spec in STAGES:
-        if not made.isdisjoint(spec.inputs):
-            made.add(spec.name)
-    assert set(stages["values"]) == made
     assert policy["ingress"] == []
     assert not any("podSelector" in json.dumps(rule) for rule in policy["egress"])
 

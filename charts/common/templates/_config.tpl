@@ -16,6 +16,8 @@ A key that is null stays null, because no default of the chart's has the same na
 {{- end -}}
 {{- $_ := set $kubernetes "namespace" .Release.Namespace -}}
 {{- $_ := set $kubernetes "service_account" (include "i2p.stageAccount" .) -}}
+{{- $labels := merge (dict "app.kubernetes.io/instance" .Release.Name) ($kubernetes.labels | default dict) -}}
+{{- $_ := set $kubernetes "labels" $labels -}}
 {{- $_ := set $config "kubernetes" $kubernetes -}}
 {{- $_ := set $config "executor" "kubernetes" -}}
 {{- $_ := set $config "run" (include "i2p.run" .) -}}

@@ -1,11 +1,20 @@
+{{/* Stage Pods of the release, whatever run they are of. */}}
+{{- define "i2p.stagePods" -}}
+matchLabels:
+  app.kubernetes.io/name: image-to-prompts
+  app.kubernetes.io/instance: {{ .Release.Name | quote }}
+matchExpressions:
+  - {key: app.kubernetes.io/component, operator: NotIn, values: [controller, doctor]}
+{{- end -}}
+
 {{/*
-(list root selector inside): who may talk to whom, where the cluster's network enforces it. `selector` is of stage Pods,
-in YAML; `inside` is true when they talk to each other.
+(list root inside): who may talk to whom, where the cluster's network enforces it; `inside` is true when stage Pods talk
+to each other.
 */}}
 {{- define "i2p.networkPolicies" -}}
 {{- $root := index . 0 -}}
-{{- $stages := index . 1 -}}
-{{- $inside := index . 2 -}}
+{{- $stages := include "i2p.stagePods" $root -}}
+{{- $inside := index . 1 -}}
 {{- if $root.Values.chart.network_policy.enabled }}
 ---
 apiVersion: networking.k8s.io/v1
