@@ -36,7 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
             raise ImageError("a registry is required, e.g. --registry localhost:5000, or REGISTRY in the environment")
         settings = {key: value for key, value in {"BASE": options.base, "FAISS": options.faiss}.items() if value}
         found = build_images(options.images, registry=options.registry.rstrip("/"), settings=settings)
-        write_built(found, options.out)
+        if older := noted(options.out).keys() - found.keys():
+            print(f"images: noted as before, of an older tree: {', '.join(sorted(older))}", file=sys.stderr)
+        write_built(noted(options.out) | found, options.out)
     except ImageError as error:
         print(f"images: {error}", file=sys.stderr)
         return 1
@@ -119,6 +121,12 @@ def write_built(references: Mapping[str, str], path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(text)
     temporary.replace(path)
+
+
+def noted(path: Path) -> dict[str, str]:
+    """The references that `write_built` has noted before; none where there is no such file."""
+    lines = path.read_text().splitlines()[3:] if path.is_file() else []
+    return dict(line.strip().split(": ", 1) for line in lines if line.strip())
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

@@ -67,6 +67,8 @@ class TaskDescription:
     @classmethod
     def decode(cls, text: str) -> TaskDescription:
         """Raises BadConfiguration when the text is not a description."""
+        if not text:
+            raise BadConfiguration(f"{TASK_VARIABLE} is required, the description of a task that a controller sets")
         try:
             if text.startswith(_PACKED):
                 text = zlib.decompress(base64.b85decode(text.removeprefix(_PACKED))).decode()
@@ -206,7 +208,7 @@ def run_task(spec: StageSpec, description: TaskDescription, *, index: int, attem
         return task is not None and task.stops_itself
 
     signal.signal(signal.SIGTERM, _stop)
-    with evidence.shipping(), ending_when_stuck(stops_itself, partial(last_words, evidence, _STUCK)):
+    with evidence.shipping(), ending_when_stuck(stops_itself, partial(last_words, evidence, Stopped(_STUCK))):
         log.event("started", stage=spec.name, index=index, completions=description.completions, attempt=attempt)
         try:
             task = Task.open(spec, description, index=index, attempt=attempt)
@@ -223,9 +225,9 @@ def run_task(spec: StageSpec, description: TaskDescription, *, index: int, attem
         raise BadData(f"{task.failures[0]}{others}")
 
 
-def last_words(evidence: Evidence, reason: str) -> None:
+def last_words(evidence: Evidence, reason: JobError) -> None:
     """Leave the reason for an end that the main thread does not come to know of."""
-    evidence.report_failure(Stopped(reason))
+    evidence.report_failure(reason)
     evidence.ship_log()
 
 

@@ -47,7 +47,8 @@ def jobs(cluster: Cluster, namespace: str) -> list[dict[str, Any]]:
 
 def everything(cluster: Cluster, namespace: str, store: S3Store) -> list[Any]:
     versions = [job["metadata"]["resourceVersion"] for job in jobs(cluster, namespace)]
-    return [*versions, *((stat.name, store.version(stat.name)) for stat in store.at(RUN).list(""))]
+    run = store.at(RUN)
+    return [*versions, *((stat.name, run.version(stat.name)) for stat in run.list(""))]
 
 
 def deploy(stage: str, preset: str, cluster: Cluster, *, check: bool = True) -> str:
