@@ -21,7 +21,9 @@ Manifest = dict[str, Any]
 CONTROLLER = "controller"  # the one image that is no stage's
 USER = 65532  # of every image; numeric, so that the kubelet can prove that it is not root
 
-_RUN_DIGITS = 28  # of a run's name in a Job's; <job>-<index> is a host name of at most 63 letters
+# Of a run's name in a Job's. <job>-<index> is a host name of at most 63 letters, and of <job>-<index>- only 58 make it
+# into the name of a Pod, by which its log is known; the Job's name would be cut, not the index.
+_RUN_DIGITS = 22
 _MASTER_PORT = 29_400
 _TERMINATION_LOG = "/dev/termination-log"
 
@@ -30,12 +32,16 @@ def job(plan: JobPlan, cluster: Kubernetes, *, invocation: str = "", owner: Mani
     """The Indexed Job of one stage and generation; raises BadConfiguration when the stage has no image."""
     spec, size = plan.task, plan.resources
     name = job_name(plan, cluster)
-    marks = run_labels(spec.store, spec.run) | {
-        labels.STAGE: spec.stage,
-        labels.COMPONENT: spec.stage,
-        labels.GENERATION: str(plan.generation),
-        labels.WORK: work(plan, cluster),
-    }
+    marks = (
+        cluster.labels
+        | run_labels(spec.store, spec.run)
+        | {
+            labels.STAGE: spec.stage,
+            labels.COMPONENT: spec.stage,
+            labels.GENERATION: str(plan.generation),
+            labels.WORK: work(plan, cluster),
+        }
+    )
     told = {labels.QUEUE: cluster.queue} if cluster.queue else {}
     return {
         "apiVersion": "batch/v1",
@@ -52,6 +58,7 @@ def job(plan: JobPlan, cluster: Kubernetes, *, invocation: str = "", owner: Mani
             "parallelism": spec.completions if spec.gang else min(size.parallelism, spec.completions),
             "backoffLimitPerIndex": size.retries,
             **_limits(plan),
+            **_tolerated(plan),
             "podReplacementPolicy": "Failed",  # an index waits until its Pod is gone for certain
             "podFailurePolicy": {"rules": _exit_contract()},
             "ttlSecondsAfterFinished": cluster.ttl_seconds,
@@ -103,7 +110,8 @@ def selector(store: str, run: str) -> str:
 
 def job_name(plan: JobPlan, cluster: Kubernetes) -> str:
     """Run, stage, generation and digits of what shapes the Job: a template is immutable, another one is another Job."""
-    run = plan.task.run[:_RUN_DIGITS].rstrip("-")
+    run = plan.task.run if plan.task.run[0].isalpha() else f"r{plan.task.run}"  # a Service's name begins with a letter
+    run = run[:_RUN_DIGITS].rstrip("-")
     return f"{run}-{plan.stage}-{plan.generation}-{work(plan, cluster)}"
 
 
@@ -139,6 +147,12 @@ def _limits(plan: JobPlan) -> Manifest:
         **({"maxFailedIndexes": size.max_failed_indexes} if size.max_failed_indexes is not None else {}),
         **({"activeDeadlineSeconds": size.deadline_seconds} if size.deadline_seconds else {}),
     }
+
+
+def _tolerated(plan: JobPlan) -> Manifest:
+    """How many indexes may fail: no more than there are, or the API server refuses the Job that makes the last few."""
+    some = _limits(plan).get("maxFailedIndexes")
+    return {} if some is None else {"maxFailedIndexes": min(some, plan.task.completions)}
 
 
 def _exit_contract() -> list[Manifest]:

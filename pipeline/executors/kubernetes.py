@@ -24,6 +24,7 @@ from pipeline.resources import Kubernetes
 
 _LOOK_SECONDS = 5.0
 _PATIENCE_SECONDS = 3600.0
+_PASSED_SECONDS = 1  # a deadline that any Job with an attempt has passed
 _CREATES_PODS_SECONDS = 5.0  # a Job without Pods is no surprise when it is younger
 
 Object = dict[str, Any]
@@ -79,7 +80,7 @@ class KubernetesExecutor:
         self._newest: dict[str, Object] = {}  # Jobs by stage, as of the last look
         self._history: set[str] | None = None  # uids of Jobs that had failed before this call began
         self._served: set[str] = set()  # uids of gangs whose Service is there
-        self._noted: set[str] | None = None  # uids of Pods whose end was told
+        self._noted: set[tuple[str, str]] | None = None  # uids of Pods whose end was told, and nodes they hang on
         self._watch: Watch | None = None
 
     def observe(self, plans: Mapping[str, JobPlan]) -> Observation:
@@ -149,10 +150,12 @@ class KubernetesExecutor:
         ours = plan is None or meta["labels"][labels.WORK] == manifest.work(plan, self._cluster)
         attempts = self._shipped[stage].attempts(meta["name"])
         exit_code, message = 0, ""
-        if state == "running" and (disrupted := self._disrupted_too_often(stage, begun_by_index(attempts), job)):
-            state, exit_code, message = "failed", TRY_AGAIN, disrupted
+        disrupted = self._disrupted_too_often(stage, begun_by_index(attempts))
+        if disrupted and state == "running" and not job["spec"].get("suspend"):
+            self._give_up(job)
+            state = "ending"
         elif state == "failed":
-            exit_code, message = self._why_failed(stage, job, pods)
+            exit_code, message = self._why_failed(stage, job, pods, disrupted)
         return JobStatus(
             state=state,
             generation=int(meta["labels"][labels.GENERATION]),
@@ -175,32 +178,34 @@ class KubernetesExecutor:
             events = self._api.list(EVENTS, fields=f"involvedObject.uid={job['metadata']['uid']}").items
         return explain.waiting(job, pods, events, now)
 
-    def _disrupted_too_often(self, stage: str, begun: Mapping[int, int], job: Object) -> str:
-        """Words, after suspending the Job, when an index was disrupted more often than is allowed.
-
-        The Job itself never gives up on a disruption: an index that fills its node's disk would be evicted for ever.
-        """
+    def _disrupted_too_often(self, stage: str, begun: Mapping[int, int]) -> str:
+        """Words when an index was disrupted more often than is allowed."""
         size = self._size[stage]
         index, times = max(begun.items(), key=lambda one: one[1], default=(0, 0))
         if times <= size.retries + 1 + size.max_disruptions:
             return ""
-        name = job["metadata"]["name"]
-        if self._cluster.queue:
-            self._api.delete(JOBS, name)
-        elif not job["spec"].get("suspend"):
-            self._api.patch(JOBS, name, {"spec": {"suspend": True}})
         return (
             f"index {index} was begun {times} times, more often than {size.retries} retries and "
             f"{size.max_disruptions} disruptions allow; look with `i2p logs {stage} --index {index}` at what it does "
             "to its node (a full disk?), then run again"
         )
 
-    def _why_failed(self, stage: str, job: Object, pods: Sequence[Object]) -> tuple[int, str]:
+    def _give_up(self, job: Object) -> None:
+        """Let the Job fail, which never gives up on a disruption: an index that fills its node's disk would be evicted
+        for ever. A deadline that has passed ends it like any other failure: its Pods stop, and the next call of
+        `i2p run` takes it for history.
+        """
+        if job["spec"].get("activeDeadlineSeconds") != _PASSED_SECONDS:
+            self._api.patch(JOBS, job["metadata"]["name"], {"spec": {"activeDeadlineSeconds": _PASSED_SECONDS}})
+
+    def _why_failed(self, stage: str, job: Object, pods: Sequence[Object], disrupted: str) -> tuple[int, str]:
         """The exit code of the Job and its reason, from what its attempts left, else from what its Pods tell."""
         failed = explain.condition(job, labels.FAILED) or {}
         failures = self._shipped[stage].failures(job["metadata"]["name"])
         indexes = list(indexes_in(job["status"].get("failedIndexes", "")))
         others = f" ({len(indexes)} of {job['spec']['completions']} indexes failed)" if len(indexes) > 1 else ""
+        if failed.get("reason") == "DeadlineExceeded" and disrupted:
+            return TRY_AGAIN, disrupted
         if failed.get("reason") == "DeadlineExceeded":
             return TRY_AGAIN, f"not done by its deadline of {job['spec']['activeDeadlineSeconds']} s"
         if failures:
@@ -213,23 +218,26 @@ class KubernetesExecutor:
         return code, (told[-1][1] if told else failed.get("message", "no word of why")) + others
 
     def _notes(self, pods: Sequence[Object]) -> list[tuple[str, str]]:
-        """One line for each Pod that ended badly, or whose node stopped answering, since the last look."""
+        """One line for each Pod that ended badly, is being taken away, or whose node stopped answering, since the last
+        look. A Pod that was taken away is gone within a second of its end, so its end is not waited for.
+        """
+        now = time.time()
         bad = {
-            pod["metadata"]["uid"]: pod
+            (pod["metadata"]["uid"], explain.lost_on(pod, now)): pod
             for pod in pods
-            if pod["status"].get("phase") == "Failed" or explain.lost_on(pod, time.time())
+            if pod["status"].get("phase") == "Failed" or explain.disruption(pod) or explain.lost_on(pod, now)
         }
         before = set(bad) if self._noted is None else self._noted  # those of before this call are no news
         self._noted = before | set(bad)
-        return [(_stage_of(pod), _told(pod)) for uid, pod in bad.items() if uid not in before]
+        return [(_stage_of(pod), _told(pod, which[1])) for which, pod in bad.items() if which not in before]
 
 
-def _told(pod: Object) -> str:
+def _told(pod: Object, lost_on: str) -> str:
     index = pod["metadata"]["labels"].get(labels.INDEX, "?")
+    if lost_on:
+        return f"index {index} hangs on node {lost_on}, which does not answer; if it is gone: i2p release {lost_on}"
     if disrupted := explain.disruption(pod):
         return f"index {index} starts again without using a retry: {disrupted}"
-    if node := explain.lost_on(pod, time.time()):
-        return f"index {index} hangs on node {node}, which does not answer; if it is gone for good: i2p release {node}"
     code, words = explain.failure(pod)
     return f"index {index} failed (exit code {code}): {words}"
 

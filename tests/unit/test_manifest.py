@@ -1,0 +1,215 @@
+"""The manifests of a stage: names that hold for whoever looks, the exit contract, gangs, queues, and no secrets."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import yaml
+
+from jobs.errors import BAD_CONFIGURATION, BAD_DATA, BadConfiguration
+from jobs.runtime.task import TaskDescription
+from pipeline import manifest
+from pipeline.config import check_config
+from pipeline.executors import JobPlan
+from pipeline.resources import Kubernetes, Resources
+
+DNS_LABEL = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+LONGEST_PREFIX_OF_A_POD = 58  # Kubernetes cuts the Job's name so that index and five random letters fit into 63
+STAGE = "generate-prompts"  # the longest name
+
+
+def plan(stage: str = STAGE, **changes: Any) -> JobPlan:
+    """A Job; values of its task and generation by their names, all others are of its resources."""
+    generation = changes.pop("generation", 1)
+    known = {"run": "small", "units": None, "completions": 1, "gang": False, "params": {"seed": 1}}
+    told = {name: changes.pop(name, value) for name, value in known.items()}
+    task = TaskDescription(store="s3://bucket/runs", stage=stage, inputs={"collect": "0" * 64}, **told)
+    return JobPlan(task=task, generation=generation, resources=Resources.model_validate(changes))
+
+
+def cluster(**values: Any) -> Kubernetes:
+    images = {stage: f"registry.example.com/{stage}:1" for stage in (STAGE, "collect", "train")}
+    return Kubernetes.model_validate({"images": images} | values)
+
+
+def job(one: JobPlan, **values: Any) -> dict[str, Any]:
+    return manifest.job(one, cluster(**values))
+
+
+def pod(one: JobPlan, **values: Any) -> dict[str, Any]:
+    found: dict[str, Any] = job(one, **values)["spec"]["template"]["spec"]
+    return found
+
+
+def env(one: JobPlan, **values: Any) -> dict[str, str]:
+    (container,) = pod(one, **values)["containers"]
+    return {each["name"]: each.get("value", "") for each in container["env"]}
+
+
+@pytest.mark.parametrize("run", ["a", "r" + "0" * 47, "ab" + "-" * 40 + "cd", "2" * 48, "7"])
+def test_a_name_is_a_dns_label_with_any_index_and_leaves_a_pod_s_name_whole(run):
+    name = job(plan(run=run, generation=999))["metadata"]["name"]
+    assert DNS_LABEL.fullmatch(f"{name}-9999")
+    assert len(f"{name}-9999-") <= LONGEST_PREFIX_OF_A_POD
+
+
+def test_long_names_of_runs_that_begin_alike_are_kept_apart():
+    one, other = (manifest.job_name(plan(run="r" * 40 + end), cluster()) for end in "ab")
+    assert one != other
+
+
+def test_the_same_work_has_the_same_name_whatever_is_left_of_it_and_however_much_is_done_at_once():
+    names = {
+        manifest.job_name(one, cluster())
+        for one in (
+            plan(),
+            plan(completions=7, parallelism=7),
+            plan(units=("a", "b"), completions=2, parallelism=64),
+            plan(max_disruptions=3),
+        )
+    }
+    assert len(names) == 1
+
+
+def test_whoever_submits_it_and_wherever_from_the_name_is_the_same():
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": "controller", "uid": "1"}
+    mine = manifest.job(plan(), cluster(), invocation="mine", owner=owner)
+    yours = manifest.job(plan(), cluster(context="desk", namespace="team"), invocation="yours")
+    assert mine["metadata"]["name"] == yours["metadata"]["name"]
+
+
+@pytest.mark.parametrize(
+    ("other", "values"),
+    [
+        (plan(), {"images": {STAGE: "registry.example.com/generate-prompts:2"}}),
+        (plan(params={"seed": 2}), {}),
+        (plan(memory="8Gi"), {}),
+        (plan(gpus=1), {}),
+        (plan(retries=0), {}),
+        (plan(max_failed_indexes=5), {}),
+        (plan(deadline_seconds=60), {}),
+        (plan(node_selector={"pool": "gpu"}), {}),
+        (plan(), {"credentials": "storage"}),
+        (plan(), {"env": {"A": "b"}}),
+        (plan(), {"queue": "team"}),
+        (plan(), {"ttl_seconds": 60}),
+        (plan(generation=2), {}),
+    ],
+    ids=["image", "parameter", "memory", "GPUs", "retries", "failed indexes", "deadline", "nodes", "credentials",
+         "environment", "queue", "ttl", "generation"],
+)  # fmt: skip
+def test_anything_that_shapes_the_job_gives_another_name(other, values):
+    assert manifest.job_name(other, cluster(**values)) != manifest.job_name(plan(), cluster())
+
+
+def test_two_limits_of_failed_indexes_are_two_jobs_also_when_fewer_indexes_are_left():
+    five, ten = plan(max_failed_indexes=5), plan(max_failed_indexes=10)
+    assert manifest.job_name(five, cluster()) != manifest.job_name(ten, cluster())
+    assert job(ten)["spec"]["maxFailedIndexes"] == 1, "the API server takes no more than there are indexes"
+    assert job(replace(ten, task=replace(ten.task, completions=40)))["spec"]["maxFailedIndexes"] == 10
+
+
+def test_the_exit_contract_looks_at_disruptions_first_then_at_the_whole_job_then_at_the_index():
+    disrupted, whole, index = job(plan())["spec"]["podFailurePolicy"]["rules"]
+    assert disrupted == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    assert (whole["action"], whole["onExitCodes"]["values"]) == ("FailJob", [BAD_CONFIGURATION])
+    assert (index["action"], index["onExitCodes"]["values"]) == ("FailIndex", [BAD_DATA])
+    (container,) = pod(plan())["containers"]
+    assert {rule["onExitCodes"]["containerName"] for rule in (whole, index)} == {container["name"]}
+
+
+def test_a_job_runs_no_more_at_once_than_it_has_indexes():
+    assert job(plan(completions=3, parallelism=64))["spec"]["parallelism"] == 3
+    assert job(plan(completions=100, parallelism=64))["spec"]["parallelism"] == 64
+
+
+def test_a_gang_has_a_service_of_its_job_s_name_and_is_done_when_its_first_pod_is():
+    gang = job(plan("train", gang=True, completions=2, pods=2, gpus=8))
+    name = gang["metadata"]["name"]
+    assert manifest.is_gang(gang)
+    assert gang["spec"]["parallelism"] == 2
+    assert gang["spec"]["maxFailedIndexes"] == 0
+    assert gang["spec"]["successPolicy"] == {"rules": [{"succeededIndexes": "0"}]}
+    assert gang["spec"]["template"]["spec"]["subdomain"] == name
+    service = manifest.service(gang, "uid")
+    assert service["metadata"]["name"] == name
+    assert service["metadata"]["ownerReferences"][0]["uid"] == "uid"
+    assert service["spec"]["selector"] == {"batch.kubernetes.io/job-name": name}
+    assert service["spec"]["publishNotReadyAddresses"] is True
+    told = env(plan("train", gang=True, completions=2, pods=2, gpus=8))
+    host, _, port = told["I2P_MASTER"].partition(":")
+    assert host == f"{name}-0.{name}"
+    assert int(port) == service["spec"]["ports"][0]["port"]
+    assert told["I2P_PROCESSES"] == "8"
+
+
+def test_a_gang_in_one_pod_meets_at_home_and_needs_no_service():
+    one = plan("train", gang=True, gpus=4)
+    assert env(one)["I2P_MASTER"].startswith("localhost:")
+    assert not manifest.is_gang(job(one))
+
+
+def test_a_stage_that_is_no_gang_has_neither_master_nor_success_policy():
+    assert "I2P_MASTER" not in env(plan())
+    assert "successPolicy" not in job(plan())["spec"]
+
+
+def test_a_queue_is_a_label_and_suspending_is_left_to_it():
+    queued = job(plan(), queue="team")
+    assert queued["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team"
+    assert "suspend" not in queued["spec"]
+    assert "suspend" not in job(plan())["spec"], "or applying it again would let a paused Job go on"
+
+
+def test_pods_get_no_token_of_the_api():
+    assert pod(plan(), service_account="with-bucket")["automountServiceAccountToken"] is False
+
+
+def test_secrets_are_named_and_never_written():
+    found = job(plan(), credentials="storage", image_pull_secrets=["registry"])
+    (container,) = found["spec"]["template"]["spec"]["containers"]
+    assert container["envFrom"] == [{"secretRef": {"name": "storage"}}]
+    assert found["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "registry"}]
+
+
+@pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "my_password", "AWS_ACCESS_KEY_ID"])
+def test_a_variable_that_looks_like_a_secret_is_refused(name):
+    with pytest.raises(BadConfiguration, match=r"looks like a secret.*kubernetes\.credentials"):
+        check_config({"run": "a", "kubernetes": {"env": {name: "hunter2"}}})
+
+
+def test_the_task_s_own_variables_win_over_those_of_the_configuration():
+    assert env(plan(), env={"I2P_TASK": "mine"})["I2P_TASK"] == plan().task.encode()
+
+
+def test_a_stage_without_an_image_is_told_how_to_get_one():
+    with pytest.raises(BadConfiguration, match=r"kubernetes\.images\.dedup.*make images"):
+        job(plan("dedup"))
+
+
+def test_requests_and_limits_agree_but_for_the_cpu():
+    (container,) = pod(plan(gpus=2, cpus="4"), gpu_resource="amd.com/gpu")["containers"]
+    asked, most = container["resources"]["requests"], container["resources"]["limits"]
+    assert asked == most | {"cpu": "4"}
+    assert most["amd.com/gpu"] == "2"
+
+
+def test_the_same_toleration_of_stage_and_cluster_stands_once():
+    gpu = {"key": "nvidia.com/gpu", "operator": "Exists"}
+    found = pod(plan(tolerations=[gpu]), tolerations=[gpu])["tolerations"]
+    assert [one for one in found if one["key"] == "nvidia.com/gpu"] == [gpu]
+
+
+def test_what_a_stage_says_of_its_nodes_and_priority_goes_before_what_the_cluster_says():
+    one = plan(node_selector={"pool": "gpu"}, priority_class="high")
+    found = pod(one, node_selector={"pool": "any", "zone": "a"}, priority_class="low")
+    assert found["nodeSelector"] == {"pool": "gpu", "zone": "a"}
+    assert found["priorityClassName"] == "high"
+
+
+def test_a_manifest_is_plain_data():
+    for one in (job(plan()), manifest.service(job(plan("train", gang=True, completions=2, pods=2)))):
+        assert yaml.safe_load(yaml.safe_dump(one)) == one
