@@ -1,7 +1,8 @@
 """The one family of errors; each knows the exit code that says whether a retry can help.
 
 The codes are those of sysexits.h, and they are the contract between a worker and whatever runs it: bad data fails
-its index and nothing else, bad configuration fails the whole Job, everything else is tried again.
+its index and nothing else, bad configuration fails the whole Job, everything else is tried again. A member of a gang
+that ends only because another one did is tried again too, and none of its own tries is counted.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import ClassVar
 
 OK = 0
 BAD_DATA = 65
+PEER_LOST = 69  # EX_UNAVAILABLE
 TRY_AGAIN = 75
 BAD_CONFIGURATION = 78
 
@@ -48,6 +50,12 @@ class StoreFull(StoreError):
     """The store has no room left."""
 
 
+class PeerLost(JobError):
+    """Another process of the gang is gone or was asked to stop, and this one cannot go on without it."""
+
+    exit_code = PEER_LOST
+
+
 class StalePlan(JobError):
     """An input was published anew after this task was planned; the controller plans it again."""
 
@@ -58,6 +66,9 @@ def exit_code_of(error: BaseException) -> int:
 
 
 def severity(exit_code: int) -> int:
-    """How far it reaches: a failure of the whole Job is more than one of an index, that more than a retry."""
-    order = (OK, TRY_AGAIN, BAD_DATA, BAD_CONFIGURATION)
+    """How far it reaches: a failure of the whole Job is more than one of an index, that more than a retry.
+
+    To have lost another process is the least: where one of several fails by itself, the others lose it.
+    """
+    order = (OK, PEER_LOST, TRY_AGAIN, BAD_DATA, BAD_CONFIGURATION)
     return order.index(exit_code if exit_code in order else TRY_AGAIN)

@@ -7,6 +7,7 @@ rendezvous counts restarts inside a Pod, where a Job replaces Pods. Of what it d
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
@@ -14,13 +15,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from jobs.errors import BadConfiguration, JobError, severity
+from jobs.errors import PEER_LOST, BadConfiguration, JobError, PeerLost, severity
 from jobs.runtime import log
 from jobs.runtime.stopping import end_now
 
@@ -37,7 +39,12 @@ _BEAT_SECONDS = 2.0
 _DEAD_SECONDS = 60.0  # without a beat; serialising a large checkpoint may keep all threads waiting for some
 _OWN_END_SECONDS = 20.0  # for the main thread to fail by itself, which tells more
 _HANGING = timedelta(minutes=30)  # for one collective of living processes; the dead are noticed by their beat
-_KILL_SECONDS = 60.0  # after the first process of a Pod failed; the others may be uploading a checkpoint
+_ALL_END_SECONDS = _OWN_END_SECONDS + 15  # for the other processes of a Pod, when one ended for a loss in another Pod
+_KILL_SECONDS = 60.0  # after the others were asked to stop; they may be uploading a checkpoint
+_GONE = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "remote process exited")  # gloo, NCCL
+
+
+_GOES_ON = "a retry goes on from the newest checkpoint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,8 @@ def worlds_of_pod(index: int, pods: int, environ: Mapping[str, str]) -> list[Wor
 def launch(worlds: Sequence[World], attempt: str, attempt_variable: str) -> int:
     """Run this program once for each place and return the most severe of the exit codes.
 
-    SIGTERM is passed on. When one fails the others are asked to stop, and killed after a minute.
+    SIGTERM is passed on. When one fails the others are asked to stop, and killed after a minute. When one has lost a
+    process of another Pod, the others are first left to notice it too: asked to stop, they would end as if the Pod was.
     """
     processes: list[subprocess.Popen[bytes]] = []
     asked = threading.Event()
@@ -102,13 +110,16 @@ def launch(worlds: Sequence[World], attempt: str, attempt_variable: str) -> int:
         processes.append(subprocess.Popen([sys.executable, "-m", "jobs"], env=env, stdin=subprocess.PIPE))
     if asked.is_set():  # while they were being started
         pass_on(signal.SIGTERM, None)
-    kill_at: float | None = None
+    stop_at = kill_at = math.inf
     while any(process.poll() is None for process in processes):
         time.sleep(0.2)
-        if kill_at is None and any(process.poll() for process in processes):
+        if failed := [process.returncode for process in processes if process.poll()]:
+            patience = _ALL_END_SECONDS if set(failed) == {PEER_LOST} else 0.0
+            stop_at = min(stop_at, time.monotonic() + patience)
+        if kill_at == math.inf and time.monotonic() >= stop_at:
             kill_at = time.monotonic() + _KILL_SECONDS
             pass_on(signal.SIGTERM, None)
-        if kill_at is not None and time.monotonic() > kill_at:
+        if time.monotonic() > kill_at:
             for process in processes:
                 process.kill()
     codes = [process.returncode for process in processes]
@@ -123,7 +134,7 @@ class Gang:
 
     world: World
     store: TCPStore
-    lost: Callable[[str], None]  # tells the reason, before the process ends
+    lost: Callable[[PeerLost], None]  # tells the reason, before the process ends
     _left: threading.Event = field(default_factory=threading.Event)
     _answered: float = 0.0
 
@@ -173,10 +184,24 @@ class Gang:
 
     def _end(self, reason: str) -> None:
         if not self._left.wait(_OWN_END_SECONDS):
-            end_now(lambda: self.lost(f"{reason}; a retry goes on from the newest checkpoint"))
+            end_now(lambda: self.lost(PeerLost(f"{reason}; {_GOES_ON}")), PEER_LOST)
 
 
-def join(*, backend: str, lost: Callable[[str], None]) -> Gang | None:
+@contextmanager
+def peers_told() -> Iterator[None]:
+    """Make PeerLost of what torch raises inside the block because another process is gone, and of nothing else."""
+    try:
+        yield
+    except RuntimeError as error:
+        from torch.distributed import DistNetworkError  # of the meeting place, which goes with rank 0
+
+        reason = str(error)
+        if not isinstance(error, DistNetworkError) and not any(words in reason for words in _GONE):
+            raise
+        raise PeerLost(f"another process of the gang is gone: {reason.splitlines()[0]}; {_GOES_ON}") from error
+
+
+def join(*, backend: str, lost: Callable[[PeerLost], None]) -> Gang | None:
     """Meet all processes of the gang and initialise torch.distributed; None where there is no gang.
 
     Raises JobError when not all have come within 15 minutes. Python answers SIGTERM all the while.

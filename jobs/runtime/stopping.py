@@ -41,9 +41,9 @@ def ending_when_stuck(stops_itself: Callable[[], bool], last_words: Callable[[],
         os.close(writing)
 
 
-def end_now(last_words: Callable[[], None]) -> None:
+def end_now(last_words: Callable[[], None], exit_code: int = TRY_AGAIN) -> None:
     """End this process for a retry, from any thread, after a few seconds for its last words."""
     speaking = threading.Thread(target=last_words, daemon=True)
     speaking.start()
     speaking.join(_LAST_WORDS_SECONDS)
-    os._exit(TRY_AGAIN)
+    os._exit(exit_code)

@@ -17,11 +17,11 @@ from accelerate import Accelerator
 from torch import nn
 from torch.nn import functional
 
-from jobs.errors import BadConfiguration, JobError
+from jobs.errors import BadConfiguration, JobError, PeerLost
 from jobs.regressor.stored import MODEL, to_sample
 from jobs.runtime import log
 from jobs.runtime.device import prepare_torch
-from jobs.runtime.gang import Gang, join
+from jobs.runtime.gang import Gang, join, peers_told
 from jobs.runtime.task import Stopped, Task, last_words
 from jobs.shards.tar import Sample, json_field
 from jobs.train.batches import Batch, batches, steps_per_epoch
@@ -34,6 +34,7 @@ from jobs.train.stage import TrainParams
 CURVE = "curve"
 
 
+@peers_told()
 def run(task: Task, params: TrainParams) -> None:
     """Train the network unless it is trained already."""
     for unit in task.pending():
@@ -79,7 +80,10 @@ def prepare(params: TrainParams) -> Accelerator:
 
 
 def train(task: Task, params: TrainParams, accelerator: Accelerator, checkpoints: Checkpoints) -> Learner:
-    """Do the steps that are left; raises Stopped after saving a checkpoint when the task is asked to stop."""
+    """Do the steps that are left.
+
+    After saving a checkpoint, raises Stopped when this task was asked to stop, and PeerLost when another process was.
+    """
     (images,) = task.inputs
     steps = params.epochs * steps_per_epoch(images, params)
     learner = new_learner(params, accelerator.device)
@@ -105,7 +109,10 @@ def train(task: Task, params: TrainParams, accelerator: Accelerator, checkpoints
         if stop and learner.step < steps:
             checkpoints.wait()
             accelerator.wait_for_everyone()
-            raise Stopped(f"asked to stop by SIGTERM; a retry goes on after step {learner.step} of {steps}")
+            goes_on = f"a retry goes on after step {learner.step} of {steps}"
+            if task.stop_asked:
+                raise Stopped(f"asked to stop by SIGTERM; {goes_on}")
+            raise PeerLost(f"another process of the gang was asked to stop; {goes_on}")
     checkpoints.wait()
     return learner
 

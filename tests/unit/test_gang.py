@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch.distributed import DistNetworkError
 
-from jobs.errors import BAD_DATA, TRY_AGAIN, BadConfiguration, JobError
+from jobs.errors import BAD_DATA, PEER_LOST, TRY_AGAIN, BadConfiguration, JobError, PeerLost, StoreError, severity
 from jobs.regressor.stored import from_sample
 from jobs.runtime import gang
 from jobs.runtime.gang import Gang, World, worlds_of_pod
@@ -157,7 +158,8 @@ def test_a_killed_pod_ends_the_other_soon_and_a_replacement_that_comes_before_th
     both[victim].kill()
     pods.start(victim)
     killed = time.monotonic()
-    assert both[1 - victim].wait(PATIENCE) == TRY_AGAIN
+    assert both[1 - victim].wait(PATIENCE) == PEER_LOST
+    assert json.loads((tmp_path / f"message-{1 - victim}").read_bytes())["exit_code"] == PEER_LOST
     assert time.monotonic() - killed < 60
     pods.start(1 - victim)
     assert [process.wait(PATIENCE) for process in pods.started[2:]] == [0, 0]
@@ -173,12 +175,13 @@ def test_sigterm_to_one_pod_lets_all_save_the_same_step_and_stop(
     first, second = pods.start(0), pods.start(1)
     pods.until_told(0, '"event": "progress"')
     second.send_signal(signal.SIGTERM)
-    assert [process.wait(PATIENCE) for process in (first, second)] == [TRY_AGAIN, TRY_AGAIN]
+    assert [process.wait(PATIENCE) for process in (first, second)] == [PEER_LOST, TRY_AGAIN]
     stopped = [pods.told(number).rpartition("goes on after step ")[2].split()[0] for number in (0, 1)]
     assert stopped[0] == stopped[1]
     message = json.loads((tmp_path / "message-1").read_bytes())
     assert message["exit_code"] == TRY_AGAIN
     assert message["attempt"] == "pod1"
+    assert "another process of the gang was asked to stop" in (tmp_path / "message-0").read_text()
     assert [process.wait(PATIENCE) for process in (pods.start(1), pods.start(0))] == [0, 0]
     assert f'"event": "continuing", "step": {stopped[0]}' in pods.told(2)
     assert pods.digests() == undisturbed
@@ -218,7 +221,67 @@ def test_a_pod_ends_with_the_most_severe_exit_code_of_its_processes(tmp_path: Pa
     assert message["exit_code"] == BAD_DATA
     assert f"{samples[3].key} cannot be decoded" in message["error"]
     (codes,) = (json.loads(line)["exit_codes"] for line in pods.told(0).splitlines() if "processes ended" in line)
-    assert sorted(codes) == [BAD_DATA, TRY_AGAIN]
+    assert sorted(codes) == [BAD_DATA, PEER_LOST]
+
+
+def test_a_pod_of_several_processes_ends_as_each_of_them_when_another_pod_is_killed(
+    tmp_path: Path, started: list[Pods]
+) -> None:
+    pods = Pods(tmp_path, settings(), count=2, processes=2)
+    started.append(pods)
+    both = [pods.start(0), pods.start(1)]
+    pods.until_told(0, '"event": "progress"')
+    both[1].kill()  # its processes end with it
+    assert both[0].wait(PATIENCE) == PEER_LOST
+    assert json.loads((tmp_path / "message-0").read_bytes())["exit_code"] == PEER_LOST
+
+
+@pytest.mark.parametrize(
+    ("commands", "code"),
+    [
+        (["exit 69", "sleep 0.5; exit 69"], PEER_LOST),
+        (["exit 69", "sleep 0.5; exit 75"], TRY_AGAIN),
+        (["exit 69", "kill -9 $$"], TRY_AGAIN),
+        (["exit 69", "sleep 0.5; exit 65"], BAD_DATA),
+        (["exit 75", "trap 'exit 69' TERM; sleep 30 & wait"], TRY_AGAIN),
+        (["exit 69", "trap 'exit 75' TERM; sleep 30 & wait"], TRY_AGAIN),
+    ],
+)
+def test_a_pod_has_lost_another_one_when_none_of_its_processes_failed_by_itself(
+    commands: list[str], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gang, "_ALL_END_SECONDS", 2.0)
+    start, handler = subprocess.Popen, signal.getsignal(signal.SIGTERM)
+    todo = iter(commands)
+    monkeypatch.setattr(subprocess, "Popen", lambda _command, **options: start(["sh", "-c", next(todo)], **options))
+    try:
+        assert gang.launch([world(rank, 1) for rank in range(len(commands))], "pod", "I2P_ATTEMPT") == code
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [10.0.0.7]:31417"), PeerLost),
+        (DistNetworkError("failed to recv, got 0 bytes"), PeerLost),
+        (RuntimeError("CUDA out of memory"), RuntimeError),
+        (RuntimeError("[gloo] Timed out waiting 1800000ms for recv operation to complete"), RuntimeError),
+        (StoreError("s3://bucket/name: Connection reset by peer"), StoreError),
+        (ConnectionResetError("Connection reset by peer"), ConnectionResetError),
+    ],
+    ids=lambda one: one.__class__.__name__ if isinstance(one, Exception) else None,
+)
+def test_only_a_collective_that_lost_its_other_end_is_the_loss_of_another_process(
+    error: Exception, expected: type[Exception]
+) -> None:
+    with pytest.raises(expected) as raised, gang.peers_told():
+        raise error
+    assert type(raised.value) is expected
+
+
+def test_a_failure_of_its_own_tells_more_than_the_loss_of_another_process() -> None:
+    assert sorted((137, BAD_DATA, PEER_LOST, 0), key=severity) == [0, PEER_LOST, 137, BAD_DATA]
 
 
 # The meeting
@@ -275,7 +338,12 @@ def _until(done: Callable[[], bool]) -> None:
 def ended(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
     """Instead of ending this process; short times."""
     ends: list[Callable[[], None]] = []
-    monkeypatch.setattr(gang, "end_now", ends.append)
+
+    def end_now(last_words: Callable[[], None], exit_code: int) -> None:
+        assert exit_code == PEER_LOST
+        ends.append(last_words)
+
+    monkeypatch.setattr(gang, "end_now", end_now)
     monkeypatch.setattr(gang, "_BEAT_SECONDS", 0.05)
     monkeypatch.setattr(gang, "_DEAD_SECONDS", 1.0)
     monkeypatch.setattr(gang, "_OWN_END_SECONDS", 0.1)
@@ -284,7 +352,7 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
 
 def test_a_silent_process_ends_the_gang_and_a_living_one_does_not(ended: list[Callable[[], None]]) -> None:
     first, second = together()
-    reasons: list[str] = []
+    reasons: list[PeerLost] = []
     first.lost = reasons.append
     first.watch()
     second.watch()
@@ -293,20 +361,24 @@ def test_a_silent_process_ends_the_gang_and_a_living_one_does_not(ended: list[Ca
     second._left.set()  # it beats no more, without a goodbye
     _until(lambda: bool(ended))
     ended[0]()
-    assert reasons == ["rank 1 has been silent for 1 s; a retry goes on from the newest checkpoint"]
+    assert [str(reason) for reason in reasons] == [
+        "rank 1 has been silent for 1 s; a retry goes on from the newest checkpoint"
+    ]
     first._left.set()
 
 
 def test_a_replaced_process_ends_the_gang_it_was_of(ended: list[Callable[[], None]]) -> None:
     first, _second = together()
-    reasons: list[str] = []
+    reasons: list[PeerLost] = []
     first.lost = reasons.append
     first.watch()
     with pytest.raises(gang._NotYet, match="an earlier process of this rank"):
         gang._gather(gang._connect(first.world), world(1, first.world.port), until=time.monotonic())
     _until(lambda: bool(ended))
     ended[0]()
-    assert reasons == ["a Pod of the gang was replaced; a retry goes on from the newest checkpoint"]
+    assert [str(reason) for reason in reasons] == [
+        "a Pod of the gang was replaced; a retry goes on from the newest checkpoint"
+    ]
     first._left.set()
 
 
