@@ -34,13 +34,29 @@ def rendered_text(config: RunConfig, plans: Sequence[StagePlan]) -> str:
     """All of it as YAML."""
     documents = []
     for plan, objects in rendered(config, plans):
+        note = ""
         if not plan.ready:
-            documents.append(f"# {plan.spec.name}: the digests of what it reads, and how many units it has, are not "
-                             "known yet\n")  # fmt: skip
+            note = f"# {plan.spec.name}: the digests of what it reads, and how many units it has, are not known yet\n"
         elif not plan.pending:
-            documents.append(f"# {plan.spec.name}: done, nothing would be submitted\n")
-        documents += [yaml.safe_dump(one, sort_keys=False, allow_unicode=True, width=1000) for one in objects]
+            note = f"# {plan.spec.name}: done, nothing would be submitted\n"
+        for one in objects:
+            documents.append(
+                note + yaml.dump(one, Dumper=NumberQuotingDumper, sort_keys=False, allow_unicode=True, width=1000)
+            )
+            note = ""  # stands before the first; a document of its own would be an empty one
     return "---\n" + "---\n".join(documents)
+
+
+class NumberQuotingDumper(yaml.SafeDumper):
+    """Quotes every text that might be read as a number: 72e49071 is one for kubectl, and none for this library."""
+
+
+NumberQuotingDumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style='"' if text[:1] in "+-.0123456789" else None
+    ),
+)
 
 
 def changes(api: Api, config: RunConfig, plans: Sequence[StagePlan]) -> list[dict[str, str]]:

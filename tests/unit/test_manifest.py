@@ -14,6 +14,7 @@ from jobs.runtime.task import TaskDescription
 from pipeline import manifest
 from pipeline.config import check_config
 from pipeline.executors import JobPlan
+from pipeline.operate import NumberQuotingDumper
 from pipeline.resources import Kubernetes, Resources
 
 DNS_LABEL = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -208,6 +209,11 @@ def test_what_a_stage_says_of_its_nodes_and_priority_goes_before_what_the_cluste
     found = pod(one, node_selector={"pool": "any", "zone": "a"}, priority_class="low")
     assert found["nodeSelector"] == {"pool": "gpu", "zone": "a"}
     assert found["priorityClassName"] == "high"
+
+
+def test_a_digest_that_kubectl_would_read_as_a_number_is_quoted():
+    text = yaml.dump({"a": "72e49071", "b": "1234", "c": "small"}, Dumper=NumberQuotingDumper)
+    assert text == 'a: "72e49071"\nb: "1234"\nc: small\n'
 
 
 def test_a_manifest_is_plain_data():
