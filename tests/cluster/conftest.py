@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,14 @@ from typing import Any
 import pytest
 
 from jobs.shards.s3 import S3Store
+from pipeline import manifest
 from tests.cluster.images import built_images
 from tests.conftest import CLUSTER
 from tests.e2e.runs import i2p, manifests
 
 MODELS = Path("/var/tmp/i2p-tests-models")  # noqa: S108 - Pods have a volume of their own at /tmp
 MODEL = MODELS / "minilm"
+ROOM = 40  # GiB
 SECRET = "storage"  # noqa: S105 - the name of the Secret with the bucket's credentials
 CANARY = "canary-4fd1c0d2"  # a value of that Secret that must be found nowhere else
 
@@ -81,6 +83,8 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip(f"needs a Kubernetes cluster: KUBECONFIG and REGISTRY are not set, and there is no {CLUSTER}")
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         pytest.skip("needs root on Debian to start a cluster, or KUBECONFIG and REGISTRY of one")
+    if (free := shutil.disk_usage(Path.home()).free >> 30) < ROOM and not _images_are_there():
+        pytest.skip(f"needs {ROOM} GiB of disk for the images, with torch on two nodes; {free} GiB are free")
     with (Path(tempfile.gettempdir()) / "i2p-tests-cluster").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         subprocess.run([CLUSTER, "up", "2"], check=True, capture_output=True, timeout=600)
@@ -93,10 +97,36 @@ def cluster() -> Iterator[Cluster]:
         yield Cluster(words["REGISTRY"], words["S3_ENDPOINT_IN_PODS"], own=True)
 
 
+def _images_are_there() -> bool:
+    state = Path(os.environ.get("TEST_CLUSTER_STATE") or Path.home() / ".cache" / "test-cluster")
+    return (state / "registry" / "docker").exists()
+
+
 @pytest.fixture(scope="session")
-def images(cluster: Cluster) -> dict[str, str]:
-    """The reference of every stage's image and the controller's, built and pushed once."""
-    return built_images(cluster.registry)
+def images(cluster: Cluster, namespaces: Callable[[], str]) -> dict[str, str]:
+    """The reference of every stage's image and the controller's, built and pushed once, and there on every node."""
+    references = built_images(cluster.registry)
+    _pull(cluster, namespaces(), references)
+    return references
+
+
+def _pull(cluster: Cluster, namespace: str, references: Mapping[str, str]) -> None:
+    """Let every node fetch all images (the first time 6 GB, two minutes), so that no test has to wait for that."""
+    small = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}}
+    containers = [
+        {"name": name, "image": image, "command": ["/usr/bin/env", "true"], "resources": small,
+         "securityContext": manifest.container_security()}
+        for name, image in references.items()
+    ]  # fmt: skip
+    nodes = [node["metadata"]["name"] for node in cluster.objects("nodes", namespace)]
+    cluster.apply(namespace, *(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"pull-on-{node}"},
+         "spec": {"nodeName": node, "restartPolicy": "Never", "securityContext": manifest.pod_security(),
+                  "initContainers": containers[1:], "containers": containers[:1]}}
+        for node in nodes
+    ))  # fmt: skip
+    names = [f"pod/pull-on-{node}" for node in nodes]
+    cluster.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=900s", *names, namespace=namespace)
 
 
 @pytest.fixture(scope="session")
