@@ -112,7 +112,7 @@ class S3Store:
         for page in _pages(f"{self.url}/{prefix}", ask, {"ContinuationToken": "NextContinuationToken"}):
             for item in page.get("Contents", ()):
                 if not item["Key"].endswith("/"):  # consoles make such objects to show a folder
-                    yield ObjectStat(item["Key"][len(self._key("")) :], item["Size"])
+                    yield ObjectStat(item["Key"][len(self._key("")) :], item["Size"], item.get("ETag"))
 
     def create(self, name: str, body: bytes | BinaryIO) -> bool:
         return self._write(name, body, IfNoneMatch="*")

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
@@ -28,10 +28,11 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")  # lost or refu
 
 @dataclass(frozen=True, slots=True)
 class ObjectStat:
-    """An object's name within its store and its size in bytes."""
+    """An object's name within its store and its size in bytes, and its version where a listing tells it."""
 
     name: str
     size: int
+    version: str | None = field(default=None, compare=False)  # what `Store.version` returns, without another request
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import pytest
 
 from jobs.errors import BadData, Corrupt, NotFound
 from jobs.shards.digests import sha256
+from jobs.shards.s3 import S3Store
 from jobs.shards.store import UNFINISHED, Store, ensure, spool, verified
 from tests.samples import noise
 
@@ -130,6 +131,20 @@ def test_a_listing_is_in_order_of_utf8_and_by_prefix(store: Store) -> None:
     assert names(store.at("odd").at("a")) == ["b"]
     for name in ODD:
         assert store.at("odd").read(name).data == name.encode()
+
+
+def test_a_listing_tells_the_version_where_it_tells_any(store: Store) -> None:
+    if isinstance(store, S3Store):
+        store.part_size = 5 << 20
+    store.create("in/whole", b"x")
+    store.create("in/parts", spooled(noise(6 << 20)))
+    store.replace("in/whole", b"y", version=store.version("in/whole"))
+    told = {stat.name: stat.version for stat in store.list("in/")}
+    if isinstance(store, S3Store):
+        assert told == {name: store.version(name) for name in ("in/parts", "in/whole")}
+        assert told["in/whole"] == store.read("in/whole").version
+    else:
+        assert told == {"in/parts": None, "in/whole": None}, "a folder would have to read all files"
 
 
 def test_a_listing_has_more_than_one_page(store: Store) -> None:
