@@ -6,8 +6,10 @@ what it commits is committed once, as in any run. A missed firing needs nothing:
 An input is a file's name. A file that is replaced before it is read counts as it then is; one that is replaced after
 its prediction is not read again: give new content a new name. Files may be deleted when their batch is done.
 
-A batch with an input that was deleted before it was read, or that is no image, fails in every firing, and only it does:
-put a whole image there under that name, or drop the batch.
+An input that was deleted before it was read, or that is no image, is recorded as that and left out of the submission:
+the rest of its batch is predicted (`infer.bad_images: record`). Where all is gone, of a batch and of `infer.images`,
+nothing is recorded: a place that is not mounted looks like that. The batch then fails in every firing until something
+is there again, or until it is dropped.
 
 No inputs are files that infer does not read, and those with a part of the name that begins with a dot: a bucket shows
 whole files only, but whoever copies into a folder copies to such a name first, and then renames.
@@ -99,6 +101,7 @@ def _batch(store: Store, config: RunConfig, claim: Claim) -> Batch:
     values = config.model_dump()
     values["run"] = run_of(config, claim)
     values[INFER.name]["files"] = f"{store.url}/{claim_name(claim.number)}"
+    values[INFER.name]["bad_images"] = "record"  # else one broken file would keep its batch from ever being done
     return Batch(claim.number, claim.scheduled, claim.names, check_config(values))
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import PurePosixPath
 
 from jobs.errors import BadData, NotFound
@@ -16,20 +18,21 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 _NAMED = 3  # of many missing files
 _AT_ONCE = 16  # a bucket answers one request in about 20 ms
+_ASKED_SINGLY = 100  # names; a bucket tells the versions of 1,000 in one listing
+_LISTED = 10  # objects for each name asked for, before those that are left are asked for singly
 
 
 def find_images(store: Store, only: Sequence[str] | None = None) -> list[str]:
     """The names of all PNG, JPEG and WebP files, or of `only` these, sorted; any other file is no input.
 
-    Raises BadData when there are none, when one of `only` is none of them, and when two have the same stem, because
-    that is an image's id.
+    Whether `only` these are there is not asked (`versions_of` does). Raises BadData when there are none, when one of
+    `only` has another suffix, and when two have the same stem, because that is an image's id.
     """
-    names = sorted(stat.name for stat in store.list("") if stat.name.lower().endswith(SUFFIXES))
-    if only is not None:
-        if missing := sorted(set(only) - set(names)):
-            raise BadData(f"files: {len(missing)} of {len(only)} names are no images below {store.url}: "
-                          f"{', '.join(missing[:_NAMED])}{', …' if len(missing) > _NAMED else ''}")  # fmt: skip
-        names = sorted(set(only))
+    names = sorted({stat.name for stat in store.list("")} if only is None else set(only))
+    others = [name for name in names if not name.lower().endswith(SUFFIXES)]
+    if only is not None and others:
+        raise BadData(f"files: {_some(others, names)} do not end in {', '.join(SUFFIXES)}")
+    names = [name for name in names if name.lower().endswith(SUFFIXES)]
     if not names:
         raise BadData(f"images: {store.url} has no files ending in {', '.join(SUFFIXES)}; "
                       "name a folder or s3://BUCKET/PREFIX that has some, or split:NAME")  # fmt: skip
@@ -58,12 +61,47 @@ def id_of(name: str) -> str:
     return PurePosixPath(name).stem
 
 
-def versions_of(store: Store, names: Sequence[str]) -> list[str]:
-    """What tells each file's content (`Store.version`)."""
+def versions_of(store: Store, names: Sequence[str]) -> dict[str, str | None]:
+    """What tells each file's content (`Store.version`), or None for one that is not there."""
+    known = _listed(store, names) if len(names) > _ASKED_SINGLY else {}
+
+    def version(name: str) -> str | None:
+        try:
+            return known.get(name) or store.version(name)
+        except NotFound:
+            return None
+
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(store.version, names))
+        return dict(zip(names, pool.map(version, names), strict=True))
 
 
-def digest_of_files(names: Sequence[str], versions: Sequence[str]) -> str:
+def _listed(store: Store, names: Sequence[str]) -> dict[str, str]:
+    """The versions that a listing tells; it stops where these few are scattered among too many others."""
+    last = max(names)
+    prefix = os.path.commonprefix([min(names), last])  # noqa: RUF071 - letters are what a listing goes by
+    found: dict[str, str] = {}
+    for stat in islice(store.list(prefix), _LISTED * len(names)):
+        if stat.version is None or stat.name > last:
+            break
+        found[stat.name] = stat.version
+    return found
+
+
+def check_gone(store: Store, versions: Mapping[str, str | None], *, recorded: bool) -> None:
+    """Raise BadData when listed files are gone, unless that is recorded.
+
+    Also then when nothing at all is left: a folder that was not mounted must not count as one that was emptied.
+    """
+    gone = [name for name, version in versions.items() if version is None]
+    if gone and not (recorded and (len(gone) < len(versions) or any(store.list("")))):
+        nothing = "; nothing else is there either: is this the right place?" if recorded else ""
+        raise BadData(f"files: {_some(gone, versions)} are not below {store.url}{nothing}")
+
+
+def digest_of_files(versions: Mapping[str, str | None]) -> str:
     """One digest for several files: of names within the folder and of contents, wherever the folder is."""
-    return digest_of(dict(zip(names, versions, strict=True)))
+    return digest_of(dict(versions))
+
+
+def _some(names: Sequence[str], of: Collection[str]) -> str:
+    return f"{len(names)} of {len(of)} names ({', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''})"

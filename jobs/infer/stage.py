@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import Field
 
-from jobs.errors import BadData
-from jobs.infer.files import digest_of_files, find_images, names_in, versions_of
+from jobs.errors import BadData, StalePlan
+from jobs.infer.files import check_gone, digest_of_files, find_images, names_in, versions_of
 from jobs.regressor.params import PredictParams
 from jobs.runtime.spec import StageSpec, Unit
 from jobs.shards.address import open_store
@@ -33,6 +34,10 @@ class InferParams(PredictParams):
     num_candidates: int = Field(default=5, ge=1)
     """The closest training prompts told for each image."""
 
+    bad_images: Literal["fail", "record"] = "fail"
+    """What becomes of a file that is no image, is too large, or of those listed in `files` is gone: its unit fails, or
+    its prediction is recorded as {"id", "error"} without a vector."""
+
 
 def split_in(params: InferParams) -> str | None:
     """The split whose images are read, or None for files."""
@@ -53,12 +58,13 @@ def units(params: InferParams, inputs: Sequence[Dataset]) -> list[Unit]:
     split = split_in(params)
     settings = params.settings()
     del settings["images_per_shard"], settings["files"]  # they show in what a unit reads
+    if params.bad_images == "fail":  # then all that is committed is the same as before there was a choice
+        del settings["bad_images"]
     if split is None:
         settings["images"] = "files"  # where they are is not part of the result
-        store = open_store(params.images)
         return [
-            Unit(unit, settings, {FILES: digest_of_files(names, versions_of(store, names)), **besides})
-            for unit, names in files_by_unit(params).items()
+            Unit(unit, settings, {FILES: digest_of_files(versions), **besides})
+            for unit, versions in _versions_by_unit(params).items()
         ]
     shards = images.shards(split)
     if not shards:
@@ -68,6 +74,16 @@ def units(params: InferParams, inputs: Sequence[Dataset]) -> list[Unit]:
         Unit(_name(number), settings, {f"{images.name}/{shard.name}": shard.sha256, **besides}, (shard,))
         for number, shard in enumerate(shards)
     ]
+
+
+def _versions_by_unit(params: InferParams) -> dict[str, dict[str, str | None]]:
+    store, parts = open_store(params.images), files_by_unit(params)
+    versions = versions_of(store, [name for names in parts.values() for name in names])
+    if params.files is not None:
+        check_gone(store, versions, recorded=params.bad_images == "record")
+    elif None in versions.values():
+        raise StalePlan(f"files in {store.url} were deleted while it was listed; a retry lists it again")
+    return {unit: {name: versions[name] for name in names} for unit, names in parts.items()}
 
 
 def _name(number: int) -> str:

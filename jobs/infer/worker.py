@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.errors import BadData, StalePlan
+from jobs.errors import BadData, NotFound, StalePlan
 from jobs.infer.files import digest_of_files, id_of
 from jobs.infer.stage import FILES, InferParams, files_by_unit, split_in
 from jobs.regressor.bank import nearest, vectors_of
 from jobs.regressor.calibration import expected
-from jobs.regressor.images import image_in
+from jobs.regressor.images import BadImage, image_in
 from jobs.regressor.model import Regressor
 from jobs.regressor.predict import predict
 from jobs.regressor.stored import load_trained
@@ -31,6 +31,7 @@ from jobs.shards.dataset import Dataset
 from jobs.shards.keys import KEY_DIGITS
 from jobs.shards.tar import Sample, json_field
 
+_GONE = "deleted before it was read"
 _CAN_BE_A_KEY = re.compile(r"[^./\x00-\x1f\x7f]{1,80}")
 
 Floats = NDArray[np.float32]
@@ -55,6 +56,29 @@ class Known:
     calibration: Mapping[str, Any]
 
 
+@dataclass(slots=True)
+class BadImages:
+    """The images of a unit that could not be predicted: a sample for each, that holds no vector, and a line in the log.
+
+    What is stored has fixed words, so that it is the same wherever and whenever it is made; the log says more.
+    """
+
+    unit: str
+    samples: list[Sample] = field(default_factory=list)
+
+    def add(self, image: Image, error: BadImage) -> None:
+        """Record what is no image, or too large."""
+        self._record(image.id, error.reason, str(error))
+
+    def add_gone(self, id_: str, error: NotFound) -> None:
+        """Record what is not there any more."""
+        self._record(id_, _GONE, str(error))
+
+    def _record(self, id_: str, reason: str, error: str) -> None:
+        self.samples.append(Sample(key_for(id_), {"json": json_field({"id": id_, "error": reason})}))
+        log.event("bad image", unit=self.unit, count=len(self.samples), error=error)
+
+
 def run(task: Task, params: InferParams) -> None:
     """Predict the pending shards; equal images in equal shards give equal bytes."""
     known: Known | None = None
@@ -63,13 +87,20 @@ def run(task: Task, params: InferParams) -> None:
         known = known or load(task, params)
         with task.writing(unit) as output:
             samples: list[Sample] = []
+            bad = BadImages(unit.name)
+            record = params.bad_images == "record"
             names = files.get(unit.name, [])
-            images = _from_files(unit, params, names) if files else _from_shards(task, unit)
+            gone = bad.add_gone if record else None
+            images = _from_files(unit, params, names, gone) if files else _from_shards(task, unit)
             total = len(names) or sum(shard.samples for shard in unit.shards)
-            for batch, vectors in predict(known.regressor, images, lambda image: (image.name, image.data), params):
+            for batch, vectors in predict(
+                known.regressor, images, lambda image: (image.name, image.data), params, bad.add if record else None
+            ):
                 samples += explained(batch, vectors, known, params)
-                log.progress(len(samples), total, "images", unit=unit.name)
-            output.add_shard(unit.name, sorted(samples, key=lambda sample: sample.key))
+                log.progress(len(samples) + len(bad.samples), total, "images", unit=unit.name)
+            output.add_shard(unit.name, sorted(samples + bad.samples, key=lambda sample: sample.key))
+            if record:
+                output.stats.update(images=len(samples), bad_images=len(bad.samples))
 
 
 def load(task: Task, params: InferParams) -> Known:
@@ -112,15 +143,27 @@ def _from_shards(task: Task, unit: Unit) -> Iterator[Image]:
             yield Image(sample.key, sample.key, image_in(sample))
 
 
-def _from_files(unit: Unit, params: InferParams, names: list[str]) -> Iterator[Image]:
-    """The images in the files; raises StalePlan in the end when they are not those that the unit was planned with."""
+def _from_files(
+    unit: Unit, params: InferParams, names: list[str], on_gone: Callable[[str, NotFound], None] | None
+) -> Iterator[Image]:
+    """The images in the files; one that is gone raises NotFound, or is left out and its id told to `on_gone`.
+
+    Raises StalePlan in the end when the files are not those that the unit was planned with.
+    """
     store = open_store(params.images)
-    versions = []
+    versions: dict[str, str | None] = {}
     for name in names:
-        body = store.read(name)
-        versions.append(body.version)
+        try:
+            body = store.read(name)
+        except NotFound as error:
+            if on_gone is None:
+                raise
+            versions[name] = None
+            on_gone(id_of(name), error)
+            continue
+        versions[name] = body.version
         yield Image(id_of(name), f"{store.url}/{name}", body.data)
-    if digest_of_files(names, versions) != unit.reads[FILES]:
+    if digest_of_files(versions) != unit.reads[FILES]:
         raise StalePlan(f"files in {store.url} changed while {unit.name} was read; the controller plans it again")
 
 

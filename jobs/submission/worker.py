@@ -31,15 +31,23 @@ def run(task: Task, params: SubmissionParams) -> None:
 
 
 def vectors_by_id(predictions: Dataset) -> dict[str, Floats]:
-    """Every image's vector, float32 of shape (384,); raises BadData for an image predicted twice, or none at all."""
+    """Every image's vector, float32 of shape (384,), without the images that could not be read.
+
+    Raises BadData for an image predicted twice, or no image at all.
+    """
     vectors: dict[str, Floats] = {}
+    seen: set[str] = set()
     for sample in predictions.samples():
         id_ = sample.json()["id"]
-        if id_ in vectors:
+        if id_ in seen:
             raise BadData(f"image {id_!r} was predicted twice; an id must be given to one image only")
-        vectors[id_] = from_npy(sample["npy"])
-    if not vectors:
+        seen.add(id_)
+        if "npy" in sample.fields:
+            vectors[id_] = from_npy(sample["npy"])
+    if not seen:
         raise BadData(f"the dataset {predictions.name} holds no predictions to submit")
+    if left_out := len(seen) - len(vectors):
+        log.event("left out", images=left_out, reason="they could not be read")
     return vectors
 
 

@@ -42,13 +42,15 @@ def prediction_facts(datasets: Datasets) -> PredictionFacts | None:
         return None
     shards: tuple[Shard, ...] = infer.shards()
     told = [sample.json() for shard in shards[:_SHARDS_READ] for sample in infer.read(shard)]
+    told = [one for one in told if "error" not in one]  # the image could not be read
+    bad = sum(outcome.stats.get("bad_images", 0) for outcome in infer.manifest.outcomes)
     examples = [
         Prediction(id=one["id"], expected=one["expected_cosine"], **one["candidates"][0])
         for one in told[:_EXAMPLES]
         if one["candidates"]
     ]
     return PredictionFacts(
-        images=sum(shard.samples for shard in shards),
+        images=sum(shard.samples for shard in shards) - bad,
         expected=tuple(one["expected_cosine"] for one in told),
         examples=tuple(examples),
     )

@@ -104,6 +104,7 @@ def test_a_batch_is_a_run_of_its_own_that_reads_the_inputs_of_its_claim(place: P
     params = batch.config.params(INFER)
     assert isinstance(params, InferParams)
     assert params.files is not None
+    assert params.bad_images == "record"
     store, name = open_file(params.files)
     assert json.loads(store.read(name).data) == {
         "scheduled": "2026-11-23T04:00:00Z", "images": str(place.incoming), "names": ["b.png", "deep/a.JPG"],

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from jobs.errors import BadData, StalePlan
-from jobs.infer.files import find_images
+from jobs.infer.files import find_images, versions_of
 from jobs.infer.stage import INFER, InferParams, files_by_unit
 from jobs.infer.worker import key_for
 from jobs.regressor.model import Architecture, Regressor
@@ -21,8 +24,10 @@ from jobs.runtime.arrays import from_npy
 from jobs.runtime.task import Task
 from jobs.shards.dataset import Committed, Dataset
 from jobs.shards.local import LocalStore
-from jobs.shards.store import Body, Store
+from jobs.shards.store import Body, ObjectStat, Store
 from jobs.shards.tar import Sample, json_field
+from jobs.submission.stage import SUBMISSION, SubmissionParams
+from pipeline.report.predictions import prediction_facts
 from tests import pictures
 from tests.stages import dataset_of, local_run, run_stage
 
@@ -198,9 +203,172 @@ def test_a_batch_reads_exactly_the_files_it_lists_and_equals_a_folder_of_these(t
 
 def test_names_that_are_not_there_are_told_and_no_list_is_bad_data(tmp_path: Path) -> None:
     folder = str(folder_of(tmp_path / "all", "a.png"))
-    with pytest.raises(BadData, match=r"files: 4 of 5 names are no images below .*: v\.png, w\.png, x\.png, …"):
-        files_by_unit(params(images=folder, files=listed(tmp_path, "z.png", "a.png", "x.png", "w.png", "v.png")))
+    _, datasets = inputs(tmp_path / "inputs")
+    many = listed(tmp_path, "z.png", "a.png", "x.png", "w.png", "v.png")
+    with pytest.raises(BadData, match=r"files: 4 of 5 names \(v\.png, w\.png, x\.png, …\) are not below "):
+        INFER.units(params(images=folder, files=many), datasets)
+    with pytest.raises(BadData, match=r"files: 1 of 2 names \(notes\.txt\) do not end in \.png, "):
+        files_by_unit(params(images=folder, files=listed(tmp_path, "a.png", "notes.txt")))
     (tmp_path / "wrong.json").write_text('{"names": "a.png"}')
     for wrong in ("wrong.json", "all/a.png", "nowhere.json"):
         with pytest.raises(BadData, match="files: "):
             files_by_unit(params(images=folder, files=str(tmp_path / wrong)))
+
+
+# Files that cannot be predicted
+
+
+DAMAGED = "no PNG, JPEG or WebP image, or a damaged one"
+TOO_LARGE = "an image of more than 67,108,864 pixels"
+GONE = "deleted before it was read"
+
+
+def blank(width: int, height: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("1", (width, height)).save(file, "PNG")
+    return file.getvalue()
+
+
+def with_bad_ones(folder: Path) -> Path:
+    """Of six files, 1 is no image, 2 is cut short, 3 and 4 are too large; 5 is told of, but not there."""
+    folder_of(folder, *(f"{number}.png" for number in range(5)))
+    (folder / "1.png").write_bytes(b"not an image at all")
+    (folder / "2.png").write_bytes((folder / "2.png").read_bytes()[:60])
+    (folder / "3.png").write_bytes(blank(8_193, 8_192))
+    (folder / "4.png").write_bytes(blank(20_000, 20_000))  # PIL itself refuses this one
+    return folder
+
+
+def recording(folder: Path, *names: str, **changes: Any) -> InferParams:
+    asked = listed(folder.parent, *(names or [f"{number}.png" for number in range(6)]))
+    return params(images=str(folder), files=asked, bad_images="record", **changes)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_what_cannot_be_predicted_is_recorded_in_the_same_words_everywhere(
+    tmp_path: Path, batch_size: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shards = []
+    for name in ("here", "elsewhere"):
+        run, datasets = inputs(tmp_path / name)
+        asked = recording(with_bad_ones(tmp_path / name / "files"), batch_size=batch_size)
+        predictions = run_stage(run, INFER, asked, datasets)
+        shards.append([(shard.name, shard.sha256) for shard in predictions.shards()])
+    assert shards[0] == shards[1]
+    first, *others = predictions.samples()
+    assert (first.key, "npy" in first.fields, "candidates" in first.json()) == ("0", True, True)
+    assert [(sample.key, sorted(sample.fields)) for sample in others] == [
+        (str(number), ["json"]) for number in range(1, 6)
+    ]
+    assert [sample.json() for sample in others] == [
+        {"id": str(number), "error": error}
+        for number, error in enumerate([DAMAGED, DAMAGED, TOO_LARGE, TOO_LARGE, GONE], 1)
+    ]
+    (outcome,) = predictions.manifest.outcomes
+    assert outcome.stats == {"images": 1, "bad_images": 5}
+    facts = prediction_facts({"infer": predictions})
+    assert facts
+    assert (facts.images, [one.id for one in facts.examples], len(facts.expected)) == (1, ["0"], 1)
+    assert "elsewhere/files/4.png: Image size (400000000 pixels) exceeds limit" in capsys.readouterr().err
+
+
+def test_a_batch_of_bad_files_only_is_done_and_its_submission_is_a_header(tmp_path: Path) -> None:
+    run, datasets = inputs(tmp_path)
+    asked = recording(with_bad_ones(tmp_path / "files"), *(f"{number}.png" for number in range(1, 6)))
+    predictions = run_stage(run, INFER, asked, datasets)
+    assert [shard.samples for shard in predictions.shards()] == [5]
+    (submission,) = run_stage(run, SUBMISSION, SubmissionParams(), [predictions]).samples("submission")
+    assert submission["csv"] == b"imgId_eId,val\n"
+
+
+def test_a_whole_batch_is_the_same_unit_for_unit_whether_bad_files_were_to_fail_or_not(tmp_path: Path) -> None:
+    _, datasets = inputs(tmp_path)
+    (unit,) = INFER.units(params(images=str(folder_of(tmp_path / "files", "a.png"))), datasets)
+    assert unit.settings == {
+        "device": "cpu", "threads": 1, "batch_size": 4, "precision": "fp32", "images": "files", "num_candidates": 3,
+    }, "another setting would make anew what was predicted before there was a choice"  # fmt: skip
+    (recorded,) = INFER.units(recording(tmp_path / "files", "a.png"), datasets)
+    assert recorded.settings == {**unit.settings, "bad_images": "record"}
+    assert recorded.reads == unit.reads
+
+
+@pytest.mark.parametrize("returns", [True, False], ids=["that returns", "that goes"])
+def test_a_file_between_plan_and_reading_makes_the_plan_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, returns: bool
+) -> None:
+    run, datasets = inputs(tmp_path)
+    folder = folder_of(tmp_path / "files", "a.png", "b.png")
+    asked, late = recording(folder, "a.png", "b.png"), folder / "b.png"
+    content = late.read_bytes()
+    if returns:
+        late.unlink()
+    read = LocalStore.read
+
+    def changing(self: LocalStore, name: str) -> Body:
+        if name == "b.png":
+            late.write_bytes(content) if returns else late.unlink(missing_ok=True)
+        return read(self, name)
+
+    monkeypatch.setattr(LocalStore, "read", changing)
+    task = Task(INFER, asked, tuple(datasets), run.at("infer"), 0, 1, attempt="test")
+    from jobs.infer import worker
+
+    with pytest.raises(StalePlan, match="changed while predictions-00000 was read"):
+        worker.run(task, asked)
+    predictions = run_stage(run, INFER, asked, datasets)
+    assert ["npy" in sample.fields for sample in predictions.samples()] == [True, returns]
+
+
+def test_where_nothing_is_left_at_all_nothing_is_recorded(tmp_path: Path) -> None:
+    _, datasets = inputs(tmp_path / "inputs")
+    (tmp_path / "files").mkdir()
+    asked = recording(tmp_path / "files", "a.png", "b.png")
+    with pytest.raises(
+        BadData, match=r"2 of 2 names \(a\.png, b\.png\) are not below .*; nothing else is there either"
+    ):
+        INFER.units(asked, datasets)
+    folder_of(tmp_path / "files", "later.png")
+    assert len(INFER.units(asked, datasets)) == 1
+
+
+class Listing(LocalStore):
+    """A folder whose listings tell versions, as a bucket's do."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.listed: list[str] = []
+        self.asked: list[str] = []
+
+    def list(self, prefix: str) -> Iterator[ObjectStat]:
+        for stat in super().list(prefix):
+            self.listed.append(stat.name)
+            yield ObjectStat(stat.name, stat.size, f"version of {stat.name}")
+
+    def version(self, name: str) -> str:
+        self.asked.append(name)
+        super().version(name)
+        return f"version of {name}"
+
+
+def test_named_files_are_found_without_a_listing(tmp_path: Path) -> None:
+    store = Listing(folder_of(tmp_path, "a.png", "b.png"))
+    assert find_images(store, ["b.png", "gone.png"]) == ["b.png", "gone.png"]
+    assert versions_of(store, ["b.png", "gone.png"]) == {"b.png": "version of b.png", "gone.png": None}
+    assert (store.listed, sorted(store.asked)) == ([], ["b.png", "gone.png"])
+
+
+def test_the_versions_of_many_files_come_from_one_listing_unless_they_are_scattered(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(2_000):
+        (tmp_path / f"in/{number:04}.png").touch()
+    names = [f"in/{number:04}.png" for number in range(300, 450)]
+    expected = {name: f"version of {name}" for name in names}
+    together = Listing(tmp_path)
+    assert versions_of(together, [*names, "in/0301b.png"]) == {**expected, "in/0301b.png": None}
+    assert together.asked == ["in/0301b.png"]
+    assert len(together.listed) < 500
+    names = ["in/0000.png", *(f"in/{number:04}.png" for number in range(1_850, 2_000))]
+    scattered = Listing(tmp_path)
+    assert set(versions_of(scattered, names).values()) == {f"version of {name}" for name in names}
+    assert len(scattered.listed) == 1_510
+    assert len(scattered.asked) == 150

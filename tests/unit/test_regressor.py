@@ -21,7 +21,7 @@ from jobs.errors import BadConfiguration, BadData, Corrupt
 from jobs.regressor.ahead import map_ahead
 from jobs.regressor.bank import nearest
 from jobs.regressor.calibration import expected, fit
-from jobs.regressor.images import decode, image_in, pixels
+from jobs.regressor.images import BadImage, decode, image_in, pixels
 from jobs.regressor.metric import cosines, mean_cosine
 from jobs.regressor.model import Architecture, Regressor
 from jobs.regressor.params import PredictParams
@@ -249,6 +249,36 @@ def test_predictions_come_in_order_and_do_not_depend_on_threads() -> None:
     order, vectors = run(1)
     assert order == list(range(10))
     assert np.array_equal(vectors, run(3)[1])
+
+
+def test_what_is_no_image_is_left_out_and_told_where_it_is_asked_for() -> None:
+    data = [b"", picture(1, 1), b"no image", b"no image either", picture(2, 2)]
+    params = PredictParams(batch_size=2, threads=2)
+    told: list[tuple[int, str, int]] = []
+
+    def on_bad(number: int, error: BadImage) -> None:
+        told.append((number, error.reason, threading.get_ident()))
+
+    def image_of(number: int) -> tuple[str, bytes]:
+        return f"/at/{number}", data[number]
+
+    regressor = tiny().eval()
+    found = list(predict(regressor, range(5), image_of, params, on_bad))
+    assert [batch for batch, _ in found] == [[1], [4]]
+    assert [len(vectors) for _, vectors in found] == [1, 1]
+    reason = "no PNG, JPEG or WebP image, or a damaged one"
+    assert told == [(number, reason, threading.get_ident()) for number in (0, 2, 3)]
+    with pytest.raises(BadData, match="/at/0 cannot be decoded"):
+        list(predict(regressor, range(5), image_of, params))
+
+
+def test_no_memory_is_not_the_images_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: object, **_options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", full)
+    with pytest.raises(MemoryError):
+        decode(picture(1, 1), "a.png")
 
 
 def test_half_precision_without_a_gpu_is_refused() -> None:

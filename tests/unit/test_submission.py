@@ -53,6 +53,18 @@ def test_an_image_predicted_twice_and_no_prediction_at_all_are_bad_data(tmp_path
         run_stage(run, SUBMISSION, SubmissionParams(), [dataset_of(run, "infer", {"predictions-00000": []})])
 
 
+def test_an_image_that_could_not_be_read_is_left_out(tmp_path: Path) -> None:
+    run = local_run(tmp_path)
+    bad = Sample("bad", {"json": json_field({"id": "bad", "error": "deleted before it was read"})})
+    infer = dataset_of(run, "infer", {"predictions-00000": [bad, *predictions(["a"])], "predictions-00001": []})
+    (sample,) = run_stage(run, SUBMISSION, SubmissionParams(), [infer]).samples("submission")
+    assert ids_in(sample["csv"].decode().splitlines(keepends=True)) == ["a"]
+    run = local_run(tmp_path / "all")
+    infer = dataset_of(run, "infer", {"predictions-00000": [bad]})
+    (sample,) = run_stage(run, SUBMISSION, SubmissionParams(), [infer]).samples("submission")
+    assert sample["csv"] == b"imgId_eId,val\n"
+
+
 def test_a_prediction_that_is_no_unit_vector_is_not_submitted() -> None:
     with pytest.raises(BadData, match=r"image a has length 2\.0"):
         as_csv({"a": 2 * unit_vectors(1, seed=0)[0]})
