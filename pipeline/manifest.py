@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from jobs.errors import BAD_CONFIGURATION, BAD_DATA, BadConfiguration
+from jobs.errors import BAD_CONFIGURATION, BAD_DATA, PEER_LOST, BadConfiguration
 from jobs.runtime.task import ATTEMPT_VARIABLE, TASK_VARIABLE
 from jobs.shards.digests import digest_of
 from pipeline import labels
@@ -60,7 +60,7 @@ def job(plan: JobPlan, cluster: Kubernetes, *, invocation: str = "", owner: Mani
             **_limits(plan),
             **_tolerated(plan),
             "podReplacementPolicy": "Failed",  # an index waits until its Pod is gone for certain
-            "podFailurePolicy": {"rules": _exit_contract()},
+            "podFailurePolicy": {"rules": _exit_contract(gang=spec.gang)},
             "ttlSecondsAfterFinished": cluster.ttl_seconds,
             "template": {"metadata": {"labels": marks}, "spec": _pod(plan, cluster, name)},
         },
@@ -155,13 +155,15 @@ def _tolerated(plan: JobPlan) -> Manifest:
     return {} if some is None else {"maxFailedIndexes": min(some, plan.task.completions)}
 
 
-def _exit_contract() -> list[Manifest]:
+def _exit_contract(*, gang: bool) -> list[Manifest]:
     """What a Pod's end means (jobs/errors.py); the first rule that matches counts.
 
-    The condition comes first: a preempted Pod may end with any code, and 137 says nothing.
+    The condition comes first: a preempted Pod may end with any code, and 137 says nothing. A gang's Pod that ends
+    because another one did uses no retry: why that one ended is what counts.
     """
     return [
         {"action": "Ignore", "onPodConditions": [{"type": labels.DISRUPTED, "status": "True"}]},
+        *([{"action": "Ignore", "onExitCodes": _exit_code(PEER_LOST)}] if gang else []),
         {"action": "FailJob", "onExitCodes": _exit_code(BAD_CONFIGURATION)},
         {"action": "FailIndex", "onExitCodes": _exit_code(BAD_DATA)},
     ]

@@ -148,7 +148,7 @@ class KubernetesExecutor:
     def _status(self, stage: str, job: Object, plan: JobPlan | None, pods: Sequence[Object]) -> JobStatus:
         meta, state, now = job["metadata"], state_of(job), time.time()
         ours = plan is None or meta["labels"][labels.WORK] == manifest.work(plan, self._cluster)
-        attempts = self._shipped[stage].attempts(meta["name"])
+        attempts = [] if state == "succeeded" else self._shipped[stage].attempts(meta["name"])
         exit_code, message = 0, ""
         disrupted = self._disrupted_too_often(stage, begun_by_index(attempts))
         if disrupted and state == "running" and not job["spec"].get("suspend"):
