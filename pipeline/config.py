@@ -201,6 +201,8 @@ def _told(error: Any) -> str:
         return f"{where}: there is no such parameter; {hint}"
     if error["type"] == "missing":
         return f"{where}: required, but not given"
+    if error["loc"][:2] == ("kubernetes", "env"):  # what was given may be a secret
+        return f"{where}: {error['msg'].removeprefix('Value error, ')}"
     return f"{where}: {error['msg'].removeprefix('Value error, ')}, given {error['input']!r}"
 
 

@@ -66,13 +66,14 @@ def status_rows(store: Store, plans: Sequence[StagePlan], seen: Observation) -> 
                 "samples": sum(shard.samples for shard in shards),
                 "bytes": sum(shard.size for shard in shards),
                 "seconds": round(sum(record.seconds for record in records if record), 1),
-                "job": _job_row(plan, seen.jobs.get(plan.spec.name)),
+                "job": job_row(plan, seen.jobs.get(plan.spec.name)),
             }
         )
     return rows
 
 
-def _job_row(plan: StagePlan, job: JobStatus | None) -> Row | None:
+def job_row(plan: StagePlan, job: JobStatus | None) -> Row | None:
+    """How the stage's Job stands, in values and in words under `told`; None where there is none or it is over."""
     if job is None or plan.done:
         return None
     told = f"failed: {job.message}" if job.state == "failed" else described(plan, job)

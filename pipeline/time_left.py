@@ -26,7 +26,8 @@ class TimeLeft:
     def __str__(self) -> str:
         if not self.unknown:
             return f"{duration(self.seconds)} left"
-        return f"{duration(self.seconds)} left, and {', '.join(self.unknown)}, which never ran yet"
+        known = f"{duration(self.seconds)} left, and " if self.seconds else "not known before these ran once: "
+        return known + ", ".join(self.unknown) + (", which never ran yet" if self.seconds else "")
 
 
 def seconds_by_unit(store: Store, config: RunConfig) -> dict[str, float]:

@@ -82,10 +82,16 @@ def logs(call: Call) -> int:
 
 def why(call: Call) -> int:
     """Why a stage or one of its shards is as it is: the plan's reason, and the last failure if it failed."""
-    stage = call.stage
-    (planned,) = (one for one in make_plan(call.store, call.config) if one.spec.name == stage)
+    stage, plans = call.stage, make_plan(call.store, call.config)
+    planned = next((one for one in plans if one.spec.name == stage), None)
+    if planned is None:
+        raise BadConfiguration(f"{stage} is no stage of this run, but of the run {call.config.origin(stage)}")
     reasons = inspect.why(call.store.at(stage), planned, call.args.shard)
-    call.answer(reasons, inspect.why_text(reasons))
+    text = inspect.why_text(reasons)
+    if job := inspect.job_row(planned, call.observed(plans).jobs.get(stage)):
+        text = f"its Job: {job['told']}\n{text}"
+        reasons = [{**reason, "job": job["told"]} for reason in reasons]
+    call.answer(reasons, text)
     return OK
 
 

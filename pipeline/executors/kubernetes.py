@@ -208,14 +208,20 @@ class KubernetesExecutor:
             return TRY_AGAIN, disrupted
         if failed.get("reason") == "DeadlineExceeded":
             return TRY_AGAIN, f"not done by its deadline of {job['spec']['activeDeadlineSeconds']} s"
-        if failures:
-            return worst(failures) or TRY_AGAIN, failures[0].error + others
-        told = [explain.failure(pod) for pod in pods if pod["status"].get("phase") == "Failed"]
+        if code := worst(failures):
+            return code, failures[0].error + others
+        ended = sorted(
+            (pod for pod in pods if pod["status"].get("phase") == "Failed"),
+            key=lambda pod: pod["status"].get("startTime", ""),
+        )
+        told = [explain.failure(pod) for pod in ended]
         for code, words in told:
             if code in (BAD_DATA, BAD_CONFIGURATION):
                 return code, words + others
         code = BAD_CONFIGURATION if failed.get("reason") == "PodFailurePolicy" else TRY_AGAIN
-        return code, (told[-1][1] if told else failed.get("message", "no word of why")) + others
+        if told:  # also of what a worker cannot tell: too little memory, a missing image
+            return code, told[-1][1] + others
+        return code, (failures[0].error if failures else failed.get("message", "no word of why")) + others
 
     def _notes(self, pods: Sequence[Object]) -> list[tuple[str, str]]:
         """One line for each Pod that ended badly, is being taken away, or whose node stopped answering, since the last
