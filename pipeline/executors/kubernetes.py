@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.errors import BAD_CONFIGURATION, BAD_DATA, TRY_AGAIN
+from jobs.errors import BAD_CONFIGURATION, BAD_DATA, PEER_LOST, TRY_AGAIN
 from jobs.shards.store import Store
 from pipeline import explain, labels, manifest
 from pipeline.config import RunConfig
@@ -245,6 +245,8 @@ def _told(pod: Object, lost_on: str) -> str:
     if disrupted := explain.disruption(pod):
         return f"index {index} starts again without using a retry: {disrupted}"
     code, words = explain.failure(pod)
+    if code == PEER_LOST:
+        return f"index {index} starts again without using a retry: {words}"
     return f"index {index} failed (exit code {code}): {words}"
 
 

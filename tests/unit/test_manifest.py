@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from jobs.errors import BAD_CONFIGURATION, BAD_DATA, BadConfiguration
+from jobs.errors import BAD_CONFIGURATION, BAD_DATA, PEER_LOST, BadConfiguration
 from jobs.runtime.task import TaskDescription
 from pipeline import manifest
 from pipeline.config import check_config
@@ -133,6 +133,9 @@ def test_a_gang_has_a_service_of_its_job_s_name_and_is_done_when_its_first_pod_i
     assert manifest.is_gang(gang)
     assert gang["spec"]["parallelism"] == 2
     assert gang["spec"]["maxFailedIndexes"] == 0
+    peers = {"action": "Ignore", "onExitCodes": {"containerName": "worker", "operator": "In", "values": [PEER_LOST]}}
+    assert peers in gang["spec"]["podFailurePolicy"]["rules"], "why the other one ended is what counts"
+    assert peers not in job(plan("collect"))["spec"]["podFailurePolicy"]["rules"]
     assert gang["spec"]["successPolicy"] == {"rules": [{"succeededIndexes": "0"}]}
     assert gang["spec"]["template"]["spec"]["subdomain"] == name
     service = manifest.service(gang, "uid")
