@@ -111,7 +111,7 @@ def _server_in_use(address: str) -> Iterator[None]:
                 fcntl.flock(users, fcntl.LOCK_UN)
                 if started_by_tests.exists() and _is_last(users):
                     started_by_tests.unlink()
-                    if not _whole_cluster_runs():
+                    if not whole_cluster_runs():
                         subprocess.run([CLUSTER, "kill", "s3"], check=True, capture_output=True, timeout=60)
 
 
@@ -139,7 +139,8 @@ def _answers(address: str) -> bool:
     return True
 
 
-def _whole_cluster_runs() -> bool:
+def whole_cluster_runs() -> bool:
+    """Whether more of the cluster runs than its S3 server."""
     state = Path(os.environ.get("TEST_CLUSTER_STATE") or Path.home() / ".cache" / "test-cluster")
     others = [path for path in (state / "run").glob("*.pid") if path.stem != "s3"]
     return any(Path("/proc", *path.read_text().split()[:1]).exists() for path in others if path.read_text().strip())

@@ -22,7 +22,7 @@ import pytest
 from jobs.shards.s3 import S3Store
 from pipeline import manifest
 from tests.cluster.images import built_images
-from tests.conftest import CLUSTER
+from tests.conftest import CLUSTER, whole_cluster_runs
 from tests.e2e.runs import i2p, manifests
 
 MODELS = Path("/var/tmp/i2p-tests-models")  # noqa: S108 - Pods have a volume of their own at /tmp
@@ -87,6 +87,7 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip(f"needs {ROOM} GiB of disk for the images, with torch on two nodes; {free} GiB are free")
     with (Path(tempfile.gettempdir()) / "i2p-tests-cluster").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        ran_before = whole_cluster_runs()
         subprocess.run([CLUSTER, "up", "2"], check=True, capture_output=True, timeout=600)
     lines = subprocess.run([CLUSTER, "env"], check=True, capture_output=True, text=True).stdout
     words = dict(word.split("=", 1) for word in shlex.split(lines.replace("$PATH", os.environ["PATH"])) if "=" in word)
@@ -95,6 +96,8 @@ def cluster() -> Iterator[Cluster]:
             environment.setenv(name, value)
         environment.setenv("AWS_ENDPOINT_URL", words["S3_ENDPOINT"])
         yield Cluster(words["REGISTRY"], words["S3_ENDPOINT_IN_PODS"], own=True)
+    if not ran_before:
+        subprocess.run([CLUSTER, "down"], check=True, capture_output=True, timeout=300)  # the registry's images stay
 
 
 def _images_are_there() -> bool:
