@@ -188,8 +188,8 @@ class Controller:
         finally:
             self.executor.close()
 
-    def deploy(self, stage: str, change: Callable[[StagePlan, JobPlan], None]) -> None:
-        """Do what is to be done for one stage now, and leave it running; `change` hears what is going to be submitted.
+    def deploy(self, stage: str, change: Callable[[StagePlan], None]) -> None:
+        """Do what is to be done for one stage now, and leave it running; `change` hears of it before anything is submitted.
 
         Raises BadConfiguration when the stage reads something that is not finished.
         """
@@ -206,7 +206,7 @@ class Controller:
             mine = [action for action in actions if getattr(action, "stage", None) == stage]
             for action in mine:
                 if isinstance(action, Submit | Replace):
-                    change(plan, job_plan(self.config, plan, 1))
+                    change(plan)
                 self._act(action, plans, seen)
             job = seen.jobs.get(stage)
             if not mine and not (job and job.state == "ending"):

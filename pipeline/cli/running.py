@@ -14,7 +14,7 @@ from pipeline.cli.call import Call
 from pipeline.config import RunConfig
 from pipeline.controller import Controller
 from pipeline.display import open_display
-from pipeline.executors import JobPlan
+from pipeline.outputs import write_submission
 from pipeline.plan import StagePlan, make_plan
 from pipeline.report import write_report
 from pipeline.run_store import open_run
@@ -23,7 +23,11 @@ from pipeline.run_store import open_run
 def run(call: Call) -> int:
     """Run what is missing; an interrupted run goes on where it was."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return _run(call, call.config)
+    exit_code = _run(call, call.config)
+    if exit_code == OK:
+        for line in inspect.closing_lines(call.store, call.config, write_report(call.store, call.config)):
+            print(line)
+    return exit_code
 
 
 def _run(call: Call, config: RunConfig) -> int:
@@ -35,10 +39,7 @@ def _run(call: Call, config: RunConfig) -> int:
         print(
             f"i2p: {finish.message}\ni2p: `i2p why STAGE` has the whole story; mend it and run again", file=sys.stderr
         )
-        return finish.exit_code
-    for line in inspect.closing_lines(store, config, write_report(store, config)):
-        print(line)
-    return OK
+    return finish.exit_code
 
 
 def deploy(call: Call) -> int:
@@ -51,7 +52,7 @@ def deploy(call: Call) -> int:
         told.append(event)
         print(f"{of_stage:<17} {event}")
 
-    def change(plan: StagePlan, _job: JobPlan) -> None:
+    def change(plan: StagePlan) -> None:
         print(operate.changes_text(operate.changes(call.api, call.config, [plan])))
 
     executor = call.executor()
@@ -71,6 +72,8 @@ def batch(call: Call) -> int:
         print(f"batch {one.number}: run {one.config.run}", flush=True)
         try:
             exit_code = _run(call, one.config)
+            if exit_code == OK:  # and no report, which would read again what the network was trained with
+                print(f"submission  {write_submission(open_run(one.config))}")
         except JobError as error:
             print(f"i2p: batch {one.number}: {error}", file=sys.stderr)
             exit_code = error.exit_code
