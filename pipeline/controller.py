@@ -189,9 +189,9 @@ class Controller:
             self.executor.close()
 
     def deploy(self, stage: str, change: Callable[[StagePlan], None]) -> None:
-        """Do what is to be done for one stage now, and leave it running; `change` hears of it before anything is submitted.
+        """Do what is to be done for one stage now, and leave it running.
 
-        Raises BadConfiguration when the stage reads something that is not finished.
+        `change` hears of the stage before anything is submitted or stopped. Raises BadConfiguration when the stage reads something that is not finished.
         """
         while True:
             plans = make_plan(self.store, self.config)
