@@ -191,18 +191,22 @@ class Controller:
     def deploy(self, stage: str, change: Callable[[StagePlan], None]) -> None:
         """Do what is to be done for one stage now, and leave it running.
 
-        `change` hears of the stage before anything is submitted or stopped. Raises BadConfiguration when the stage reads something that is not finished.
+        `change` hears of the stage before anything is submitted or stopped. Raises BadConfiguration when the stage
+        reads something that is not finished, or the run was cancelled.
         """
         while True:
-            plans = make_plan(self.store, self.config)
+            seen = self.executor.observe(job_plans(self.config, make_plan(self.store, self.config)))
+            plans = make_plan(self.store, self.config)  # after the look: what has ended by then is in the store
             (plan,) = (one for one in plans if one.spec.name == stage)
             if not plan.ready:
-                waits_for = next(name for name in plan.spec.inputs if name not in plan.inputs) \
-                    if len(plan.inputs) < len(plan.spec.inputs) else "what it reads"  # fmt: skip
+                unfinished = {one.spec.name for one in plans if not one.done}
+                waits_for = next(name for name in plan.spec.inputs if name in unfinished)
                 raise BadConfiguration(f"{stage} cannot start before {waits_for} is done; deploy that stage first, or "
                                        "let `i2p run` do all in order")  # fmt: skip
-            seen = self.executor.observe(job_plans(self.config, plans))
-            actions = decide(plans, seen.jobs, submitted=self._submitted, replaced=self._replaced)
+            wish = read_wish(self.store)
+            actions = decide(plans, seen.jobs, submitted=self._submitted, replaced=self._replaced, wish=wish)
+            if wish == "cancel" and isinstance(actions[0], Finish):
+                raise BadConfiguration(actions[0].message)
             mine = [action for action in actions if getattr(action, "stage", None) == stage]
             for action in mine:
                 if isinstance(action, Submit | Replace):
