@@ -59,7 +59,7 @@ def status_rows(store: Store, plans: Sequence[StagePlan], seen: Observation) -> 
         rows.append(
             {
                 "stage": plan.spec.name,
-                "state": _state(plan, len(done)),
+                "state": _state(plan, len(done), seen.jobs.get(plan.spec.name)),
                 "units": None if plan.units is None else len(plan.units),
                 "done": len(done),
                 "shards": len(shards),
@@ -80,9 +80,13 @@ def job_row(plan: StagePlan, job: JobStatus | None) -> Row | None:
     return {**{name: value for name, value in asdict(job).items() if name != "progress"}, "told": told}
 
 
-def _state(plan: StagePlan, done: int) -> str:
+def _state(plan: StagePlan, done: int, job: JobStatus | None) -> str:
     if plan.done:
         return "done"
+    if job and job.state == "running":
+        return "paused" if job.suspended else "running" if job.active else "waiting"
+    if job and job.state in ("failed", "ending"):
+        return job.state
     if plan.units is None:
         return plan.waits_for
     return "partly done" if done else "not started"
@@ -98,7 +102,8 @@ def status_text(rows: Sequence[Row]) -> str:
             f"{row['bytes'] / 1e6:>9,.1f} {row['seconds']:>9,.1f}  {row['state']}"
         )
         if row["job"]:
-            lines.append(f"    {row['job']['active']} running, {row['job']['told']}")
+            at_once = f"{row['job']['active']} at work, " if row["job"]["state"] == "running" else ""
+            lines.append(f"    {at_once}{row['job']['told']}")
     return "\n".join(lines)
 
 

@@ -23,6 +23,10 @@ class TimeLeft:
     seconds: float
     unknown: tuple[str, ...] = ()
 
+    def __bool__(self) -> bool:
+        """Whether anything is left."""
+        return bool(self.seconds or self.unknown)
+
     def __str__(self) -> str:
         if not self.unknown:
             return f"{duration(self.seconds)} left"

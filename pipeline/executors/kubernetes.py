@@ -165,7 +165,7 @@ class KubernetesExecutor:
             units=sum(attempt.units for attempt in attempts),
             samples=sum(attempt.samples for attempt in attempts),
             progress=tuple(attempt.progress for attempt in attempts if attempt.progress),
-            active=job.get("status", {}).get("active", 0),
+            active=job.get("status", {}).get("ready", 0),  # its `active` counts Pods that wait, too
             suspended=None if self._cluster.queue else bool(job["spec"].get("suspend")),
             waiting=self._waiting(job, pods, now) if state == "running" else "",
             outdated=not ours or meta["uid"] in (self._history or ()),
