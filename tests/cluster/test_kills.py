@@ -89,7 +89,7 @@ def test_a_controller_killed_at_any_of_its_calls_is_followed_by_one_that_goes_on
 def test_twenty_pods_killed_at_random_change_nothing(new_run: Runs, cluster: Cluster, tmp_path: Path) -> None:
     """Each at a random moment, most by a SIGKILL of the worker, some by a forced deletion, which may come too late."""
     finer = {"generate-prompts": {"prompts_per_shard": 4}, "dedup": {"prompts_per_shard": 12, "held_out": HELD_OUT}}
-    sizes = {stage: {"parallelism": number, "memory": "700Mi"} for stage, number in INDEXES.items()}
+    sizes = {stage: {"parallelism": number, "memory": "700Mi", "retries": 9} for stage, number in INDEXES.items()}
     run = new_run(tmp_path / "alone", stages=tuple(INDEXES), parameters=finer, sizes=sizes)
     i2p(run.preset, "run", "--executor", "local", "--set", f"store={run.reference}")
     doomed: dict[str, float] = {}  # when a Pod is to die, by its uid
