@@ -152,5 +152,8 @@ def release(api: Api, config: RunConfig, node: str) -> list[str]:
         raise BadConfiguration(f"no Pod of this run hangs on node {node!r}, {where}. A Pod hangs when its node should "
                                "have ended it and has not answered since")  # fmt: skip
     for pod in hanging:
-        api.delete(PODS, pod["metadata"]["name"], propagation="Background", grace_seconds=0)
+        name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
+        api.delete(PODS, name, propagation="Background", grace_seconds=0, uid=uid)
+        # Its Job keeps it, and starts no other, until its node tells how it ended, which it never will.
+        api.patch(PODS, name, {"metadata": {"uid": uid, "finalizers": None}})
     return [pod["metadata"]["name"] for pod in hanging]
