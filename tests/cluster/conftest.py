@@ -157,6 +157,7 @@ def namespaces(cluster: Cluster) -> Iterator[Callable[[], str]]:
     yield make
     for name in made:
         cluster.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+        cluster.kubectl("delete", "persistentvolume", f"{name}-models", "--wait=false", "--ignore-not-found")
 
 
 @pytest.fixture

@@ -134,7 +134,9 @@ def blocker(run: Run, priority: str, device: str) -> Object:
 
 def test_a_preempted_pod_uses_no_retry_and_the_run_says_that_it_was_preempted(run, device, priorities):
     low, high = priorities
-    preset = run.configured(grammars(SLOW), kubernetes={"gpu_resource": device}, retries=0, gpus=1, priority_class=low)
+    preset = run.configured(
+        grammars(5 * SLOW), kubernetes={"gpu_resource": device}, retries=0, gpus=1, priority_class=low
+    )
     with begun(preset, "run") as controller:
         first = until(run.working)
         run.cluster.apply(run.namespace, blocker(run, high, device))

@@ -42,7 +42,7 @@ def digest(store: S3Store | LocalStore) -> str:
 
 
 def test_pausing_ends_the_pods_without_a_retry_and_resuming_finishes_with_the_right_result(run):
-    preset = run.configured(grammars(QUICK, SLOW), retries=0)
+    preset = run.configured(grammars(QUICK, 5 * SLOW), retries=0)
     with begun(preset, "run") as controller:
         until(lambda: run.committed() == {"g0"} and run.working(1))
         assert f"{run.job()['metadata']['name']}: paused" in i2p(preset, "pause").stdout
