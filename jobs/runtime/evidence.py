@@ -33,8 +33,10 @@ class Evidence:
 
     @contextmanager
     def shipping(self) -> Iterator[None]:
-        """Ship the log now, which tells that this attempt began, then while there is something new, and at the end."""
-        self.ship_log()
+        """Ship the log at once, which tells that this attempt began, then while there is something new, and at the end.
+
+        In a thread of its own, where no signal is answered: a SIGTERM during an upload is the main thread's to answer.
+        """
         done = threading.Event()
         threading.Thread(target=self._keep_shipping, args=(done,), daemon=True).start()
         try:
@@ -58,6 +60,7 @@ class Evidence:
 
     def _keep_shipping(self, done: threading.Event) -> None:
         pause, shipped = _FIRST_PAUSE_SECONDS, log.written()
+        self.ship_log()
         while not done.wait(pause):
             pause = min(1.5 * pause, _LONGEST_PAUSE_SECONDS)
             if (written := log.written()) != shipped:

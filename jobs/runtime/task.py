@@ -207,10 +207,10 @@ def run_task(spec: StageSpec, description: TaskDescription, *, index: int, attem
     def stops_itself() -> bool:
         return task is not None and task.stops_itself
 
-    signal.signal(signal.SIGTERM, _stop)
+    log.event("started", stage=spec.name, index=index, completions=description.completions, attempt=attempt)
     with evidence.shipping(), ending_when_stuck(stops_itself, partial(last_words, evidence, Stopped(_STUCK))):
-        log.event("started", stage=spec.name, index=index, completions=description.completions, attempt=attempt)
         try:
+            signal.signal(signal.SIGTERM, _stop)  # until here it ends the process at once, see jobs/__main__.py
             task = Task.open(spec, description, index=index, attempt=attempt)
             signal.signal(signal.SIGTERM, task.on_sigterm)
             module, _, function = spec.worker.partition(":")

@@ -116,7 +116,7 @@ def test_deploying_a_stage_twice_changes_nothing(run):
     preset = run.configured(grammars(20 * SLOW))
     first = i2p(preset, "deploy", STAGE).stdout
     assert "to be created" in first
-    until(run.working)
+    until(lambda: run.job()["status"].get("ready") == 1)  # from then on nobody writes to it
     before = run.job()
     second = i2p(preset, "deploy", STAGE).stdout
     assert "unchanged" in second

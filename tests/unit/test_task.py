@@ -141,9 +141,10 @@ def test_the_log_is_in_the_store_from_the_start_and_grows_while_the_work_goes_on
     store = LocalStore(tmp_path)
     log.event("started")
     with Evidence(store, 3, "abc").shipping():
-        assert [stat.name for stat in store.list("logs/")] == ["logs/00003-abc.jsonl"]
-        log.event("something new")
         until = time.monotonic() + 10
+        while [stat.name for stat in store.list("logs/")] != ["logs/00003-abc.jsonl"]:
+            assert time.monotonic() < until
+        log.event("something new")
         while shipped(store)[-1]["event"] != "something new":
             assert time.monotonic() < until
             time.sleep(0.01)
@@ -307,3 +308,25 @@ def test_a_worker_that_sees_another_model_than_the_controller_says_so(tmp_path: 
     by_content.cache_clear()
     with pytest.raises(BadConfiguration, match="something else here than where the run was planned"):
         Task.open(embed, description, index=0, attempt="test")
+
+
+def test_a_sigterm_during_the_first_upload_of_the_log_is_answered(tmp_path: Path) -> None:
+    """In a process of its own, in which that upload takes as long as the test."""
+    code = f"""
+import os, signal, threading, time
+from jobs.catalog import stage_named
+from jobs.runtime.task import TaskDescription, run_task
+from jobs.shards.local import LocalStore
+put = LocalStore.put
+LocalStore.put = lambda self, name, body: (time.sleep(5), put(self, name, body))
+params = {{"sources": [{{"kind": "grammar", "name": "g", "seed": 1, "num_prompts": 10_000_000}}]}}
+threading.Timer(1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+task = TaskDescription(store={str(tmp_path)!r}, run="run", stage="collect", params=params, inputs={{}}, completions=1)
+run_task(stage_named("collect"), task, index=0, attempt="a")
+"""
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert "asked to stop by SIGTERM" in done.stderr
+    assert time.monotonic() - started < 30, "it did not work on"
+    (failure,) = (tmp_path / "run" / "collect" / "failures").glob("*.json")
+    assert json.loads(failure.read_text())["exit_code"] == TRY_AGAIN
