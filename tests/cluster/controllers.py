@@ -86,11 +86,6 @@ class DisturbedRun:
         """Its Pods."""
         return self.cluster.objects("pods", self.namespace, "-l", self.selector, *arguments)
 
-    def running(self, stage: str) -> list[Object]:
-        """The Pods of a stage that run now."""
-        return [pod for pod in self.pods() if pod["metadata"]["labels"][labels.STAGE] == stage
-                and pod["status"]["phase"] == "Running"]  # fmt: skip
-
     def is_as_if_undisturbed(self, *stages: str) -> None:
         """The reference's digests, one Job of the first generation for each of these stages, and no Pod left over."""
         expected = manifests(self.reference)

@@ -82,7 +82,7 @@ def test_a_dead_server_is_asked_at_most_once_in_five_seconds_after_the_first_min
 ) -> None:
     run = new_run()
     with run.controller(KUBECONFIG=wire.kubeconfig_in(tmp_path)) as controller:
-        wait_for(lambda: wire.watching and run.running("collect"), 60, "a stage to run")
+        wait_for(lambda: wire.watching and run.jobs(), 60, "the first Job")
         wire.refuse()
         died = time.monotonic()
         controller.says("Jobs go on, trying again", 30)
@@ -97,7 +97,7 @@ def test_a_dead_server_is_asked_at_most_once_in_five_seconds_after_the_first_min
 def test_an_api_server_that_is_frozen_for_a_minute(new_run: Runs, cluster: Cluster) -> None:
     run = new_run()
     with run.controller() as controller:
-        wait_for(lambda: run.running("collect"), 60, "a stage to run")
+        wait_for(run.jobs, 60, "the first Job")
         thaws = time.monotonic() + MINUTE
         cluster.fault("stop", "apiserver")
         try:
@@ -113,7 +113,7 @@ def test_an_api_server_that_is_frozen_for_a_minute(new_run: Runs, cluster: Clust
 def test_an_etcd_that_is_killed_and_started_again(new_run: Runs, cluster: Cluster) -> None:
     run = new_run()
     with run.controller() as controller:
-        wait_for(lambda: run.running("collect"), 60, "a stage to run")
+        wait_for(run.jobs, 60, "the first Job")
         cluster.fault("kill", "etcd")
         try:
             controller.says("Jobs go on, trying again", 60)
