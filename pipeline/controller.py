@@ -266,7 +266,8 @@ class Controller:
             raise error
         if tries == 0:
             self.tell("", f"{error}; Jobs go on, trying again")
-        self.executor.rest(min(_LONGEST_WAIT_SECONDS, 2.0**tries))
+        # a server's gate knows when it opens; a delay of our own would sleep past that
+        self.executor.rest(error.retry_in or min(_LONGEST_WAIT_SECONDS, 2.0**tries))
 
     def _trouble_is_over(self) -> None:
         if self._trouble_since is not None:

@@ -1,14 +1,19 @@
 """The controller's decisions, as a table of (plan, Jobs) -> actions."""
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from jobs.catalog import stage_named
-from jobs.errors import BAD_CONFIGURATION, BAD_DATA, OK, TRY_AGAIN
+from jobs.errors import BAD_CONFIGURATION, BAD_DATA, OK, TRY_AGAIN, StoreError
+from jobs.shards.local import LocalStore
 from jobs.shards.records import Manifest, Outcome
-from pipeline.controller import Finish, Hold, Publish, Replace, Submit, Wait, decide
-from pipeline.executors import JobStatus
+from pipeline.config import load_config
+from pipeline.control import write_wish
+from pipeline.controller import Controller, Finish, Hold, Publish, Replace, Submit, Wait, decide
+from pipeline.executors import JobStatus, Observation
+from pipeline.kube.errors import Unreachable
 from pipeline.plan import StagePlan, UnitPlan
 
 RUNNING, SUCCEEDED = JobStatus(state="running"), JobStatus(state="succeeded")
@@ -82,3 +87,34 @@ def test_a_cancelled_run_ends_and_says_how_to_allow_it_again():
     (finish,) = decide([stage("collect", "to do")], {}, wish="cancel")
     assert finish.exit_code == BAD_CONFIGURATION
     assert "i2p resume" in finish.message
+
+
+@dataclass
+class Troubled:
+    """An executor whose looks fail with these errors, one after the other, and then see nothing."""
+
+    troubles: Iterator[Exception]
+    rests: list[float] = field(default_factory=list)
+    patience_seconds: float = 3600.0
+
+    def observe(self, plans):
+        for trouble in self.troubles:
+            raise trouble
+        return Observation({})
+
+    def rest(self, seconds):
+        self.rests.append(seconds)
+
+    def close(self):
+        pass
+
+
+def test_it_asks_again_as_soon_as_a_server_may_be_asked_and_else_ever_later(tmp_path):
+    write_wish(LocalStore(tmp_path), "cancel")
+    closed = [Unreachable("not asked again yet", retry_in=seconds) for seconds in (0.5, 22.0, 1.0)]
+    executor = Troubled(iter([StoreError("no answer"), StoreError("no answer"), *closed, StoreError("no answer")]))
+    told = []
+    end = Controller(LocalStore(tmp_path), load_config("demo"), executor, tell=lambda _, what: told.append(what)).run()
+    assert end.exit_code == BAD_CONFIGURATION
+    assert executor.rests == [1.0, 2.0, 0.5, 22.0, 1.0, 30.0]
+    assert told == ["no answer; Jobs go on, trying again"], "once, not at every try"
