@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-import yaml
+from typing import Any
 
 from jobs.shards.s3 import S3Store
+from tests.cluster.commands import written
 from tests.cluster.conftest import SECRET, Cluster
+from tests.waiting import wait_for
 
 RUN = "small"
 STAGE = "collect"
@@ -24,7 +20,6 @@ QUICK, SLOW = 200, 60_000  # prompts of a source; a core writes 10,000 to 15,000
 JOB_NAME = "batch.kubernetes.io/job-name"
 FAILURES = "batch.kubernetes.io/job-index-failure-count"
 
-T = TypeVar("T")
 Object = dict[str, Any]
 
 
@@ -34,15 +29,6 @@ def grammars(*sizes: int) -> list[Object]:
         {"kind": "grammar", "name": f"g{number}", "seed": number, "num_prompts": size}
         for number, size in enumerate(sizes)
     ]
-
-
-def until(look: Callable[[], T], seconds: float = 60.0) -> T:
-    """What a look finds, as soon as it finds anything."""
-    end = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < end, f"not seen within {seconds:.0f} s"
-        time.sleep(0.3)
-    return found
 
 
 @dataclass(frozen=True)
@@ -74,9 +60,7 @@ class Run:
             STAGE: {"sources": sources, "max_characters": 19, "resources": resources},
             "kubernetes": {**cluster, **kubernetes},
         }
-        path = self.folder / f"{name}.yaml"
-        path.write_text(yaml.safe_dump(values))
-        return str(path)
+        return written(values, self.folder, f"{name}.yaml")
 
     def jobs(self) -> list[Object]:
         return self.cluster.objects("jobs", self.namespace)
@@ -108,35 +92,10 @@ class Run:
     def delete_jobs(self) -> None:
         """Remove every Job and Pod, and wait until they are gone."""
         self.cluster.kubectl("delete", "jobs", "--all", "--cascade=foreground", namespace=self.namespace)
-        until(lambda: not self.pods())
+        wait_for(lambda: not self.pods())
 
     def evict(self, pod: str) -> None:
         """Evict a Pod as a drain does."""
         eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
         path = f"/api/v1/namespaces/{self.namespace}/pods/{pod}/eviction"
         self.cluster.kubectl("create", "--raw", path, "-f", "-", text=json.dumps(eviction))
-
-
-def i2p(preset: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end."""
-    with begun(preset, *arguments) as process:
-        out, err = process.communicate(timeout=180)
-    done = subprocess.CompletedProcess(process.args, process.returncode, out, err)
-    assert not check or done.returncode == 0, f"{arguments}\n{out}\n{err}"
-    return done
-
-
-def answer(preset: str, *arguments: str) -> Any:
-    """What a command answers with --json."""
-    return json.loads(i2p(preset, *arguments, "--json").stdout)
-
-
-@contextmanager
-def begun(preset: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A command that goes on while the test does something; it ends with the block."""
-    command = [sys.executable, "-m", "pipeline", *arguments, "--preset", preset]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()

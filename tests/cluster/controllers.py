@@ -19,10 +19,12 @@ import pytest
 from jobs.shards.local import LocalStore
 from jobs.shards.s3 import S3Store
 from pipeline import labels, manifest
+from tests.cluster.commands import written
 from tests.cluster.conftest import Cluster
-from tests.cluster.graph import SMALL, STAGES_WITH_MORE, configuration, digests, wait_for, written
+from tests.cluster.graph import SMALL, STAGES_WITH_MORE, configuration, digests
 from tests.e2e.runs import RUN, manifests
 from tests.fakes.mortal_controller import End, Life
+from tests.waiting import wait_for
 
 Object = dict[str, Any]
 
@@ -154,11 +156,12 @@ class Lives:
         self._process.kill()
         self._process.wait()
 
-    def live(self, run: DisturbedRun, moment: str, call: int) -> End:
+    def live(self, run: DisturbedRun, moment: str, call: int, *, only_changes: bool = False) -> End:
         """One life on a run, until right before or after its so-manieth call, or without a call number to its end."""
         assert self._process.stdin
         assert self._process.stdout
-        life: Life = {"arguments": ["run", "--preset", run.preset], "log": str(run.log), "moment": moment, "call": call}
+        life: Life = {"arguments": ["run", "--preset", run.preset], "log": str(run.log), "moment": moment,
+                      "call": call, "only_changes": only_changes}  # fmt: skip
         print(json.dumps(life), file=self._process.stdin, flush=True)
         end: End = json.loads(self._process.stdout.readline())
         assert end["code"] in (0, -signal.SIGKILL), f"{end}\n{run.said()}"

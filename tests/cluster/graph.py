@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +16,6 @@ from tests.cluster.conftest import MODEL, SECRET, Cluster, model_folder
 from tests.e2e.runs import PRESET, RUN
 
 CLAIM = "models"
-ROOT = Path(__file__).parents[2]
 SMALL = {"cpus": "100m", "memory": "1500Mi", "scratch": "1Gi", "shared_memory": "64Mi", "grace_seconds": 20}
 STAGES_WITH_MORE = {"embed": {"parallelism": 2}, "generate-images": {"parallelism": 2}, "infer": {"parallelism": 2}}
 
@@ -71,46 +66,10 @@ def configuration(
     return values
 
 
-def written(values: Mapping[str, Any], folder: Path, name: str = "run.yaml") -> str:
-    """A configuration as a file."""
-    path = folder / name
-    path.write_text(yaml.safe_dump(dict(values)))
-    return str(path)
-
-
-def i2p(preset: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run one command of the installed command line."""
-    command = [sys.executable, "-m", "pipeline", *arguments, "--preset", preset]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert not check or done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
-    return done
-
-
-def answer(preset: str, *arguments: str) -> Any:
-    """What a command answers with --json."""
-    return json.loads(i2p(preset, *arguments, "--json").stdout)
-
-
-def helm(*arguments: str) -> str:
-    """Run helm; returns what it prints."""
-    done = subprocess.run(["helm", *arguments], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, f"helm {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
 def digests(run: Store) -> dict[str, str]:
     """The digest of every stage's manifest of a run in a bucket."""
     found = {spec.name: load_manifest(run.at(spec.name)) for spec in STAGES}
     return {name: manifest.digest for name, manifest in found.items() if manifest}
-
-
-def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
-    """Look every half second until the condition holds; returns what it said."""
-    until = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < until, f"waited {seconds:.0f} s in vain for {what}"
-        time.sleep(0.5)
-    return found
 
 
 def copy_run(local: Path, store: Store, name: str) -> None:

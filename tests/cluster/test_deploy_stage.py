@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from jobs.shards.s3 import S3Store
+from tests.cluster.commands import ROOT, written
 from tests.cluster.conftest import Cluster
-from tests.cluster.graph import ROOT, configuration, wait_for, written
+from tests.cluster.graph import configuration
 from tests.cluster.images import base_image
 from tests.e2e.runs import RUN
+from tests.waiting import wait_for
 
 
 def test_it_submits_once(

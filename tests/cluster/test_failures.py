@@ -16,21 +16,10 @@ import pytest
 
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, OK, TRY_AGAIN
 from jobs.shards.s3 import S3Store
-from tests.cluster.collecting import (
-    FAILURES,
-    QUICK,
-    RUN,
-    SLOW,
-    STAGE,
-    Object,
-    Run,
-    answer,
-    begun,
-    grammars,
-    i2p,
-    until,
-)
+from tests.cluster.collecting import FAILURES, QUICK, RUN, SLOW, STAGE, Object, Run, grammars
+from tests.cluster.commands import answer, begun, i2p
 from tests.cluster.conftest import Cluster
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -138,9 +127,9 @@ def test_a_preempted_pod_uses_no_retry_and_the_run_says_that_it_was_preempted(ru
         grammars(5 * SLOW), kubernetes={"gpu_resource": device}, retries=0, gpus=1, priority_class=low
     )
     with begun(preset, "run") as controller:
-        first = until(run.working)
+        first = wait_for(run.working)
         run.cluster.apply(run.namespace, blocker(run, high, device))
-        second = until(lambda: run.working(other_than=(first,)))
+        second = wait_for(lambda: run.working(other_than=(first,)))
         out, err = controller.communicate(timeout=120)
     assert controller.returncode == OK, out + err
     assert "starts again without using a retry: preempted by a Pod of higher priority" in out
@@ -152,27 +141,27 @@ def test_a_preempted_pod_uses_no_retry_and_the_run_says_that_it_was_preempted(ru
 def test_an_index_that_is_disrupted_again_and_again_ends_the_stage_and_may_be_run_again(run):
     preset = run.configured(grammars(20 * SLOW), retries=0, max_disruptions=1)
     with begun(preset, "run") as controller:
-        first = until(run.working)
+        first = wait_for(run.working)
         run.evict(first)
-        second = until(lambda: run.working(other_than=(first,)))
+        second = wait_for(lambda: run.working(other_than=(first,)))
         run.evict(second)
         out, err = controller.communicate(timeout=120)
     assert controller.returncode == TRY_AGAIN, out + err
     assert "index 0 was begun 3 times, more often than 0 retries and 1 disruptions allow" in err
     assert "starts again without using a retry: evicted" in out
-    until(lambda: not [pod for pod in run.pods() if pod["status"]["phase"] == "Running"])
+    wait_for(lambda: not [pod for pod in run.pods() if pod["status"]["phase"] == "Running"])
     assert "begun 3 times" in i2p(preset, "status").stdout
     i2p(preset, "deploy", STAGE)
-    until(lambda: len(run.jobs()) == 2 and run.working(other_than=(first, second)), 30)
+    wait_for(lambda: len(run.jobs()) == 2 and run.working(other_than=(first, second)), 30)
 
 
 def test_a_pod_that_somebody_deletes_uses_a_retry(run):
     preset = run.configured(grammars(20 * SLOW), retries=0)
     i2p(preset, "deploy", STAGE)
-    pod = until(run.working)
+    pod = wait_for(run.working)
     run.cluster.kubectl("delete", "pod", pod, "--wait=false", namespace=run.namespace)
-    until(lambda: run.job()["status"].get("failedIndexes") == "0")
-    until(lambda: [one for one in run.job()["status"]["conditions"] if one["type"] == "Failed"])
+    wait_for(lambda: run.job()["status"].get("failedIndexes") == "0")
+    wait_for(lambda: [one for one in run.job()["status"]["conditions"] if one["type"] == "Failed"])
     assert "asked to stop by SIGTERM" in i2p(preset, "status").stdout
 
 
@@ -198,7 +187,7 @@ def test_status_says_in_words_why_nothing_runs(run, resources, kubernetes, quota
         run.cluster.apply(run.namespace, quota)
     preset = run.configured(grammars(QUICK), kubernetes=kubernetes, **resources)
     i2p(preset, "deploy", STAGE)
-    until(lambda: re.search(words, told := answer(preset, "status")[0]["job"]["told"]) or print(told))
+    wait_for(lambda: re.search(words, told := answer(preset, "status")[0]["job"]["told"]) or print(told))
 
 
 def test_too_little_memory_is_told_with_what_to_raise(run):
@@ -210,7 +199,7 @@ def test_too_little_memory_is_told_with_what_to_raise(run):
 
 def test_a_changed_configuration_replaces_the_job_and_keeps_what_is_committed(run):
     i2p(run.configured(grammars(QUICK, 20 * SLOW), name="before"), "deploy", STAGE)
-    until(lambda: run.committed() == {"g0"} and run.working(1))
+    wait_for(lambda: run.committed() == {"g0"} and run.working(1))
     before, stage = run.job(), run.store.at(RUN).at(STAGE)
     (record,) = stage.list("commits/")
     content = stage.read(record.name).data

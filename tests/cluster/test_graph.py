@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from jobs.shards.s3 import S3Store
+from tests.cluster.commands import answer, helm, written
 from tests.cluster.conftest import CANARY, Cluster
-from tests.cluster.graph import answer, configuration, digests, helm, provide_models, wait_for, written
+from tests.cluster.graph import configuration, digests, provide_models
 from tests.e2e.runs import RUN
+from tests.waiting import wait_for
 
 CHART = "charts/training-run"
 RELEASE = "whole"

@@ -15,11 +15,12 @@ from jobs.catalog import STAGES, stage_named
 from jobs.errors import BAD_CONFIGURATION, OK, TRY_AGAIN
 from jobs.runtime.task import TASK_VARIABLE, TaskDescription
 from tests.cluster.conftest import Cluster
+from tests.waiting import wait_for
 
 CONTROLLER = "controller"
 NAMES = [*(spec.name for spec in STAGES), CONTROLLER]
 WITHOUT_TORCH = ("collect", "dedup", "submission", CONTROLLER)
-MINUTES_FOR_PULLS = 10  # a node unpacks torch's 6 GB once, in a minute or two
+FIRST_PULL = 600.0  # seconds; a node unpacks torch's 6 GB once, in a minute or two
 
 # Runs in the Pod instead of the entry point, and prints what it sees there.
 LOOK = """
@@ -119,7 +120,7 @@ def test_sigterm_reaches_the_worker_which_ends_at_once_and_may_be_retried(
     )
     environment = [{"name": TASK_VARIABLE, "value": task.encode()}]
     cluster.apply(space, pod("endless", container("worker", images["collect"], env=environment)))
-    wait_for(lambda: '"started"' in cluster.kubectl("logs", "endless", namespace=space, check=False), "the worker")
+    wait_for(lambda: '"started"' in cluster.kubectl("logs", "endless", namespace=space, check=False), FIRST_PULL)
     asked = time.monotonic()
     cluster.kubectl("exec", "endless", "--", "sh", "-c", "kill -TERM 1", namespace=space)
     wait_for_phase(cluster, space, "endless", "Failed")
@@ -167,11 +168,4 @@ def outcome(cluster: Cluster, space: str, name: str, part: str) -> Ended:
 
 def wait_for_phase(cluster: Cluster, space: str, name: str, *phases: str) -> None:
     phase = ("get", "pod", name, "-o", "jsonpath={.status.phase}")
-    wait_for(lambda: cluster.kubectl(*phase, namespace=space) in phases, f"Pod {name} to be {' or '.join(phases)}")
-
-
-def wait_for(condition: Any, what: str) -> None:
-    end = time.monotonic() + 60 * MINUTES_FOR_PULLS
-    while not condition():
-        assert time.monotonic() < end, f"waited {MINUTES_FOR_PULLS} minutes for {what}"
-        time.sleep(0.5)
+    wait_for(lambda: cluster.kubectl(*phase, namespace=space) in phases, FIRST_PULL, f"{name} to be {phases}")

@@ -15,17 +15,20 @@ from typing import Any
 
 import pytest
 
+from jobs.catalog import STAGES
 from jobs.shards.s3 import S3Store
 from pipeline import labels
+from tests.cluster.commands import i2p
 from tests.cluster.conftest import Cluster
 from tests.cluster.controllers import DisturbedRun, Lives, Object, kill_worker
-from tests.cluster.graph import i2p, provide_models
+from tests.cluster.graph import provide_models
 from tests.fakes.mortal_controller import End
 
 HELD_OUT = {"val": 0.2, "test": 0.15}
 INDEXES = {"collect": 1, "generate-prompts": 15, "embed": 3, "dedup": 1, "generate-images": 12}  # of the killed Pods
 AT_ONCE = 6  # runs beside each other
-CHANGES = {"patch jobs", "PUT manifest.json", "PUT report.html"}  # the calls of a run that change something
+LAST_CHANGE = "PUT report.html"
+CHANGES = {"patch jobs", "PUT manifest.json", LAST_CHANGE}  # the calls of a run that change something
 
 Runs = Callable[..., DisturbedRun]
 
@@ -119,14 +122,20 @@ def _kill(cluster: Cluster, run: DisturbedRun, pod: Object) -> bool:
     return True
 
 
-def test_a_desk_that_crashes_five_times_in_mid_run_changes_nothing(new_run: Runs) -> None:
-    run = new_run().begins_with("embed", "train", "evaluate", "infer")
-    lives = 0
-    for _ in range(5):
-        with run.controller() as controller:
-            controller.lives(random.uniform(1, 8))  # noqa: S311
-            lives += controller.alive
-    with run.controller() as last:
-        last.finishes(200)
-    assert lives, "it had finished before anything happened to it"
-    run.is_as_if_undisturbed("collect", "generate-prompts", "dedup", "generate-images", "submission")
+def test_a_controller_killed_before_and_after_every_change_it_makes_in_the_whole_graph(new_run: Runs) -> None:
+    """Lives follow each other on one run of all stages. Each dies at the first change that it makes: one before it, so
+    that nothing is changed, and the next after it.
+    """
+    run = new_run()
+    deaths: dict[str, list[str]] = {"before": [], "after": []}
+    with Lives() as lives:
+        while deaths["after"].count(LAST_CHANGE) == 0:
+            for moment, changes in deaths.items():
+                end = lives.live(run, moment, 1, only_changes=True)
+                assert end["code"], f"finished before it was killed {moment} its change\n{run.said()}"
+                changes.append(end["last"])
+        assert lives.live(run, "after", 0)["code"] == 0
+    for moment, changes in deaths.items():
+        counted = Counter(changes)
+        assert counted == {"patch jobs": len(STAGES), "PUT manifest.json": len(STAGES), LAST_CHANGE: 1}, moment
+    run.is_as_if_undisturbed(*(spec.name for spec in STAGES))

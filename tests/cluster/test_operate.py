@@ -13,20 +13,10 @@ from jobs.errors import BAD_CONFIGURATION, OK
 from jobs.shards.dataset import load_manifest
 from jobs.shards.local import LocalStore
 from jobs.shards.s3 import S3Store
-from tests.cluster.collecting import (
-    FAILURES,
-    QUICK,
-    RUN,
-    SLOW,
-    STAGE,
-    Run,
-    answer,
-    begun,
-    grammars,
-    i2p,
-    until,
-)
+from tests.cluster.collecting import FAILURES, QUICK, RUN, SLOW, STAGE, Run, grammars
+from tests.cluster.commands import answer, begun, i2p
 from tests.cluster.conftest import Cluster
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -44,9 +34,9 @@ def digest(store: S3Store | LocalStore) -> str:
 def test_pausing_ends_the_pods_without_a_retry_and_resuming_finishes_with_the_right_result(run):
     preset = run.configured(grammars(QUICK, 5 * SLOW), retries=0)
     with begun(preset, "run") as controller:
-        until(lambda: run.committed() == {"g0"} and run.working(1))
+        wait_for(lambda: run.committed() == {"g0"} and run.working(1))
         assert f"{run.job()['metadata']['name']}: paused" in i2p(preset, "pause").stdout
-        until(lambda: not [pod for pod in run.pods() if pod["status"]["phase"] in ("Pending", "Running")])
+        wait_for(lambda: not [pod for pod in run.pods() if pod["status"]["phase"] in ("Pending", "Running")])
         assert run.job()["spec"]["suspend"] is True
         assert controller.poll() is None, "it waits"
         assert "paused" in answer(preset, "status")[0]["job"]["told"]
@@ -64,13 +54,13 @@ def test_pausing_ends_the_pods_without_a_retry_and_resuming_finishes_with_the_ri
 def test_cancelling_removes_jobs_and_pods_and_is_remembered_until_resume(run):
     preset = run.configured(grammars(QUICK, 20 * SLOW))
     with begun(preset, "run") as controller:
-        until(lambda: run.committed() == {"g0"} and run.working(1))
+        wait_for(lambda: run.committed() == {"g0"} and run.working(1))
         name = run.job()["metadata"]["name"]
         assert f"{name}: stopped" in i2p(preset, "cancel").stdout
         out, err = controller.communicate(timeout=60)
     assert controller.returncode == BAD_CONFIGURATION, out + err
     assert "`i2p resume` allows it again" in err
-    until(lambda: not run.jobs() and not run.pods())
+    wait_for(lambda: not run.jobs() and not run.pods())
     again = i2p(preset, "run", check=False)
     assert again.returncode == BAD_CONFIGURATION
     assert "cancelled" in again.stderr
@@ -83,9 +73,9 @@ def test_cancelling_removes_jobs_and_pods_and_is_remembered_until_resume(run):
 def test_logs_and_reasons_outlive_their_pods(run):
     preset = run.configured(grammars(QUICK, 20 * SLOW), retries=0)
     i2p(preset, "deploy", STAGE)
-    pod = until(lambda: run.committed() == {"g0"} and run.working(1))
+    pod = wait_for(lambda: run.committed() == {"g0"} and run.working(1))
     run.cluster.kubectl("delete", "pod", pod, "--wait=false", namespace=run.namespace)
-    until(lambda: run.job()["status"].get("failedIndexes") == "1")
+    wait_for(lambda: run.job()["status"].get("failedIndexes") == "1")
     run.delete_jobs()
     events = answer(preset, "logs", STAGE)
     assert {event["index"] for event in events if event["event"] == "started"} == {0, 1}
@@ -116,7 +106,7 @@ def test_deploying_a_stage_twice_changes_nothing(run):
     preset = run.configured(grammars(20 * SLOW))
     first = i2p(preset, "deploy", STAGE).stdout
     assert "to be created" in first
-    until(lambda: run.job()["status"].get("ready") == 1)  # from then on nobody writes to it
+    wait_for(lambda: run.job()["status"].get("ready") == 1)  # from then on nobody writes to it
     before = run.job()
     second = i2p(preset, "deploy", STAGE).stdout
     assert "unchanged" in second

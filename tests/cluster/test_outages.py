@@ -15,10 +15,12 @@ import pytest
 
 from jobs.shards.s3 import S3Store
 from pipeline import explain, labels
+from tests.cluster.commands import i2p
 from tests.cluster.conftest import Cluster
 from tests.cluster.controllers import DisturbedRun, signal_worker
-from tests.cluster.graph import i2p, provide_models, wait_for
+from tests.cluster.graph import provide_models
 from tests.fakes.wire import Wire
+from tests.waiting import wait_for
 
 LOOK_SECONDS = 5.0  # between two looks of a controller whose watch tells it nothing
 MINUTE = 60.0

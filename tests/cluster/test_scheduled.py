@@ -13,9 +13,11 @@ import pytest
 from jobs.shards.dataset import Dataset, load_manifest
 from jobs.shards.local import LocalStore
 from jobs.shards.s3 import S3Store
+from tests.cluster.commands import answer, helm, written
 from tests.cluster.conftest import Cluster
-from tests.cluster.graph import SMALL, answer, configuration, copy_run, helm, wait_for, written
+from tests.cluster.graph import SMALL, configuration, copy_run
 from tests.e2e.runs import RUN
+from tests.waiting import wait_for
 
 CHART = "charts/scheduled-inference"
 NIGHTLY = "nightly"

@@ -23,18 +23,21 @@ from pipeline.kube import connection
 
 _IMPORTED_LATE = ("pipeline.executors.kubernetes", "kubernetes.config", "kubernetes.client.rest")  # by every life
 _LONGEST_LIFE = 200  # seconds
+_READING = ("get", "list", "watch", "GET", "HEAD")
 
 
 class Life(TypedDict):
     """What is to be lived: the command line, the file for what it prints, and `before` or `after` which call it dies.
 
-    A call is one request to the API server or to the bucket; they are counted from 1, and 0 is none.
+    A call is one request to the API server or to the bucket; they are counted from 1, and 0 is none. Where only changes
+    count, those that read do not.
     """
 
     arguments: list[str]
     log: str
     moment: str
     call: int
+    only_changes: bool
 
 
 class End(TypedDict):
@@ -51,8 +54,9 @@ class End(TypedDict):
 class Calls:
     """Counts the calls of one life, in the order in which they are made, and ends it at one of them."""
 
-    def __init__(self, moment: str, deadly: int, report: int) -> None:
-        self._moment, self._deadly, self._report = moment, deadly, report
+    def __init__(self, life: Life, report: int) -> None:
+        self._moment, self._deadly, self._only_changes = life["moment"], life["call"], life["only_changes"]
+        self._report = report
         self._lock = threading.Lock()
         self._made = 0
         self._last = ""
@@ -61,11 +65,14 @@ class Calls:
         """A function that sends and is counted; `told` makes words of its arguments."""
 
         def sent(*arguments: Any) -> Any:
+            words = told(*arguments)
+            if self._only_changes and words.split()[0] in _READING:
+                return send(*arguments)
             with self._lock:
                 self._made += 1
                 mine = self._made == self._deadly
                 if self._made <= self._deadly or not self._deadly:
-                    self._last = told(*arguments)
+                    self._last = words
                 if mine and self._moment == "before":
                     self.die()
             try:
@@ -92,7 +99,7 @@ def live(life: Life, report: int) -> int:
     out = os.open(life["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.dup2(out, 1)
     os.dup2(out, 2)
-    calls = Calls(life["moment"], life["call"], report)
+    calls = Calls(life, report)
     cluster: Any = connection.Connection
     bucket: Any = botocore.httpsession.URLLib3Session
     cluster._answer = calls.wrapped(

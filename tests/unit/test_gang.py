@@ -28,6 +28,7 @@ from jobs.shards.tar import Sample
 from jobs.train.stage import TRAIN, TrainParams
 from tests import pictures
 from tests.stages import dataset_of, local_run, run_stage
+from tests.waiting import wait_for
 
 SHARDS = {"train-00000": range(14), "train-00001": range(14, 26), "train-00002": range(26, 40)}
 PATIENCE = 240.0  # seconds; four processes import torch on a machine that may be busy
@@ -313,7 +314,7 @@ def test_a_process_that_died_while_the_others_waited_is_not_counted(monkeypatch:
     port = free_port()
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(gang._meet, world(0, port, 3))
-        _until(lambda: _answers(port))
+        wait_for(lambda: _answers(port))
         died = gang._connect(world(1, port, 3))
         died.add("joined/1", 1)
         died.add("joined", 1)
@@ -325,13 +326,6 @@ def test_a_process_that_died_while_the_others_waited_is_not_counted(monkeypatch:
 def _answers(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("localhost", port)) == 0
-
-
-def _until(done: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
-    while not done():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -359,7 +353,7 @@ def test_a_silent_process_ends_the_gang_and_a_living_one_does_not(ended: list[Ca
     time.sleep(2)
     assert not ended
     second._left.set()  # it beats no more, without a goodbye
-    _until(lambda: bool(ended))
+    wait_for(lambda: bool(ended))
     ended[0]()
     assert [str(reason) for reason in reasons] == [
         "rank 1 has been silent for 1 s; a retry goes on from the newest checkpoint"
@@ -374,7 +368,7 @@ def test_a_replaced_process_ends_the_gang_it_was_of(ended: list[Callable[[], Non
     first.watch()
     with pytest.raises(gang._NotYet, match="an earlier process of this rank"):
         gang._gather(gang._connect(first.world), world(1, first.world.port), until=time.monotonic())
-    _until(lambda: bool(ended))
+    wait_for(lambda: bool(ended))
     ended[0]()
     assert [str(reason) for reason in reasons] == [
         "a Pod of the gang was replaced; a retry goes on from the newest checkpoint"

@@ -18,6 +18,7 @@ from pipeline.kube.client import JOBS, PODS, Api
 from pipeline.kube.errors import Unreachable
 from pipeline.kube.watch import Watch
 from tests.fakes.fake_apiserver import Asked, Events, FakeApiServer, Reply, connected, event, in_turn, listing, status
+from tests.waiting import wait_for
 
 
 class Clock:
@@ -45,13 +46,6 @@ def connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ap
 @pytest.fixture
 def api(server: FakeApiServer, connect: Callable[..., Api]) -> Api:
     return connect(server.address)
-
-
-def until(happened: Callable[[], bool], seconds: float = 5.0) -> None:
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
 
 
 # The gate
@@ -211,7 +205,7 @@ def test_a_watch_that_loses_its_place_begins_anew_and_wakes(server: FakeApiServe
     server.answer = in_turn(Events(loss), Events([]))
     with Watch(api, JOBS, version="7") as watch:
         assert watch.wait(5)
-        until(lambda: not watch.trouble)
+        wait_for(lambda: not watch.trouble)
     assert [asked.query.get("resourceVersion") for asked in server.watches] == ["7", None]
 
 
@@ -229,7 +223,7 @@ def test_a_stream_that_ends_or_falls_silent_goes_on_from_where_it_was(
 ) -> None:
     server.answer = in_turn(Events([event("MODIFIED", 9)], then), Events([event("MODIFIED", 10)]))
     with Watch(api, JOBS, version="7") as watch:
-        until(lambda: len(server.watches) >= 2)
+        wait_for(lambda: len(server.watches) >= 2)
         assert watch.wait(2)
     assert server.watches[1].query["resourceVersion"] == "9"
     assert api.unreachable_since is None, "a stream that breaks off says nothing about the server"
@@ -242,7 +236,7 @@ def test_a_version_that_yields_nothing_for_a_whole_stream_is_forgotten(
     server.answer = in_turn(Events([], "end"), Events([event("ADDED", 3)]))
     with Watch(api, JOBS, version="7") as watch:
         assert watch.wait(5)
-        until(lambda: watch.age < 1)
+        wait_for(lambda: watch.age < 1)
     assert [asked.query.get("resourceVersion") for asked in server.watches] == ["7", None]
 
 
@@ -271,7 +265,7 @@ def test_a_watch_ends_promptly(server: FakeApiServer, api: Api, answer: Reply | 
 
     server.answer = reply
     with Watch(api, JOBS):
-        until(lambda: bool(server.watches))
+        wait_for(lambda: bool(server.watches))
         time.sleep(0.1)
         began = time.monotonic()
     assert time.monotonic() - began < (0.5 if isinstance(answer, Events) else 1.5)

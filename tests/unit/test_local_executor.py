@@ -14,6 +14,7 @@ from pipeline.executors import JobPlan, JobStatus
 from pipeline.executors import local as module
 from pipeline.executors.local import LocalExecutor
 from pipeline.resources import Resources
+from tests.waiting import wait_for
 
 INDEX = "import json, os, pathlib, sys, time; index = int(os.environ['JOB_COMPLETION_INDEX'])\n"
 
@@ -103,10 +104,10 @@ def test_workers_end_when_the_executor_is_killed(tmp_path):
     )
     parent = subprocess.Popen([sys.executable, "-c", code])
     pid_file = tmp_path / "pid"
-    wait_until(lambda: pid_file.exists() and pid_file.read_text())
+    wait_for(lambda: pid_file.exists() and pid_file.read_text())
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
-    wait_until(lambda: not alive(int(pid_file.read_text())))
+    wait_for(lambda: not alive(int(pid_file.read_text())))
 
 
 def alive(pid: int) -> bool:
@@ -115,10 +116,3 @@ def alive(pid: int) -> bool:
             return stat.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def wait_until(condition) -> None:
-    until = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.05)

@@ -26,6 +26,7 @@ from jobs.shards.local import LocalStore
 from pipeline.inspect import logs
 from tests import pictures
 from tests.stages import local_run
+from tests.waiting import wait_for
 
 DRAWING = {"model": "drawing", "revision": None, "stored_size": 32}
 SHARDS = {f"train-{number:05d}": range(4 * number, 4 * number + 4) for number in range(5)}
@@ -141,13 +142,9 @@ def test_the_log_is_in_the_store_from_the_start_and_grows_while_the_work_goes_on
     store = LocalStore(tmp_path)
     log.event("started")
     with Evidence(store, 3, "abc").shipping():
-        until = time.monotonic() + 10
-        while [stat.name for stat in store.list("logs/")] != ["logs/00003-abc.jsonl"]:
-            assert time.monotonic() < until
+        wait_for(lambda: [stat.name for stat in store.list("logs/")] == ["logs/00003-abc.jsonl"])
         log.event("something new")
-        while shipped(store)[-1]["event"] != "something new":
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        wait_for(lambda: shipped(store)[-1]["event"] == "something new")
         log.event("last")
     assert shipped(store)[-1]["event"] == "last"
     assert {row["index"] for row in logs(store, index=3)} == {3}
