@@ -18,6 +18,7 @@ from pipeline.plan import make_plan
 
 if TYPE_CHECKING:
     from pipeline.kube.client import Api
+    from pipeline.resources import Kubernetes
 
 
 def examine(store: Store, config: RunConfig, api: Api | None = None) -> Iterator[Check]:
@@ -31,7 +32,7 @@ def examine(store: Store, config: RunConfig, api: Api | None = None) -> Iterator
     for spec in config.specs:
         params = config.params(spec)
         if isinstance(params, ModelParams) and not _stand_in(params):
-            yield _model(spec.name, params)
+            yield _model(spec.name, params, config.kubernetes if api else None)
         if isinstance(params, TorchParams) and params.device == "cuda" and api is None:
             yield _gpu(spec.name)
     if api:
@@ -46,7 +47,8 @@ def _jobs_can_be_submitted(api: Api, store: Store, config: RunConfig) -> Check:
     except JobError as error:
         return Check("cluster", False, str(error))
     refused = [f"{row['stage']}: {row['dry run']}" for row in answers if row.get("dry run", "accepted") != "accepted"]
-    told = f"{api.server} accepts {len(answers)} Jobs in a dry run in namespace {api.namespace}"
+    jobs = ", ".join(row["stage"] for row in answers) or "nothing, as all is made"
+    told = f"{api.server} accepts in a dry run in namespace {api.namespace}: {jobs}"
     return Check("cluster", not refused, "; ".join(refused) or told)
 
 
@@ -55,18 +57,22 @@ def _sources(config: RunConfig) -> Check:
         found = units(config.params(COLLECT), ())  # type: ignore[arg-type]
     except JobError as error:
         return Check("sources", False, str(error))
-    return Check("sources", True, f"all are there, {len(found)} files or grammars")
+    return Check("sources", True, f"{len(found)} to read, all are there")
 
 
 def _stand_in(params: Params) -> bool:
     return getattr(params, "model", None) in ("grammar", "drawing")
 
 
-def _model(stage: str, params: ModelParams) -> Check:
+def _model(stage: str, params: ModelParams, cluster: Kubernetes | None) -> Check:
     try:
         name, revision = locate(params)
     except JobError as error:
         return Check(f"model of {stage}", False, str(error))
+    if cluster and not revision and not (cluster.models and Path(name).is_relative_to(cluster.models_path)):
+        return Check(f"model of {stage}", False, f"{params.model} is here, but Pods do not see it: put it on a volume "
+                     f"claim, name that in `kubernetes.models` and the model's folder below {cluster.models_path} in "
+                     f"`{stage}.model`; or name a repository of the hub with its revision")  # fmt: skip
     where = f"is pinned to {revision[:12]}… of the hub, which is not asked now" if revision else f"is in {name}"
     return Check(f"model of {stage}", True, f"{params.model} {where}")
 

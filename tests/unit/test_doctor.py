@@ -1,0 +1,37 @@
+"""What the doctor says of models, seen from here and from a cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.shards.doctor import Check
+from jobs.shards.local import LocalStore
+from pipeline import doctor
+from pipeline.config import load_config
+
+ASKED_LATER: Any = object()  # a cluster that no check of a model asks
+
+
+def model_of_embed(tmp_path: Path, *assignments: str, cluster: Any = ASKED_LATER) -> Check:
+    checks = doctor.examine(LocalStore(tmp_path), load_config("demo", list(assignments)), cluster)
+    return next(check for check in checks if check.name == "model of embed")
+
+
+@pytest.mark.parametrize("claim", [[], ["kubernetes.models=weights"]])
+def test_a_model_on_this_machine_only_is_no_model_for_pods(tmp_path: Path, claim: list[str]) -> None:
+    found = model_of_embed(tmp_path, f"embed.model={tmp_path}", *claim)
+    assert not found.ok
+    assert "Pods do not see it" in found.detail and "kubernetes.models" in found.detail
+
+
+def test_a_model_on_the_claim_or_of_the_hub_is_one(tmp_path: Path) -> None:
+    claim = ["kubernetes.models=weights", f"kubernetes.models_path={tmp_path}", f"embed.model={tmp_path}"]
+    assert model_of_embed(tmp_path, *claim).ok
+    assert model_of_embed(tmp_path, "embed.model=some/model", f"embed.revision={'a' * 40}").ok
+
+
+def test_where_stages_run_here_a_folder_is_enough(tmp_path: Path) -> None:
+    assert model_of_embed(tmp_path, f"embed.model={tmp_path}", cluster=None).ok
