@@ -137,7 +137,9 @@ def _read_preset(preset: str, *, below: tuple[str, ...] = ()) -> dict[str, Any]:
 def _read_file(path: str, option: str) -> dict[str, Any]:
     if not Path(path).is_file():
         raise BadConfiguration(f"{option}: there is no file {path!r}")
-    return _parsed(Path(path).read_text(), path)
+    values = _parsed(Path(path).read_text(), path)
+    values.pop("chart", None)  # what a file of Helm values says to the chart, and not to the run
+    return values
 
 
 def _parsed(text: str, name: str) -> dict[str, Any]:

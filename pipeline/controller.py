@@ -222,7 +222,7 @@ class Controller:
         for stage, note in seen.notes:
             self.tell(stage, note)
         for stage, job in seen.jobs.items():
-            if job.state == "failed" and (stage, job.generation) not in self._told:
+            if job.state == "failed" and not job.outdated and (stage, job.generation) not in self._told:
                 self._told.add((stage, job.generation))
                 self.tell(stage, f"failed: {job.message}")
         wish = read_wish(self.store)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from jobs.catalog import STAGES
+from jobs.catalog import STAGES, stage_named
 from jobs.errors import BadConfiguration
 from pipeline.config import FullConfig, load_config, presets
 
@@ -24,6 +24,28 @@ def test_a_value_can_be_set_from_the_command_line():
     assert config.params(by_name["dedup"]).threshold == 0.9
     assert config.resources(by_name["embed"]).parallelism == 3
     assert config.params(by_name["collect"]).sources[0].num_prompts == 7
+
+
+def test_files_are_laid_over_a_preset_as_helm_lays_values(tmp_path):
+    mine, images = tmp_path / "my-run.yaml", tmp_path / "built.yaml"
+    mine.write_text(
+        "{preset: demo, run: first, train: {epochs: 3}, kubernetes: {queue: q}, chart: {schedule: '@daily'}}"
+    )
+    images.write_text("kubernetes: {images: {train: registry/train@sha256:0}}")
+    config = load_config(str(mine), ["train.threads=1"], [str(images)])
+    train = config.params(stage_named("train"))
+    assert (config.run, config.kubernetes.queue, config.kubernetes.images) == (
+        "first", "q", {"train": "registry/train@sha256:0"},
+    )  # fmt: skip
+    assert (train.epochs, train.threads, train.model) == (3, 1, "convnext_atto"), "what no file names is the preset's"
+
+
+def test_presets_that_start_from_each_other_are_refused(tmp_path):
+    one, other = tmp_path / "one.yaml", tmp_path / "other.yaml"
+    one.write_text(f"preset: {other}")
+    other.write_text(f"preset: {one}")
+    with pytest.raises(BadConfiguration, match="goes in a circle"):
+        load_config(str(one))
 
 
 @pytest.mark.parametrize(
