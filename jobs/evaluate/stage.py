@@ -40,6 +40,7 @@ def units(params: EvaluateParams, inputs: Sequence[Dataset]) -> list[Unit]:
 
 EVALUATE = StageSpec(
     name="evaluate",
+    version=2,
     worker="jobs.evaluate.worker:run",
     inputs=("generate-images", "train", "dedup"),
     params=EvaluateParams,

@@ -92,6 +92,7 @@ def _name(number: int) -> str:
 
 INFER = StageSpec(
     name="infer",
+    version=2,
     worker="jobs.infer.worker:run",
     inputs=("generate-images", "train", "dedup", "evaluate"),
     params=InferParams,

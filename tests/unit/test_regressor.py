@@ -10,7 +10,9 @@ import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 import safetensors.torch
@@ -349,6 +351,19 @@ def test_the_nearest_are_exact_however_the_rows_are_cut_into_blocks(size: int) -
     assert np.array_equal(numbers[:5], order[:5])
     assert numbers[5, :2].tolist() == [20, 150]
     assert np.allclose(found, np.take_along_axis(products, numbers, 1), atol=1e-6)
+
+
+def test_the_nearest_are_the_same_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    bank, queries = unit_vectors(300, seed=5), unit_vectors(40, seed=6)
+    expected = nearest([bank], queries, 5)
+
+    def another_machine(queries: Any, block: Any, count: int, metric: int) -> Any:
+        cosines = queries @ block.T + np.random.default_rng(7).uniform(-2e-5, 2e-5, (40, 300))
+        rows = (-cosines).argsort(axis=1)[:, :count]
+        return np.take_along_axis(cosines, rows, 1).astype(np.float32), rows
+
+    monkeypatch.setattr(faiss, "knn", another_machine)
+    assert all(map(np.array_equal, nearest([bank], queries, 5), expected))
 
 
 def test_a_bank_smaller_than_what_is_asked_for_gives_all_it_has() -> None:
