@@ -100,6 +100,7 @@ def changes_text(rows: Sequence[Mapping[str, str]]) -> str:
 
 def difference(live: Object, wanted: Object) -> str:
     """A unified diff from what is there to what is wanted, in the fields that are written; empty where they agree."""
+    live = {"apiVersion": wanted["apiVersion"], "kind": wanted["kind"], **live}  # a list's items go without
     before = yaml.safe_dump(_like(live, wanted), sort_keys=True, width=1000).splitlines()
     after = yaml.safe_dump(wanted, sort_keys=True, width=1000).splitlines()
     return "\n".join(list(difflib.unified_diff(before, after, lineterm="", n=1))[2:])
