@@ -17,6 +17,7 @@ from tests.samples import noise, numbered_samples, record_of
 
 PART = 5 << 20
 LARGE = noise(2 * PART + 1000)
+PATIENT = 30.0  # seconds; a reader that waits for less asks again while the object is being replaced, and gets the old
 Through = Callable[..., tuple[FaultyProxy, S3Store]]
 
 
@@ -138,7 +139,7 @@ def test_a_download_breaks_off_again_and_again(through: Through, s3_store: S3Sto
 
 
 def test_an_object_replaced_during_the_download_is_read_anew(through: Through, s3_store: S3Store) -> None:
-    proxy, store = through()
+    proxy, store = through(timeout_seconds=PATIENT)
     s3_store.create("name", LARGE)
     other = LARGE[::-1]
     change = lambda: s3_store.replace("name", other, version=s3_store.version("name"))  # noqa: E731
@@ -161,7 +162,7 @@ def test_an_object_deleted_during_the_download_is_not_found(through: Through, s3
 def test_versions_are_not_mixed_by_a_server_that_ignores_headers(
     through: Through, s3_store: S3Store, ignored: str
 ) -> None:
-    proxy, store = through(strip=(ignored,))
+    proxy, store = through(strip=(ignored,), timeout_seconds=PATIENT)
     s3_store.create("name", LARGE)
     other = noise(len(LARGE), "other")
     change = lambda: s3_store.replace("name", other, version=s3_store.version("name"))  # noqa: E731
