@@ -13,7 +13,6 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[2]
-_LONGEST = 600.0  # seconds
 
 
 def written(values: Mapping[str, Any], folder: Path, name: str = "run.yaml") -> str:
@@ -23,9 +22,9 @@ def written(values: Mapping[str, Any], folder: Path, name: str = "run.yaml") -> 
     return str(path)
 
 
-def i2p(preset: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+def i2p(preset: str, *arguments: str, check: bool = True, seconds: float = 180.0) -> subprocess.CompletedProcess[str]:
     """Run one command to its end; by default it must succeed."""
-    done = subprocess.run(_command(preset, arguments), capture_output=True, text=True, timeout=_LONGEST)
+    done = subprocess.run(_command(preset, arguments), capture_output=True, text=True, timeout=seconds)
     assert not check or done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
     return done
 

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,6 +24,9 @@ from pipeline import manifest
 from tests.cluster.images import built_images
 from tests.conftest import CLUSTER, whole_cluster_runs
 from tests.e2e.runs import i2p, manifests
+
+if TYPE_CHECKING:
+    from tests.cluster.controllers import DisturbedRun, Runs
 
 MODELS = Path("/var/tmp/i2p-tests-models")  # noqa: S108 - Pods have a volume of their own at /tmp
 MODEL = MODELS / "minilm"
@@ -206,3 +209,19 @@ def model_folder() -> Path:
         for path in (MODELS, MODEL, *MODEL.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
     return MODELS
+
+
+@pytest.fixture
+def new_run(
+    cluster: Cluster, namespace: str, images: Mapping[str, str], bucket: S3Store, reference_store: Path, tmp_path: Path
+) -> Runs:
+    """Makes runs that a test may disturb, each in a folder of the bucket of its own."""
+    from tests.cluster.controllers import DisturbedRun  # imports this module, as the next one does
+    from tests.cluster.graph import provide_models
+
+    provide_models(cluster, namespace)
+
+    def make(reference: Path = reference_store, **options: Any) -> DisturbedRun:
+        return DisturbedRun(cluster, namespace, bucket.at(uuid.uuid4().hex), images, tmp_path, reference, **options)
+
+    return make

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +16,11 @@ from typing import Any
 
 import pytest
 
-from jobs.shards.local import LocalStore
 from jobs.shards.s3 import S3Store
 from pipeline import labels, manifest
 from tests.cluster.commands import written
 from tests.cluster.conftest import Cluster
-from tests.cluster.graph import SMALL, STAGES_WITH_MORE, configuration, digests
+from tests.cluster.graph import configuration, copy_run, digests
 from tests.e2e.runs import RUN, manifests
 from tests.fakes.mortal_controller import End, Life
 from tests.waiting import wait_for
@@ -50,22 +49,16 @@ class DisturbedRun:
         for stage, changes in self.parameters.items():
             values[stage] |= changes
         for stage, size in self.sizes.items():
-            values[stage]["resources"] = {**SMALL, **STAGES_WITH_MORE.get(stage, {}), **size}
+            values[stage]["resources"] = {**values[stage]["resources"], **size}
         name = self.bucket.prefix.replace("/", "-")
-        self.preset = written(json.loads(json.dumps(values)), self.folder, f"{name}.yaml")
+        self.preset = written(values, self.folder, f"{name}.yaml")
         self.log = self.folder / f"{name}.log"
         self.log.touch()
         self.selector = manifest.selector(self.bucket.url, RUN)
 
     def begins_with(self, *stages: str, unpublished: tuple[str, ...] = ()) -> DisturbedRun:
         """Copy what the reference made of some stages into the bucket, of some of them without the manifest."""
-        reference = LocalStore(self.reference / RUN)
-        for stage in (*stages, *unpublished):
-            for stat in reference.list(f"{stage}/"):
-                if f"{stage}/logs/" not in stat.name and stat.name not in {
-                    f"{one}/manifest.json" for one in unpublished
-                }:
-                    self.bucket.at(RUN).create(stat.name, reference.read(stat.name).data)
+        copy_run(self.reference, self.bucket, RUN, stages=(*stages, *unpublished), unpublished=unpublished)
         return self
 
     @contextmanager
@@ -109,6 +102,9 @@ class DisturbedRun:
     def said(self) -> str:
         """What all its controllers printed."""
         return self.log.read_text()
+
+
+Runs = Callable[..., DisturbedRun]
 
 
 def _stage_and_generation(job: Object) -> tuple[str, str]:
@@ -157,7 +153,7 @@ class Lives:
         self._process.wait()
 
     def live(self, run: DisturbedRun, moment: str, call: int, *, only_changes: bool = False) -> End:
-        """One life on a run, until right before or after its so-manieth call, or without a call number to its end."""
+        """One life on a run, until right before or after its call of that number, or with 0 to its end."""
         assert self._process.stdin
         assert self._process.stdout
         life: Life = {"arguments": ["run", "--preset", run.preset], "log": str(run.log), "moment": moment,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from jobs.shards.store import Store
 from tests.cluster.conftest import MODEL, SECRET, Cluster, model_folder
 from tests.e2e.runs import PRESET, RUN
 
+NAMES = [spec.name for spec in STAGES]
 CLAIM = "models"
 SMALL = {"cpus": "100m", "memory": "1500Mi", "scratch": "1Gi", "shared_memory": "64Mi", "grace_seconds": 20}
 STAGES_WITH_MORE = {"embed": {"parallelism": 2}, "generate-images": {"parallelism": 2}, "infer": {"parallelism": 2}}
@@ -72,9 +73,13 @@ def digests(run: Store) -> dict[str, str]:
     return {name: manifest.digest for name, manifest in found.items() if manifest}
 
 
-def copy_run(local: Path, store: Store, name: str) -> None:
-    """Put a local run's datasets into a bucket, as a run of another name."""
+def copy_run(
+    local: Path, store: Store, name: str, *, stages: Collection[str] = NAMES, unpublished: Collection[str] = ()
+) -> None:
+    """Put a local run's datasets into a bucket, as a run of any name; some stages only without their manifest."""
     source, target = LocalStore(local / RUN), store.at(name)
     for stat in source.list(""):
-        if "/" in stat.name and "/logs/" not in stat.name:
+        stage, _, rest = stat.name.partition("/")
+        left_out = rest.startswith("logs/") or (stage in unpublished and rest == "manifest.json")
+        if stage in stages and not left_out:
             target.create(stat.name, source.read(stat.name).data)

@@ -58,7 +58,7 @@ def config_map(name: str, **data: str) -> dict[str, Any]:
 
 def settled(api: Api, name: str) -> str:
     """The version of a suspended Job when its controller has noted that it is suspended."""
-    wait_for(lambda: (api.get(JOBS, name) or {}).get("status", {}).get("conditions"))
+    wait_for(lambda: (api.get(JOBS, name) or {}).get("status", {}).get("conditions"), 30)
     return str((api.get(JOBS, name) or {})["metadata"]["resourceVersion"])
 
 
@@ -126,9 +126,9 @@ def test_a_patch_changes_one_thing_and_may_insist_on_a_version(api: Api) -> None
 
 def test_a_deleted_job_takes_its_pods_along(api: Api) -> None:
     api.apply(JOBS, job(suspend=False, completions=2, parallelism=2))
-    wait_for(lambda: len(api.list(PODS, labels="job-name=a").items) == 2)
+    wait_for(lambda: len(api.list(PODS, labels="job-name=a").items) == 2, 30)
     assert api.delete(JOBS, "a")
-    wait_for(lambda: api.get(JOBS, "a") is None)
+    wait_for(lambda: api.get(JOBS, "a") is None, 30)
     assert api.list(PODS).items == [], "a Job deleted in the foreground is gone after its Pods"
     assert api.delete(JOBS, "a") is False
 
@@ -139,7 +139,7 @@ def test_only_the_object_that_was_meant_is_deleted(api: Api) -> None:
         api.delete(CONFIG_MAPS, "c", uid="00000000-0000-0000-0000-000000000000")
     assert api.get(CONFIG_MAPS, "c")
     assert api.delete(CONFIG_MAPS, "c", uid=uid)
-    wait_for(lambda: api.get(CONFIG_MAPS, "c") is None)
+    wait_for(lambda: api.get(CONFIG_MAPS, "c") is None, 30)
 
 
 def test_small_pages_make_the_same_list_as_one_large(api: Api) -> None:
@@ -199,7 +199,7 @@ def test_without_rights_the_missing_verb_is_named(api: Api, admin: dict[str, str
                             **{"certificate-authority-data": admin["certificate-authority-data"]})  # fmt: skip
     monkeypatch.setenv("KUBECONFIG", str(file))
     poor = Api.connect()
-    wait_for(lambda: may(poor.list, JOBS))  # rights take a moment
+    wait_for(lambda: may(poor.list, JOBS), 30)  # rights take a moment
     for verb, attempt in (("patch", lambda: poor.apply(JOBS, job())), ("get", lambda: poor.get(JOBS, "a")),
                           ("delete", lambda: poor.delete(JOBS, "a"))):  # fmt: skip
         with pytest.raises(Forbidden, match=f"verb '{verb}' on 'jobs' is required") as caught:
@@ -207,7 +207,7 @@ def test_without_rights_the_missing_verb_is_named(api: Api, admin: dict[str, str
         assert f"in namespace {api.namespace}" in str(caught.value) and token not in str(caught.value)
         assert caught.value.exit_code == BAD_CONFIGURATION
     with Watch(poor, JOBS) as watch:
-        wait_for(lambda: "'watch' on 'jobs'" in watch.trouble)
+        wait_for(lambda: "'watch' on 'jobs'" in watch.trouble, 30)
 
 
 def may(attempt: Callable[..., Any], *arguments: Any) -> bool:
@@ -235,7 +235,7 @@ def test_a_pods_service_account_is_enough(api: Api, admin: dict[str, str], tmp_p
     monkeypatch.delenv("KUBECONFIG")
     inside = Api.connect()
     assert inside.namespace == api.namespace
-    wait_for(lambda: may(inside.list, JOBS))
+    wait_for(lambda: may(inside.list, JOBS), 30)
     inside.apply(JOBS, job())
     assert api.get(JOBS, "a")
 

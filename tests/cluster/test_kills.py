@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import random
 import time
-import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
 import pytest
 
 from jobs.catalog import STAGES
-from jobs.shards.s3 import S3Store
 from pipeline import labels
 from tests.cluster.commands import i2p
 from tests.cluster.conftest import Cluster
-from tests.cluster.controllers import DisturbedRun, Lives, Object, kill_worker
-from tests.cluster.graph import provide_models
+from tests.cluster.controllers import DisturbedRun, Lives, Object, Runs, kill_worker
 from tests.fakes.mortal_controller import End
 
 HELD_OUT = {"val": 0.2, "test": 0.15}
@@ -29,21 +24,6 @@ INDEXES = {"collect": 1, "generate-prompts": 15, "embed": 3, "dedup": 1, "genera
 AT_ONCE = 6  # runs beside each other
 LAST_CHANGE = "PUT report.html"
 CHANGES = {"patch jobs", "PUT manifest.json", LAST_CHANGE}  # the calls of a run that change something
-
-Runs = Callable[..., DisturbedRun]
-
-
-@pytest.fixture
-def new_run(
-    cluster: Cluster, namespace: str, images: Mapping[str, str], bucket: S3Store, reference_store: Path, tmp_path: Path
-) -> Runs:
-    """Makes runs, each in a folder of the bucket of its own."""
-    provide_models(cluster, namespace)
-
-    def make(reference: Path = reference_store, **options: Any) -> DisturbedRun:
-        return DisturbedRun(cluster, namespace, bucket.at(uuid.uuid4().hex), images, tmp_path, reference, **options)
-
-    return make
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -94,7 +74,7 @@ def test_twenty_pods_killed_at_random_change_nothing(new_run: Runs, cluster: Clu
     finer = {"generate-prompts": {"prompts_per_shard": 4}, "dedup": {"prompts_per_shard": 12, "held_out": HELD_OUT}}
     sizes = {stage: {"parallelism": number, "memory": "700Mi", "retries": 9} for stage, number in INDEXES.items()}
     run = new_run(tmp_path / "alone", stages=tuple(INDEXES), parameters=finer, sizes=sizes)
-    i2p(run.preset, "run", "--executor", "local", "--set", f"store={run.reference}")
+    i2p(run.preset, "run", "--executor", "local", "--set", f"store={run.reference}", seconds=600)
     doomed: dict[str, float] = {}  # when a Pod is to die, by its uid
     begun: Counter[tuple[str, str]] = Counter()  # Pods of each index
     with run.controller() as controller:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import re
 import signal
 import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobs.shards.s3 import S3Store
 from pipeline import explain, labels
 from tests.cluster.commands import i2p
 from tests.cluster.conftest import Cluster
-from tests.cluster.controllers import DisturbedRun, signal_worker
-from tests.cluster.graph import provide_models
+from tests.cluster.controllers import DisturbedRun, Runs, signal_worker
 from tests.fakes.wire import Wire
 from tests.waiting import wait_for
 
@@ -27,21 +24,11 @@ MINUTE = 60.0
 GIVEN = ("embed", "dedup", "train", "evaluate", "infer")  # what the bucket has from the beginning: the slow stages
 MADE = ("collect", "generate-prompts", "generate-images", "submission")
 
-Runs = Callable[..., DisturbedRun]
-
 
 @pytest.fixture
-def new_run(
-    cluster: Cluster, namespace: str, images: Mapping[str, str], bucket: S3Store, reference_store: Path, tmp_path: Path
-) -> Runs:
+def new_run(new_run: Runs) -> Runs:
     """Makes a run whose quick stages are still to be made."""
-    provide_models(cluster, namespace)
-
-    def make(**options: Any) -> DisturbedRun:
-        store = bucket.at(uuid.uuid4().hex)
-        return DisturbedRun(cluster, namespace, store, images, tmp_path, reference_store, **options).begins_with(*GIVEN)
-
-    return make
+    return lambda **options: new_run(**options).begins_with(*GIVEN)
 
 
 @pytest.fixture

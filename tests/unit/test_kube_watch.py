@@ -205,7 +205,7 @@ def test_a_watch_that_loses_its_place_begins_anew_and_wakes(server: FakeApiServe
     server.answer = in_turn(Events(loss), Events([]))
     with Watch(api, JOBS, version="7") as watch:
         assert watch.wait(5)
-        wait_for(lambda: not watch.trouble)
+        wait_for(lambda: not watch.trouble, 5)
     assert [asked.query.get("resourceVersion") for asked in server.watches] == ["7", None]
 
 
@@ -223,7 +223,7 @@ def test_a_stream_that_ends_or_falls_silent_goes_on_from_where_it_was(
 ) -> None:
     server.answer = in_turn(Events([event("MODIFIED", 9)], then), Events([event("MODIFIED", 10)]))
     with Watch(api, JOBS, version="7") as watch:
-        wait_for(lambda: len(server.watches) >= 2)
+        wait_for(lambda: len(server.watches) >= 2, 5)
         assert watch.wait(2)
     assert server.watches[1].query["resourceVersion"] == "9"
     assert api.unreachable_since is None, "a stream that breaks off says nothing about the server"
@@ -236,7 +236,7 @@ def test_a_version_that_yields_nothing_for_a_whole_stream_is_forgotten(
     server.answer = in_turn(Events([], "end"), Events([event("ADDED", 3)]))
     with Watch(api, JOBS, version="7") as watch:
         assert watch.wait(5)
-        wait_for(lambda: watch.age < 1)
+        wait_for(lambda: watch.age < 1, 5)
     assert [asked.query.get("resourceVersion") for asked in server.watches] == ["7", None]
 
 
@@ -265,7 +265,7 @@ def test_a_watch_ends_promptly(server: FakeApiServer, api: Api, answer: Reply | 
 
     server.answer = reply
     with Watch(api, JOBS):
-        wait_for(lambda: bool(server.watches))
+        wait_for(lambda: bool(server.watches), 5)
         time.sleep(0.1)
         began = time.monotonic()
     assert time.monotonic() - began < (0.5 if isinstance(answer, Events) else 1.5)

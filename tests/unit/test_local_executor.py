@@ -104,10 +104,10 @@ def test_workers_end_when_the_executor_is_killed(tmp_path):
     )
     parent = subprocess.Popen([sys.executable, "-c", code])
     pid_file = tmp_path / "pid"
-    wait_for(lambda: pid_file.exists() and pid_file.read_text())
+    wait_for(lambda: pid_file.exists() and pid_file.read_text(), 20)
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
-    wait_for(lambda: not alive(int(pid_file.read_text())))
+    wait_for(lambda: not alive(int(pid_file.read_text())), 20)
 
 
 def alive(pid: int) -> bool:

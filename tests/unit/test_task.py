@@ -142,9 +142,9 @@ def test_the_log_is_in_the_store_from_the_start_and_grows_while_the_work_goes_on
     store = LocalStore(tmp_path)
     log.event("started")
     with Evidence(store, 3, "abc").shipping():
-        wait_for(lambda: [stat.name for stat in store.list("logs/")] == ["logs/00003-abc.jsonl"])
+        wait_for(lambda: [stat.name for stat in store.list("logs/")] == ["logs/00003-abc.jsonl"], 10)
         log.event("something new")
-        wait_for(lambda: shipped(store)[-1]["event"] == "something new")
+        wait_for(lambda: shipped(store)[-1]["event"] == "something new", 10)
         log.event("last")
     assert shipped(store)[-1]["event"] == "last"
     assert {row["index"] for row in logs(store, index=3)} == {3}
