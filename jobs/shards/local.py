@@ -49,7 +49,7 @@ class LocalStore:
                 found = self._path(name).stat()
         except NotFound:
             return None
-        return ObjectStat(name, found.st_size) if stat.S_ISREG(found.st_mode) else None
+        return _stat(name, found) if stat.S_ISREG(found.st_mode) else None
 
     def version(self, name: str) -> str:
         with self._errors(name):
@@ -172,9 +172,13 @@ def _walk(folder: Path | str, prefix: str, start: str) -> Iterator[ObjectStat]:
                 yield from _walk(entry.path, f"{prefix}{entry.name}/", "")
             elif entry.is_file():
                 try:
-                    yield ObjectStat(prefix + entry.name, entry.stat().st_size)
+                    yield _stat(prefix + entry.name, entry.stat())
                 except FileNotFoundError:  # deleted meanwhile
                     continue
+
+
+def _stat(name: str, found: os.stat_result) -> ObjectStat:
+    return ObjectStat(name, found.st_size, modified=found.st_mtime)
 
 
 def _waiting_room(path: Path) -> Path:

@@ -95,7 +95,9 @@ class S3Store:
 
     def stat(self, name: str) -> ObjectStat | None:
         head = self._head(name)
-        return None if head is None else ObjectStat(name, head["ContentLength"])
+        if head is None:
+            return None
+        return ObjectStat(name, head["ContentLength"], modified=_unix(head.get("LastModified")))
 
     def version(self, name: str) -> str:
         head = self._head(name)
@@ -112,7 +114,8 @@ class S3Store:
         for page in _pages(f"{self.url}/{prefix}", ask, {"ContinuationToken": "NextContinuationToken"}):
             for item in page.get("Contents", ()):
                 if not item["Key"].endswith("/"):  # consoles make such objects to show a folder
-                    yield ObjectStat(item["Key"][len(self._key("")) :], item["Size"], item.get("ETag"))
+                    name = item["Key"][len(self._key("")) :]
+                    yield ObjectStat(name, item["Size"], item.get("ETag"), _unix(item.get("LastModified")))
 
     def create(self, name: str, body: bytes | BinaryIO) -> bool:
         return self._write(name, body, IfNoneMatch="*")
@@ -279,6 +282,10 @@ def _copy(body: Any, into: BinaryIO, where: str) -> None:
     with closing(body), broken_off_told(where):
         while block := body.read(_READ_BLOCK):
             into.write(block)
+
+
+def _unix(time_: datetime | None) -> float | None:
+    return None if time_ is None else time_.timestamp()
 
 
 def _digest(file: BinaryIO) -> str:

@@ -28,11 +28,12 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")  # lost or refu
 
 @dataclass(frozen=True, slots=True)
 class ObjectStat:
-    """An object's name within its store and its size in bytes, and its version where a listing tells it."""
+    """An object's name within its store, its size in bytes, and what else a listing tells of it."""
 
     name: str
     size: int
     version: str | None = field(default=None, compare=False)  # what `Store.version` returns, without another request
+    modified: float | None = field(default=None, compare=False)  # Unix time, by the clock of the store
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Store(Protocol):
         """The object as a file that can be read and sought; raises NotFound."""
 
     def stat(self, name: str) -> ObjectStat | None:
-        """The object's size, or None where there is no object."""
+        """The object's size and when it was written, or None where there is no object."""
 
     def version(self, name: str) -> str:
         """Equal for equal content; known without reading the object where the store can say it. Raises NotFound."""

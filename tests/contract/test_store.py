@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -145,6 +146,14 @@ def test_a_listing_tells_the_version_where_it_tells_any(store: Store) -> None:
         assert told["in/whole"] == store.read("in/whole").version
     else:
         assert told == {"in/parts": None, "in/whole": None}, "a folder would have to read all files"
+
+
+def test_a_listing_tells_when_an_object_was_written(store: Store) -> None:
+    before = time.time()
+    store.create("in/name", b"x")
+    (listed,), stat = store.list("in/"), store.stat("in/name")
+    assert stat is not None and listed.modified == stat.modified
+    assert stat.modified is not None and before - 2 <= stat.modified <= time.time() + 2, "S3 tells whole seconds"
 
 
 def test_a_listing_has_more_than_one_page(store: Store) -> None:
