@@ -12,17 +12,21 @@ read it and go on. That holds whatever runs at the same time.
 from __future__ import annotations
 
 import gzip
-import json
+import io
 import re
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import AfterValidator, BaseModel, TypeAdapter
 
 from jobs.errors import Corrupt, NotFound
 from jobs.shards.digests import canonical_json
 from jobs.shards.store import Store
+from jobs.shards.strict_json import STRICT, decode
 
 End = Literal["done", "dropped"]
 
@@ -31,6 +35,25 @@ _AT_ONCE = 16  # reads
 _FORM = "%Y-%m-%dT%H:%M:%SZ"
 _CLAIM = re.compile(r"claims/(?:(done|dropped)/)?(\d{5,})\.json")
 _SPAN = re.compile(r"claims/blocks/(\d{5,})-(\d{5,})\.json\.gz")
+_DELETE_BLOCK = "delete it: it is made anew from the claims themselves"
+_LARGEST_BLOCK = 1 << 30  # bytes, of 1,024 claims of 10,000 names each a tenth
+
+
+class _Stored(BaseModel):
+    """A claim's JSON, in which the number is left to the object's name."""
+
+    model_config = STRICT
+
+    scheduled: Annotated[str, AfterValidator(lambda text: _time(text).strftime(_FORM))]
+    images: str
+    names: tuple[str, ...]
+
+
+def _time(text: str) -> datetime:
+    return datetime.strptime(text, _FORM).replace(tzinfo=UTC)
+
+
+_STORED, _BLOCK_OF = TypeAdapter(_Stored), TypeAdapter(tuple[_Stored, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +76,9 @@ class Claim:
         return {"scheduled": self.when, "images": self.images, "names": list(self.names)}
 
     @classmethod
-    def of(cls, number: int, values: Mapping[str, Any]) -> Claim:
-        """From its JSON form; raises ValueError, TypeError or KeyError when that is not one."""
-        scheduled = datetime.strptime(values["scheduled"], _FORM).replace(tzinfo=UTC)
-        return cls(number, scheduled, values["images"], tuple(values["names"]))
+    def of(cls, number: int, stored: _Stored) -> Claim:
+        """From its stored form."""
+        return cls(number, _time(stored.scheduled), stored.images, stored.names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,36 +109,59 @@ def read_claim(store: Store, number: int) -> Claim:
     """One claim; raises Corrupt."""
     name = claim_name(number)
     try:
-        return Claim.of(number, json.loads(store.read(name).data))
+        data = store.read(name).data
+        return Claim.of(number, decode(_STORED, data, f"{store.url}/{name}", "a claim", "put it back from a backup"))
     except NotFound as error:
         raise Corrupt(
             f"{store.url}/{name} is gone, and with it which inputs it had: they would be predicted twice; put it back "
             "from a backup, or go on under another run name with the inputs that are still to be predicted"
         ) from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise Corrupt(f"{store.url}/{name} is not a claim ({error}); put it back from a backup") from error
 
 
 def read_chain(store: Store) -> Chain:
     """All claims of a run, from a listing and a few reads; raises Corrupt where one is gone or cannot be read."""
     ended: dict[int, End] = {}
     blocks: set[tuple[int, int]] = set()
-    last = 0
+    numbers: set[int] = set()
     for stat in store.list("claims/"):
         if found := _CLAIM.fullmatch(stat.name):
-            last = max(last, number := int(found[2]))
             if found[1]:
-                ended.setdefault(number, cast(End, found[1]))  # `done` comes first, and counts
-        elif found := _SPAN.fullmatch(stat.name):
+                ended.setdefault(int(found[2]), cast(End, found[1]))  # `done` comes first, and counts
+            else:
+                numbers.add(int(found[2]))
+        elif (found := _SPAN.fullmatch(stat.name)) and _may_be_block(int(found[1]), int(found[2])):
             blocks.add((int(found[1]), int(found[2])))
-            last = max(last, int(found[2]))
-    widest, spans, first = dict(sorted(blocks)), [], 1  # first number -> last
-    while first <= last:
-        spans.append((first, widest.get(first, first)))
-        first = spans[-1][1] + 1
+    last = max([*numbers, *ended, *(last for _, last in blocks)], default=0)
+    spans = list(_spans(store, dict(sorted(blocks)), numbers, last))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         read = list(pool.map(lambda span: _read_span(store, *span), spans))
     return Chain(tuple(claim for claims in read for claim in claims), ended, frozenset(blocks))
+
+
+def _may_be_block(first: int, last: int) -> bool:
+    """Whether a block can begin and end with these numbers."""
+    size = BLOCK
+    while size < last - first + 1:
+        size *= BLOCK
+    return size == last - first + 1 and first % size == 1
+
+
+def _spans(store: Store, widest: Mapping[int, int], numbers: set[int], last: int) -> Iterator[tuple[int, int]]:
+    """The objects that hold claims 1 to `last`, each by its first and last number; raises Corrupt where one is gone.
+
+    Claims are created without gaps. So no number is beyond them, unless somebody else put an object there.
+    """
+    first = 1
+    while first <= last:
+        end = widest.get(first, first)
+        if end == first and first not in numbers:
+            raise Corrupt(
+                f"{store.url}/{claim_name(first)} is gone, although there is something of claim {last}; put it back "
+                "from a backup (without it its inputs would be predicted twice), or delete what is numbered beyond it "
+                "if that is nobody's claim, or go on under another run name"
+            )
+        yield first, end
+        first = end + 1
 
 
 def make_blocks(store: Store, chain: Chain) -> None:
@@ -135,13 +180,16 @@ def _read_span(store: Store, first: int, last: int) -> list[Claim]:
     if first == last:
         return [read_claim(store, first)]
     name = _block_name(first, last)
+    where, kind, what_to_do = f"{store.url}/{name}", f"a block of {last - first + 1} claims", _DELETE_BLOCK
     try:
-        values = json.loads(gzip.decompress(store.read(name).data))
-        return [Claim.of(number, one) for number, one in zip(range(first, last + 1), values, strict=True)]
-    except (ValueError, TypeError, KeyError, OSError, EOFError) as error:
-        raise Corrupt(
-            f"{store.url}/{name} does not hold claims ({error}); delete it: it is made anew from the claims themselves"
-        ) from error
+        with gzip.open(io.BytesIO(store.read(name).data)) as file:
+            body = file.read(_LARGEST_BLOCK)
+    except (OSError, EOFError, zlib.error) as error:
+        raise Corrupt(f"{where} is not {kind} ({error}); {what_to_do}") from error
+    stored = decode(_BLOCK_OF, body, where, kind, what_to_do)
+    if len(stored) != last - first + 1:
+        raise Corrupt(f"{where} is not {kind} (it holds {len(stored)}); {what_to_do}")
+    return [Claim.of(number, one) for number, one in enumerate(stored, first)]
 
 
 def _block_name(first: int, last: int) -> str:

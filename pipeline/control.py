@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from typing import Literal
 
+from pydantic import BaseModel, TypeAdapter
+
 from jobs.errors import NotFound
-from jobs.shards.digests import canonical_json
 from jobs.shards.store import Store, overwrite
+from jobs.shards.strict_json import STRICT, decode
 
 Wish = Literal["run", "pause", "cancel"]
 
-_CONTROL = "control.json"
+CONTROL = "control.json"
+
+
+class _Control(BaseModel):
+    model_config = STRICT
+
+    wish: Wish
+
+
+_MODEL = TypeAdapter(_Control)
 
 
 def read_wish(store: Store) -> Wish:
-    """What was last wished of the run; `store` is the run's."""
+    """What was last wished of the run; `store` is the run's. Raises Corrupt for what nobody wrote like this."""
     with suppress(NotFound):
-        wish: Wish = json.loads(store.read(_CONTROL).data)["wish"]
-        return wish
+        where, what_to_do = f"{store.url}/{CONTROL}", "`i2p pause`, `i2p resume` or `i2p cancel` writes it anew"
+        return decode(_MODEL, store.read(CONTROL).data, where, "a wish", what_to_do).wish
     return "run"
 
 
 def write_wish(store: Store, wish: Wish) -> None:
     """Wish something else of the run; the last one counts."""
     if wish == "run":
-        store.delete(_CONTROL)
+        store.delete(CONTROL)
     else:
-        overwrite(store, _CONTROL, canonical_json({"wish": wish}))
+        overwrite(store, CONTROL, _Control(wish=wish).model_dump_json().encode())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from jobs.errors import NotFound
+from jobs.runtime.events import events_in, log_of
+from jobs.runtime.evidence import failures_in
 from jobs.shards.dataset import Committed, Dataset, load_manifest
 from jobs.shards.store import Store
 from pipeline.config import RunConfig
@@ -111,9 +112,10 @@ def logs(store: Store, *, index: int | None) -> list[Row]:
     """All shipped events of a stage in order of time, of one index or of all."""
     events = []
     for stat in store.list("logs/"):
-        number = int(stat.name.removeprefix("logs/").partition("-")[0])
-        if index is None or number == index:
-            events += [{"index": number, **json.loads(line)} for line in store.read(stat.name).data.splitlines()]
+        number, attempt = log_of(stat.name) or (-1, "")
+        if attempt and index in (None, number):
+            lines = store.read(stat.name).data.splitlines()
+            events += [{"index": number, **event.values} for event in events_in(lines)]
     return sorted(events, key=lambda event: event["time"])
 
 
@@ -122,16 +124,12 @@ def why(store: Store, plan: StagePlan, shard: str | None) -> list[Row]:
     rows = [row for row in plan_rows([plan]) if shard is None or row["shard"] == shard]
     if shard is not None and not rows:
         raise NotFound(f"stage {plan.spec.name} has no shard {shard!r}; `i2p plan --all` lists them")
-    failures = sorted(_failures(store), key=lambda failure: failure["time"])
+    failures = sorted(failures_in(store), key=lambda failure: -failure.time)
     for row in rows:
         if row["action"] != "skip":
-            row["failure"] = next((one for one in reversed(failures) if one["unit"] in (None, row["shard"])), None)
+            newest = next((one for one in failures if one.unit in (None, row["shard"])), None)
+            row["failure"] = asdict(newest) if newest else None
     return rows
-
-
-def _failures(store: Store) -> Iterator[Row]:
-    for stat in store.list("failures/"):
-        yield json.loads(store.read(stat.name).data)
 
 
 def why_text(rows: Sequence[Row]) -> str:

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from jobs.errors import BadConfiguration
+from jobs.errors import BadConfiguration, Corrupt
 from jobs.runtime.spec import StageSpec, Unit
 from jobs.shards.dataset import Committed, Dataset, load_manifest
-from jobs.shards.records import Manifest, Outcome, record_name
+from jobs.shards.records import MANIFEST, Manifest, Outcome, record_name
 from jobs.shards.store import Store
 from pipeline.config import RunConfig
 
@@ -78,7 +78,7 @@ def make_plan(store: Store, config: RunConfig) -> list[StagePlan]:
     for spec in config.specs:
         inputs = [expected[name] for name in spec.inputs]
         ready = all(name in done for name in spec.inputs)
-        published[spec.name] = load_manifest(store.at(spec.name))
+        published[spec.name], since = _published(store.at(spec.name))
         digests = {name: manifest.digest for name in spec.inputs if (manifest := published[name])}
         if any(dataset is None for dataset in inputs):
             waits_for = next(name for name in spec.inputs if expected[name] is None)
@@ -87,13 +87,22 @@ def make_plan(store: Store, config: RunConfig) -> list[StagePlan]:
         else:
             units = spec.units(config.params(spec), [dataset for dataset in inputs if dataset])
             unmade = {plan.spec.name for plan in plans if plan.pending}
-            planned = _plan_units(store.at(spec.name), spec, units, published[spec.name], unmade)
+            planned = _plan_units(store.at(spec.name), spec, units, published[spec.name], since, unmade)
             plan = StagePlan(spec, planned, ready, published[spec.name], inputs=digests)
             expected[spec.name] = _expected(store.at(spec.name), plan, units)
         if plan.done:
             done.add(spec.name)
         plans.append(plan)
     return plans
+
+
+def _published(store: Store) -> tuple[Manifest | None, float | None]:
+    """A stage's manifest and the Unix time of its publication; none where it cannot be read: it is written anew."""
+    stat = store.stat(MANIFEST)  # before it is read, so that what changes in between is read again
+    try:
+        return load_manifest(store), stat.modified if stat else None
+    except Corrupt:
+        return None, None
 
 
 def _taken(store: Store, stage: str, config: RunConfig) -> Dataset:
@@ -106,18 +115,16 @@ def _taken(store: Store, stage: str, config: RunConfig) -> Dataset:
 
 
 def _plan_units(
-    store: Store, spec: StageSpec, units: Sequence[Unit], published: Manifest | None, unmade: Set[str]
-) -> tuple[UnitPlan, ...]:
+    store: Store, spec: StageSpec, units: Sequence[Unit], published: Manifest | None, since: float | None,
+    unmade: Set[str],
+) -> tuple[UnitPlan, ...]:  # fmt: skip
     committed = Committed.of(store)
     known = {(outcome.unit, outcome.fingerprint): outcome for outcome in published.outcomes} if published else {}
     former = {outcome.unit: outcome for outcome in published.outcomes} if published else {}
     plans = []
     for unit in units:
         fingerprint = spec.fingerprint(unit)
-        outcome = known.get((unit.name, fingerprint))
-        if outcome is None or record_name(unit.name, fingerprint) not in committed.records:
-            record = committed.record(unit.name, fingerprint)
-            outcome = record.outcome if record else None
+        outcome = _outcome(committed, unit.name, fingerprint, known.get((unit.name, fingerprint)), since)
         if outcome is None:
             before = former.get(unit.name) or next((one.outcome for one in committed.others(unit.name)), None)
             plans.append(_to_do(spec, unit, before, unmade))
@@ -128,11 +135,31 @@ def _plan_units(
     return tuple(plans)
 
 
+def _outcome(
+    committed: Committed, unit: str, fingerprint: str, known: Outcome | None, since: float | None
+) -> Outcome | None:
+    """What counts as the unit's outcome; None while it has none.
+
+    The record says. The manifest's word, which saves a request for each unit, is taken only while the record is there,
+    is older than the manifest and the objects that the manifest names are there too; and where the record cannot be
+    read, `i2p repair` writes it again from the manifest.
+    """
+    name = record_name(unit, fingerprint)
+    if name not in committed.records:
+        return None
+    modified = committed.records[name]
+    older = since is not None and modified is not None and modified < since
+    if known and older and not committed.missing(known):
+        return known
+    record = committed.record(unit, fingerprint)
+    return record.outcome if record else known
+
+
 def _to_do(spec: StageSpec, unit: Unit, before: Outcome | None, unmade: Set[str]) -> UnitPlan:
     if before is None:
         return UnitPlan(unit.name, "run", "not made yet")
     changes = why_changed(before, unit, spec.version, unmade)
-    return UnitPlan(unit.name, "redo", "; ".join(changes) or "its record is gone")
+    return UnitPlan(unit.name, "redo", "; ".join(changes) or "its record is gone or cannot be read")
 
 
 def why_changed(before: Outcome, unit: Unit, version: int, unmade: Set[str] = frozenset()) -> list[str]:

@@ -9,13 +9,17 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
-from jobs.errors import JobError, exit_code_of, severity
+from pydantic import ConfigDict, TypeAdapter
+
+from jobs.errors import Corrupt, JobError, NotFound, exit_code_of, severity
 from jobs.runtime import log
 from jobs.shards.digests import canonical_json
 from jobs.shards.store import Store
+from jobs.shards.strict_json import STRICT, Count, Seconds, decode
 
 TERMINATION_VARIABLE = "I2P_TERMINATION_LOG"  # the file of the container's terminationMessagePath
 
@@ -69,22 +73,48 @@ class Evidence:
 
     def report_failure(self, error: BaseException, *, unit: str | None = None) -> None:
         """Leave the reason and the traceback in the store, where `why` finds them, and the reason with the Pod."""
-        told = {
-            "unit": unit,
-            "index": self.index,
-            "attempt": self.attempt,
-            "exit_code": exit_code_of(error),
-            "error": f"{type(error).__name__}: {error}",
-            "traceback": "".join(traceback.format_exception(error)),
-            "time": time.time(),
-        }
-        log.event("failed", **told)
+        failure = Failure(
+            unit=unit,
+            index=self.index,
+            attempt=self.attempt,
+            exit_code=exit_code_of(error),
+            error=log.encodable(f"{type(error).__name__}: {error}"),
+            traceback=log.encodable("".join(traceback.format_exception(error))),
+            time=time.time(),
+        )
+        log.event("failed", **asdict(failure))
         leave_termination_message(error, unit=unit, attempt=self.attempt)
         name = f"failures/{unit or f'index-{self.index}'}-{self.attempt}.json"
         try:
-            self.output.create(name, canonical_json(told))
+            self.output.create(name, canonical_json(asdict(failure)))
         except JobError as failed:  # must not hide the failure that is being reported, which stderr has
             log.event("not shipped", object=name, error=str(failed))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why one attempt failed, by its own account."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    unit: str | None
+    index: Count
+    attempt: str
+    exit_code: int
+    error: str
+    traceback: str
+    time: Seconds
+
+
+_FAILURE = TypeAdapter(Failure)
+
+
+def failures_in(stage: Store, *, containing: str = "") -> Iterator[Failure]:
+    """The failures that attempts left in a stage's store, of names that contain a text; what is none is passed over."""
+    for stat in stage.list("failures/"):
+        if containing in stat.name:
+            with suppress(NotFound, Corrupt):
+                yield decode(_FAILURE, stage.read(stat.name).data, stat.name, "a failure")
 
 
 def leave_termination_message(error: BaseException, *, unit: str | None, attempt: str) -> None:
@@ -95,8 +125,8 @@ def leave_termination_message(error: BaseException, *, unit: str | None, attempt
     path = os.environ.get(TERMINATION_VARIABLE)
     if not path:
         return
-    told = {"unit": unit, "error": f"{type(error).__name__}: {error}", "exit_code": exit_code_of(error),
-            "attempt": attempt}  # fmt: skip
+    told = {"unit": unit, "error": log.encodable(f"{type(error).__name__}: {error}"),
+            "exit_code": exit_code_of(error), "attempt": attempt}  # fmt: skip
     try:
         with open(path, "a+b") as file:  # noqa: PTH123 - it may be a device's name
             fcntl.flock(file, fcntl.LOCK_EX)  # the processes of one Pod share it

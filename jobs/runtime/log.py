@@ -24,7 +24,7 @@ _unit: str | None = None
 def event(name: str, **fields: Any) -> None:
     """Write one event with its fields, which must be JSON values."""
     global _written
-    line = json.dumps({"time": round(time.time(), 3), "event": name, **fields}, ensure_ascii=False)
+    line = encodable(json.dumps({"time": round(time.time(), 3), "event": name, **fields}, ensure_ascii=False))
     with _lock:
         place: Hashable = next(_numbers)
         if name == _PROGRESS:
@@ -35,6 +35,11 @@ def event(name: str, **fields: Any) -> None:
             del _lines[next(iter(_lines))]
         _written += 1
     print(line, file=sys.stderr, flush=True)
+
+
+def encodable(text: str) -> str:
+    """The text with a question mark for what is no Unicode: file names and rows that are not UTF-8 are quoted."""
+    return text.encode(errors="replace").decode()
 
 
 def working_on(unit: str) -> None:

@@ -122,46 +122,46 @@ def missing_objects(store: Store, outcome: Outcome, sizes: Mapping[str, int] | N
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What a stage has committed so far, from two listings: record names, and objects with their sizes in bytes."""
+    """What a stage has committed so far, from two listings: record names with the Unix times of their last change where
+    the listing tells them, and objects with their sizes in bytes.
+    """
 
     store: Store
-    records: frozenset[str]
+    records: Mapping[str, float | None]
     sizes: Mapping[str, int]
     by_unit: Mapping[str, Sequence[str]] = field(default_factory=dict)  # names of its records
 
     @classmethod
     def of(cls, store: Store) -> Committed:
-        records = [stat.name for stat in store.list("commits/")]
+        records = {stat.name: stat.modified for stat in store.list("commits/")}
         by_unit: dict[str, list[str]] = defaultdict(list)
         for name in records:
             by_unit[unit_of(name)].append(name)
-        return cls(store, frozenset(records), {stat.name: stat.size for stat in store.list("shards/")}, by_unit)
+        return cls(store, records, {stat.name: stat.size for stat in store.list("shards/")}, by_unit)
 
     def record(self, unit: str, fingerprint: str) -> CommitRecord | None:
         """The record of a unit with that fingerprint if there is a readable one."""
-        name = record_name(unit, fingerprint)
-        return self._read(name, unit, fingerprint) if name in self.records else None
+        return read_record(self.store, unit, fingerprint) if record_name(unit, fingerprint) in self.records else None
 
     def others(self, unit: str) -> list[CommitRecord]:
         """The unit's readable records with whatever fingerprint, the newest first."""
-        found = [record for name in self.by_unit.get(unit, ()) if (record := self._read(name, unit))]
+        found = [record for name in self.by_unit.get(unit, ()) if (record := _read(self.store, name, unit, None))]
         return sorted(found, key=lambda record: -record.finished)
-
-    def _read(self, name: str, unit: str, fingerprint: str | None = None) -> CommitRecord | None:
-        try:
-            return _decoded(self.store.read(name).data, unit, fingerprint)
-        except NotFound:
-            return None
 
     def missing(self, outcome: Outcome) -> list[str]:
         """The objects of an outcome that are not there in the recorded size."""
         return missing_objects(self.store, outcome, self.sizes)
 
 
+def read_record(store: Store, unit: str, fingerprint: str) -> CommitRecord | None:
+    """The record of a unit with that fingerprint; None where there is none that can be read and is that unit's."""
+    return _read(store, record_name(unit, fingerprint), unit, fingerprint)
+
+
 def load_manifest(store: Store) -> Manifest | None:
     """A stage's manifest, or None where there is none; raises Corrupt."""
     try:
-        return Manifest.decode(store.read(MANIFEST).data)
+        return Manifest.decode(store.read(MANIFEST).data, f"{store.url}/{MANIFEST}")
     except NotFound:
         return None
 
@@ -169,6 +169,13 @@ def load_manifest(store: Store) -> Manifest | None:
 def publish_manifest(store: Store, manifest: Manifest) -> None:
     """Make a dataset's manifest this one; a second controller publishing the same changes nothing."""
     overwrite(store, MANIFEST, manifest.encode())
+
+
+def _read(store: Store, name: str, unit: str, fingerprint: str | None) -> CommitRecord | None:
+    try:
+        return _decoded(store.read(name).data, unit, fingerprint)
+    except NotFound:
+        return None
 
 
 def _decoded(data: bytes, unit: str, fingerprint: str | None) -> CommitRecord | None:

@@ -7,13 +7,14 @@ ask for another record. The manifest, written last by the controller, lists the 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
-from jobs.errors import Corrupt
+from pydantic import ConfigDict, Field, TypeAdapter
+
 from jobs.shards.digests import canonical_json, digest_of
+from jobs.shards.strict_json import STRICT, Count, Digest, Json, Name, Seconds, decode
 
 MANIFEST = "manifest.json"
 NAME_DIGITS = 16  # of a digest, in object names; the whole digest stands in the record
@@ -23,11 +24,13 @@ NAME_DIGITS = 16  # of a digest, in object names; the whole digest stands in the
 class Shard:
     """One tar: its name, the object that holds it, and what reading it must find. `size` is in bytes."""
 
-    name: str
-    object: str
-    size: int
-    sha256: str
-    samples: int
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    name: Name
+    object: Annotated[str, Field(pattern=r"^shards/[^\x00-\x1f\x7f/]+\.tar$")]
+    size: Count
+    sha256: Digest
+    samples: Count
     first_key: str | None
     last_key: str | None
 
@@ -41,51 +44,45 @@ class Shard:
 class Outcome:
     """What a unit of work is and what came of it; equal work gives equal outcomes, byte for byte."""
 
-    unit: str
-    fingerprint: str
-    version: int  # of the stage's code, counted up when its output changes
-    settings: Mapping[str, Any]  # the parameters that shaped it
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    unit: Name
+    fingerprint: Digest
+    version: Count  # of the stage's code, counted up when its output changes
+    settings: Mapping[str, Json]  # the parameters that shaped it
     reads: Mapping[str, str]  # what it read -> digest
     shards: tuple[Shard, ...]
-    stats: Mapping[str, Any] = field(default_factory=dict)  # counts worth telling, e.g. rows read and dropped
-
-    @classmethod
-    def of(cls, value: Mapping[str, Any]) -> Outcome:
-        """From its JSON form; raises Corrupt when that is not one."""
-        try:
-            return cls(**{**value, "shards": tuple(Shard(**shard) for shard in value["shards"])})
-        except (TypeError, KeyError) as error:
-            raise Corrupt(f"not an outcome of a unit: {error}") from error
+    stats: Mapping[str, Json] = field(default_factory=dict)  # counts worth telling, e.g. rows read and dropped
 
 
 @dataclass(frozen=True, slots=True)
 class CommitRecord:
     """An outcome with the circumstances it came about in, which equal work does not share."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
     outcome: Outcome
     attempt: str
-    seconds: float
-    finished: float  # Unix time
+    seconds: Seconds
+    finished: Seconds  # Unix time
     versions: Mapping[str, str]  # of Python and the libraries used
 
     def encode(self) -> bytes:
         return canonical_json(asdict(self))
 
     @classmethod
-    def decode(cls, data: bytes) -> CommitRecord:
-        """Raises Corrupt when the bytes are not a record."""
-        try:
-            value = json.loads(data)
-            return cls(**{**value, "outcome": Outcome.of(value["outcome"])})
-        except (ValueError, TypeError, KeyError) as error:
-            raise Corrupt(f"not a commit record: {error}") from error
+    def decode(cls, data: bytes, where: str = "it") -> CommitRecord:
+        """Raises Corrupt naming `where` when the bytes are not a record."""
+        return decode(_RECORD, data, where, "a commit record")
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """A stage's dataset: the outcomes of all its units, in the stage's order; nothing of when, where or by whom."""
 
-    stage: str
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    stage: Name
     outcomes: tuple[Outcome, ...]
 
     @property
@@ -100,13 +97,12 @@ class Manifest:
         return canonical_json(asdict(self))
 
     @classmethod
-    def decode(cls, data: bytes) -> Manifest:
-        """Raises Corrupt when the bytes are not a manifest."""
-        try:
-            value = json.loads(data)
-            return cls(value["stage"], tuple(Outcome.of(outcome) for outcome in value["outcomes"]))
-        except (ValueError, TypeError, KeyError) as error:
-            raise Corrupt(f"not a manifest: {error}") from error
+    def decode(cls, data: bytes, where: str = "it") -> Manifest:
+        """Raises Corrupt naming `where` when the bytes are not a manifest."""
+        return decode(_MANIFEST, data, where, "a manifest")
+
+
+_RECORD, _MANIFEST = TypeAdapter(CommitRecord), TypeAdapter(Manifest)
 
 
 def fingerprint(*, stage: str, version: int, unit: str, settings: Mapping[str, Any], reads: Mapping[str, str]) -> str:

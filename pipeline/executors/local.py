@@ -6,7 +6,6 @@ is tried again, with growing waits, as often as the plan says.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import subprocess
@@ -18,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, OK, TRY_AGAIN
+from jobs.runtime.events import event_in
 from jobs.runtime.task import ATTEMPT_VARIABLE, INDEX_VARIABLE, TASK_VARIABLE, new_attempt
 from pipeline.executors import JobPlan, JobState, JobStatus, Observation, Progress
 
@@ -201,17 +201,14 @@ class _Process:
     def _read(self) -> None:
         assert self.popen.stderr is not None  # noqa: S101 - it is a pipe
         for line in self.popen.stderr:
-            try:
-                told = json.loads(line)
-                event = told["event"]
-            except (ValueError, TypeError, KeyError):
+            event = event_in(line)
+            if event is None:
                 self.tail.append(line.rstrip())
-                continue
-            if event == "progress":
-                self.progress = Progress(told["done"], told["total"], told["what"])
-            elif event == "committed":
+            elif event.event == "progress":
+                self.progress = Progress(event.done, event.total, event.what)
+            elif event.event == "committed":
                 self.progress = Progress()
                 self.units += 1
-                self.samples += told["samples"]
-            elif event == "exit":
-                self.error = told["error"]
+                self.samples += event.samples
+            elif event.event == "exit":
+                self.error = event.error

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, NotFound, severity
+from jobs.runtime.events import events_in, log_of
+from jobs.runtime.evidence import Failure, failures_in
 from jobs.shards.store import Store
 from pipeline.executors import Progress
 
@@ -25,17 +25,6 @@ class Attempt:
     progress: Progress | None = None  # None once it has ended
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why one attempt failed, by its own account."""
-
-    index: int
-    unit: str | None
-    exit_code: int
-    error: str
-    time: float
-
-
 class Shipped:
     """The logs and failures of one stage's Jobs; a log is read again only when it has grown."""
 
@@ -47,8 +36,8 @@ class Shipped:
         """Every attempt of the Job that has begun to work."""
         found, reads = [], 0
         for stat in self._stage.list("logs/"):
-            index, of_job = _attempt_of(stat.name, "logs/", job)
-            if not of_job:
+            index, attempt_name = log_of(stat.name) or (0, "")
+            if not attempt_name.startswith(f"{job}-"):  # attempts are named by their Pods
                 continue
             size, attempt = self._read.get(stat.name, (-1, Attempt(index)))
             if size != stat.size and reads < _READ_AT_ONCE:
@@ -65,23 +54,19 @@ class Shipped:
             return Attempt(index)
         units = samples = 0
         progress: Progress | None = Progress()
-        for event in map(json.loads, lines):
-            if event["event"] == "committed":
-                units, samples = units + 1, samples + event["samples"]
+        for event in events_in(lines):
+            if event.event == "committed":
+                units, samples = units + 1, samples + event.samples
                 progress = Progress()
-            elif event["event"] == "progress":
-                progress = Progress(event["done"], event["total"], event["what"])
-            elif event["event"] in ("finished", "failed", "exit"):
+            elif event.event == "progress":
+                progress = Progress(event.done, event.total, event.what)
+            elif event.event in ("finished", "failed", "exit"):
                 progress = None
         return Attempt(index, units, samples, progress)
 
     def failures(self, job: str) -> list[Failure]:
         """Every failure that attempts of the Job left, the worst first, and of equal ones the newest."""
-        found = []
-        for stat in self._stage.list("failures/"):
-            if f"-{job}-" in stat.name:
-                told: dict[str, Any] = json.loads(self._stage.read(stat.name).data)
-                found.append(Failure(told["index"], told["unit"], told["exit_code"], told["error"], told["time"]))
+        found = failures_in(self._stage, containing=f"-{job}-")
         return sorted(found, key=lambda one: (-severity(one.exit_code), -one.time))
 
 
@@ -94,12 +79,6 @@ def worst(failures: list[Failure]) -> int:
     """The exit code of what cannot be mended by a retry, or 0 where there is none."""
     codes = [one.exit_code for one in failures if one.exit_code in (BAD_DATA, BAD_CONFIGURATION)]
     return max(codes, key=severity, default=0)
-
-
-def _attempt_of(name: str, folder: str, job: str) -> tuple[int, bool]:
-    """The index in the name of a log, and whether the log is of that Job: attempts are named by their Pods."""
-    number, _, pod = name.removeprefix(folder).partition("-")
-    return int(number), pod.startswith(f"{job}-")
 
 
 def indexes_in(text: str) -> Iterator[int]:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.catalog import STAGES
-from jobs.errors import NotFound
 from jobs.runtime.spec import StageSpec
-from jobs.shards.dataset import Dataset, load_manifest
-from jobs.shards.records import CommitRecord, Outcome, record_name
+from jobs.shards.dataset import Dataset, load_manifest, read_record
+from jobs.shards.records import CommitRecord, Outcome
 from jobs.shards.store import Store
 from pipeline.report import words
 
@@ -93,10 +92,7 @@ def stage_facts(spec: StageSpec, datasets: Datasets) -> StageFacts:
 
 def _records(store: Store, outcomes: Sequence[Outcome]) -> list[CommitRecord]:
     def record(outcome: Outcome) -> CommitRecord | None:
-        try:
-            return CommitRecord.decode(store.read(record_name(outcome.unit, outcome.fingerprint)).data)
-        except NotFound:
-            return None
+        return read_record(store, outcome.unit, outcome.fingerprint)
 
     with ThreadPoolExecutor(_READERS) as pool:
         return [one for one in pool.map(record, outcomes) if one]

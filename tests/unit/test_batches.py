@@ -343,7 +343,7 @@ def test_what_is_no_claim_is_told(place: Place, monkeypatch: pytest.MonkeyPatch,
     with pytest.raises(Corrupt, match=r"00003\.json is not a claim .*; put it back"):
         place.fire()
     (place.claims / "blocks" / "00001-00002.json.gz").write_bytes(body)
-    with pytest.raises(Corrupt, match=r"does not hold claims .*; delete it: it is made anew"):
+    with pytest.raises(Corrupt, match=r"is not a block of 2 claims .*; delete it: it is made anew"):
         place.fire()
 
 

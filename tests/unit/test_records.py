@@ -15,7 +15,6 @@ from jobs.shards.digests import canonical_json, digest_of
 from jobs.shards.records import (
     CommitRecord,
     Manifest,
-    Outcome,
     Shard,
     fingerprint,
     object_name,
@@ -107,4 +106,6 @@ def test_a_shards_group_is_its_name_without_the_number(name: str, group: str) ->
 
 
 def test_outcomes_of_equal_work_are_equal() -> None:
-    assert Outcome.of(json.loads(canonical_json(json.loads(RECORD.encode())["outcome"]))) == RECORD.outcome
+    decoded = CommitRecord.decode(RECORD.encode())
+    assert decoded.encode() == RECORD.encode()
+    assert Manifest("dedup", (decoded.outcome,)).digest == Manifest("dedup", (RECORD.outcome,)).digest

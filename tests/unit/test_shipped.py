@@ -130,7 +130,10 @@ def test_a_failure_names_its_unit_or_none_when_it_is_of_the_whole_index(stage):
     ],
 )
 def test_the_worst_exit_code_is_that_of_what_no_retry_mends(codes, expected):
-    assert worst([Failure(0, None, code, "", 0.0) for code in codes]) == expected
+    failures = [
+        Failure(index=0, unit=None, attempt="a", exit_code=code, error="", traceback="", time=0.0) for code in codes
+    ]
+    assert worst(failures) == expected
 
 
 @pytest.mark.parametrize(

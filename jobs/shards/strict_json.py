@@ -1,0 +1,39 @@
+"""What is stored as JSON is a strict model: exact types, no unknown member, finite numbers, bounded depth.
+
+Any object of a bucket may be damaged, or somebody else's. Reading one either gives exactly what was written or raises
+Corrupt, which names the object.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union
+
+from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
+from typing_extensions import TypeAliasType
+
+from jobs.errors import Corrupt
+
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)  # for __pydantic_config__ of dataclasses too
+
+if TYPE_CHECKING:
+    Json = Any
+else:  # validated like a model; a type checker would want every reader to tell its members apart
+    Json = TypeAliasType("Json", Union[bool, int, FiniteFloat, str, "list[Json]", "dict[str, Json]", None])
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Seconds = Annotated[float, Field(ge=0, lt=1e12)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f/]{1,200}$")]  # of a unit or shard: a part of an object's name
+
+T = TypeVar("T")
+
+
+def decode(model: TypeAdapter[T], data: bytes, where: str, kind: str, what_to_do: str = "") -> T:
+    """The value that was stored; raises Corrupt saying that `where` is not `kind`, why, and what to do."""
+    try:
+        return model.validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        others = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        reason = f"{f'{place}: ' if place else ''}{first['msg']}{others}"
+        raise Corrupt(f"{where} is not {kind} ({reason}){f'; {what_to_do}' if what_to_do else ''}") from error
