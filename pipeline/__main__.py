@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from jobs.catalog import STAGES
 from jobs.errors import OK, JobError
-from pipeline.cli import operating, reporting, running
+from pipeline.cli import operating, reporting, running, upkeep
 from pipeline.cli.call import Call
 from pipeline.config import load_config, presets
 
@@ -70,6 +70,15 @@ def _parser() -> argparse.ArgumentParser:
     one = command("why", reporting.why)
     one.add_argument("stage", help=stages)
     one.add_argument("shard", nargs="?")
+    command("runs", upkeep.runs)
+    one = command("redo", upkeep.redo, common)
+    one.add_argument("stage", help=stages)
+    one.add_argument("unit", nargs="?", help="as `i2p plan --all` names it; the whole stage if none is named")
+    command("repair", upkeep.repair, common)
+    one = command("gc", upkeep.gc)
+    one.add_argument("--delete", action="store_true", help="remove what is listed, instead of only listing it")
+    one.add_argument("--days", type=float, default=1, help="of what nothing reaches, only what is as old (default 1)")
+    one.add_argument("--logs-days", type=float, default=30, help="remove logs that are as old (default 30)")
     command("metrics", reporting.metrics)
     command("verify", reporting.verify_run)
     command("report", reporting.report)

@@ -164,6 +164,13 @@ def _first_of_each_id(names: Sequence[str], tell: Tell) -> list[str]:
     return list(first.values())
 
 
+def open_batches(config: RunConfig) -> list[RunConfig]:
+    """The configurations of the runs of all batches that were claimed in this run and not given up, done or not."""
+    store = open_store(config.store).at(config.run)
+    chain = read_chain(store)
+    return [_batch(store, config, claim).config for claim in chain.claims if chain.ended.get(claim.number) != "dropped"]
+
+
 def drop(config: RunConfig, number: int) -> str:
     """Give a batch up for good: its inputs are never predicted. Returns what happened, in words; raises BadData."""
     store = open_store(config.store).at(config.run)

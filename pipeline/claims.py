@@ -25,7 +25,7 @@ from pydantic import AfterValidator, BaseModel, TypeAdapter
 
 from jobs.errors import Corrupt, NotFound
 from jobs.shards.digests import canonical_json
-from jobs.shards.store import Store
+from jobs.shards.store import Store, overwrite
 from jobs.shards.strict_json import STRICT, decode
 
 End = Literal["done", "dropped"]
@@ -162,6 +162,32 @@ def _spans(store: Store, widest: Mapping[int, int], numbers: set[int], last: int
             )
         yield first, end
         first = end + 1
+
+
+def restore_claims(store: Store) -> Iterator[tuple[str, str, bool]]:
+    """Delete blocks that do not hold claims, and write claims that are gone or cannot be read again from whole blocks.
+
+    Gives the name of each damaged object, what became of it, and whether it is lost.
+    """
+    whole: dict[int, Claim] = {}
+    listed = [stat.name for stat in store.list("claims/")]
+    for name in listed:
+        if (found := _SPAN.fullmatch(name)) and _may_be_block(int(found[1]), int(found[2])):
+            try:
+                whole.update((claim.number, claim) for claim in _read_span(store, int(found[1]), int(found[2])))
+            except Corrupt as error:
+                store.delete(name)
+                yield name, f"deleted, to be made anew from the claims themselves: {error}", False
+    numbers = {int(found[2]) for name in listed if (found := _CLAIM.fullmatch(name)) and not found[1]}
+    for number in sorted(numbers | whole.keys()):
+        try:
+            read_claim(store, number)
+        except Corrupt as error:
+            if claim := whole.get(number):
+                overwrite(store, claim_name(number), canonical_json(claim.values))
+                yield claim_name(number), f"written again from its block: {error}", False
+            else:
+                yield claim_name(number), str(error), True
 
 
 def make_blocks(store: Store, chain: Chain) -> None:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 from jobs.errors import BAD_CONFIGURATION, OK, TRY_AGAIN, BadConfiguration, JobError
 from jobs.runtime.task import TaskDescription
-from jobs.shards.dataset import publish_manifest
+from jobs.shards.dataset import publish_manifest, restore_record
 from jobs.shards.digests import digest_of
-from jobs.shards.records import Manifest
+from jobs.shards.records import Manifest, Outcome, record_name
+from jobs.shards.removal import refuse_announced
 from jobs.shards.store import Store
 from pipeline.config import RunConfig
 from pipeline.control import Wish, read_wish
@@ -60,6 +61,14 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
+class Restore:
+    """Write records again that cannot be read, as the manifest has them."""
+
+    stage: str
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Look again later."""
 
@@ -72,7 +81,7 @@ class Finish:
     message: str = ""
 
 
-Action = Submit | Replace | Hold | Publish | Wait | Finish
+Action = Submit | Replace | Hold | Publish | Restore | Wait | Finish
 
 
 def decide(
@@ -94,6 +103,8 @@ def decide(
     failures: list[tuple[str, JobStatus]] = []
     for plan in plans:
         stage, job = plan.spec.name, jobs.get(plan.spec.name)
+        if lost := plan.lost_records:
+            actions.append(Restore(stage, lost))
         if job and job.state == "ending":
             actions.append(Wait())
         elif job and job.state == "running":
@@ -147,6 +158,8 @@ class Controller:
     executor: Executor
     show: Callable[[View], None] = lambda view: None
     tell: Callable[[str, str], None] = lambda stage, event: None
+    renew: Callable[[], None] = lambda: None  # says again and again that this configuration is being run
+    repair: bool = False  # read every record, and write those again that are lost
     _submitted: Counter[str] = field(default_factory=Counter)
     _replaced: set[str] = field(default_factory=set)
     _told: set[tuple[str, int]] = field(default_factory=set)  # failures
@@ -161,8 +174,9 @@ class Controller:
         try:
             while True:
                 try:
+                    self.renew()
                     self._past = self._past or seconds_by_unit(self.store, self.config)
-                    plans = plans or make_plan(self.store, self.config)
+                    plans = plans or self._plan()
                     seen = self.executor.observe(job_plans(self.config, plans))
                     now_ended = {
                         (name, job.generation)
@@ -170,7 +184,7 @@ class Controller:
                         if job.state in ("succeeded", "failed")
                     }
                     if now_ended - ended:  # what they made is in the store by now; the plan may be older
-                        plans = make_plan(self.store, self.config)
+                        plans = self._plan()
                     ended, tries = now_ended, 0
                     finish, changed = self._act_on(plans, seen)
                     if finish:
@@ -217,6 +231,13 @@ class Controller:
                 return
             self.executor.rest(0.5)
 
+    def _plan(self) -> list[StagePlan]:
+        """The plan; raises StoreError while something that it counts on is about to be removed as garbage."""
+        plans = make_plan(self.store, self.config, repair=self.repair)
+        for plan in plans:
+            refuse_announced(self.store.at(plan.spec.name), plan.names)
+        return plans
+
     def _act_on(self, plans: Sequence[StagePlan], seen: Observation) -> tuple[Finish | None, bool]:
         """Decide and act; returns the end if there is one, and whether the plan has to be made anew."""
         for stage, note in seen.notes:
@@ -233,7 +254,7 @@ class Controller:
             if isinstance(action, Finish):
                 return action, False
             self._act(action, plans, seen)
-        return None, any(isinstance(action, Publish) for action in actions)
+        return None, any(isinstance(action, Publish | Restore) for action in actions)
 
     def _act(self, action: Action, plans: Sequence[StagePlan], seen: Observation) -> None:
         if isinstance(action, Publish):
@@ -242,6 +263,11 @@ class Controller:
             took = f" in {time.time() - job.started:.0f} s" if job and job.started else ""
             self.tell(action.stage, f"done{took}: {_count(len(shards), 'shard')}, "
                                     f"{_count(sum(shard.samples for shard in shards), 'sample')}")  # fmt: skip
+        elif isinstance(action, Restore):
+            for outcome in action.outcomes:
+                restore_record(self.store.at(action.stage), outcome)
+                name = record_name(outcome.unit, outcome.fingerprint)
+                self.tell(action.stage, f"{name} could not be read: written again, as the manifest has it")
         elif isinstance(action, Submit):
             plan = next(plan for plan in plans if plan.spec.name == action.stage)
             job_plan_ = job_plan(self.config, plan, action.generation)

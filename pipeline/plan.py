@@ -30,6 +30,8 @@ class UnitPlan:
     action: Action
     reason: str
     outcome: Outcome | None = None
+    fingerprint: str = ""
+    lost_record: bool = False  # its record cannot be read, and the manifest and its objects say what stood in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,23 @@ class StagePlan:
         """How many units are to be made."""
         return sum(unit.action != "skip" for unit in self.units or ())
 
+    @property
+    def names(self) -> set[str]:
+        """The objects that the plan counts on: records and shards."""
+        outcomes = [unit.outcome for unit in self.units or () if unit.outcome]
+        return {name for outcome in outcomes for name in outcome.names}
 
-def make_plan(store: Store, config: RunConfig) -> list[StagePlan]:
+    @property
+    def lost_records(self) -> tuple[Outcome, ...]:
+        """The outcomes whose records are to be written again, as the manifest has them."""
+        return tuple(unit.outcome for unit in self.units or () if unit.lost_record and unit.outcome)
+
+
+def make_plan(store: Store, config: RunConfig, *, repair: bool = False) -> list[StagePlan]:
     """The plan for every stage of the run, from what the store has now. `store` is the run's (`open_run`).
 
-    Raises BadConfiguration when a dataset that is taken from another run is not finished there.
+    To `repair`, every record is read, whatever the manifest says, and one that is gone is lost rather than a wish to
+    make its unit again. Raises BadConfiguration when a dataset that is taken from another run is not finished there.
     """
     plans: list[StagePlan] = []
     expected: dict[str, Dataset | None] = {}  # as they will be, made-up digests where something is to be made
@@ -87,7 +101,8 @@ def make_plan(store: Store, config: RunConfig) -> list[StagePlan]:
         else:
             units = spec.units(config.params(spec), [dataset for dataset in inputs if dataset])
             unmade = {plan.spec.name for plan in plans if plan.pending}
-            planned = _plan_units(store.at(spec.name), spec, units, published[spec.name], since, unmade)
+            stage = _Stage(Committed.of(store.at(spec.name)), published[spec.name], since, repair)
+            planned = _plan_units(stage, spec, units, unmade)
             plan = StagePlan(spec, planned, ready, published[spec.name], inputs=digests)
             expected[spec.name] = _expected(store.at(spec.name), plan, units)
         if plan.done:
@@ -114,52 +129,65 @@ def _taken(store: Store, stage: str, config: RunConfig) -> Dataset:
     )
 
 
-def _plan_units(
-    store: Store, spec: StageSpec, units: Sequence[Unit], published: Manifest | None, since: float | None,
-    unmade: Set[str],
-) -> tuple[UnitPlan, ...]:  # fmt: skip
-    committed = Committed.of(store)
-    known = {(outcome.unit, outcome.fingerprint): outcome for outcome in published.outcomes} if published else {}
-    former = {outcome.unit: outcome for outcome in published.outcomes} if published else {}
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """What the store has of one stage: its records, its manifest, and the Unix time when that was published."""
+
+    committed: Committed
+    published: Manifest | None
+    since: float | None
+    repair: bool
+
+    def outcome(self, unit: str, fingerprint: str, known: Outcome | None) -> tuple[Outcome | None, bool]:
+        """What counts as the unit's outcome, None while it has none, and whether its record is lost.
+
+        The record says. The word of the manifest, which has saved a request for each unit, is taken only while the
+        record is there and older than the manifest, and the objects that the manifest names are there too; and where
+        the record cannot be read.
+        """
+        name = record_name(unit, fingerprint)
+        there = name in self.committed.records
+        if not there and not self.repair:
+            return None, False
+        known_is_whole = known is not None and not self.committed.missing(known)
+        if known_is_whole and there and not self.repair and self._is_older(self.committed.records[name]):
+            return known, False
+        if record := self.committed.record(unit, fingerprint):
+            return record.outcome, False
+        return (known if there or known_is_whole else None), known_is_whole
+
+    def _is_older(self, modified: float | None) -> bool:
+        return self.since is not None and modified is not None and modified < self.since
+
+
+def _plan_units(stage: _Stage, spec: StageSpec, units: Sequence[Unit], unmade: Set[str]) -> tuple[UnitPlan, ...]:
+    outcomes = stage.published.outcomes if stage.published else ()
+    known = {(outcome.unit, outcome.fingerprint): outcome for outcome in outcomes}
+    former = {outcome.unit: outcome for outcome in outcomes}
     plans = []
     for unit in units:
-        fingerprint = spec.fingerprint(unit)
-        outcome = _outcome(committed, unit.name, fingerprint, known.get((unit.name, fingerprint)), since)
+        print_ = spec.fingerprint(unit)
+        outcome, lost = stage.outcome(unit.name, print_, known.get((unit.name, print_)))
         if outcome is None:
-            before = former.get(unit.name) or next((one.outcome for one in committed.others(unit.name)), None)
+            others = stage.committed.others(unit.name)
+            before = former.get(unit.name) or next((one.outcome for one in others), None)
             plans.append(_to_do(spec, unit, before, unmade))
-        elif missing := committed.missing(outcome):
-            plans.append(UnitPlan(unit.name, "redo", f"{missing[0]} is missing or has another size"))
+        elif missing := stage.committed.missing(outcome):
+            reason = f"{missing[0]} is missing or has another size"
+            plans.append(UnitPlan(unit.name, "redo", reason, fingerprint=print_))
         else:
-            plans.append(UnitPlan(unit.name, "skip", "made with these parameters and inputs", outcome))
+            reason = "made with these parameters and inputs"
+            plans.append(UnitPlan(unit.name, "skip", reason, outcome, print_, lost))
     return tuple(plans)
 
 
-def _outcome(
-    committed: Committed, unit: str, fingerprint: str, known: Outcome | None, since: float | None
-) -> Outcome | None:
-    """What counts as the unit's outcome; None while it has none.
-
-    The record says. The manifest's word, which saves a request for each unit, is taken only while the record is there,
-    is older than the manifest and the objects that the manifest names are there too; and where the record cannot be
-    read, `i2p repair` writes it again from the manifest.
-    """
-    name = record_name(unit, fingerprint)
-    if name not in committed.records:
-        return None
-    modified = committed.records[name]
-    older = since is not None and modified is not None and modified < since
-    if known and older and not committed.missing(known):
-        return known
-    record = committed.record(unit, fingerprint)
-    return record.outcome if record else known
-
-
 def _to_do(spec: StageSpec, unit: Unit, before: Outcome | None, unmade: Set[str]) -> UnitPlan:
+    print_ = spec.fingerprint(unit)
     if before is None:
-        return UnitPlan(unit.name, "run", "not made yet")
+        return UnitPlan(unit.name, "run", "not made yet", fingerprint=print_)
     changes = why_changed(before, unit, spec.version, unmade)
-    return UnitPlan(unit.name, "redo", "; ".join(changes) or "its record is gone or cannot be read")
+    reason = "; ".join(changes) or "its record is gone or cannot be read"
+    return UnitPlan(unit.name, "redo", reason, fingerprint=print_)
 
 
 def why_changed(before: Outcome, unit: Unit, version: int, unmade: Set[str] = frozenset()) -> list[str]:

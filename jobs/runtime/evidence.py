@@ -112,9 +112,15 @@ _FAILURE = TypeAdapter(Failure)
 def failures_in(stage: Store, *, containing: str = "") -> Iterator[Failure]:
     """The failures that attempts left in a stage's store, of names that contain a text; what is none is passed over."""
     for stat in stage.list("failures/"):
-        if containing in stat.name:
-            with suppress(NotFound, Corrupt):
-                yield decode(_FAILURE, stage.read(stat.name).data, stat.name, "a failure")
+        if containing in stat.name and (failure := failure_in(stage, stat.name)):
+            yield failure
+
+
+def failure_in(stage: Store, name: str) -> Failure | None:
+    """The failure in the object of that name; None where there is none that can be read."""
+    with suppress(NotFound, Corrupt):
+        return decode(_FAILURE, stage.read(name).data, name, "a failure")
+    return None
 
 
 def leave_termination_message(error: BaseException, *, unit: str | None, attempt: str) -> None:

@@ -5,6 +5,7 @@ The store here is the stage's own: `<store>/<run>/<stage>`, in which names start
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,8 @@ from jobs.shards.records import (
     record_name,
     unit_of,
 )
-from jobs.shards.store import Store, ensure, overwrite, spool, spooling, verified
+from jobs.shards.removal import ensure, refuse_announced
+from jobs.shards.store import Store, overwrite, spool, spooling, verified
 from jobs.shards.tar import Sample, cut, index_tar, write_tar
 
 
@@ -108,6 +110,11 @@ def commit(store: Store, record: CommitRecord) -> bool:
     return True
 
 
+def restore_record(store: Store, outcome: Outcome) -> None:
+    """Write the record of an outcome that a manifest names again, where none can be read that counts."""
+    commit(store, CommitRecord(outcome, "restored from the manifest", 0.0, time.time(), {}))
+
+
 def missing_objects(store: Store, outcome: Outcome, sizes: Mapping[str, int] | None = None) -> list[str]:
     """The objects of an outcome that are not there in the recorded size; `sizes` saves asking for each."""
 
@@ -158,6 +165,12 @@ def read_record(store: Store, unit: str, fingerprint: str) -> CommitRecord | Non
     return _read(store, record_name(unit, fingerprint), unit, fingerprint)
 
 
+def read_record_named(store: Store, name: str) -> CommitRecord | None:
+    """The record of that name; None where there is none that can be read and belongs there."""
+    record = _read(store, name, unit_of(name), None)
+    return record if record and record_name(unit_of(name), record.outcome.fingerprint) == name else None
+
+
 def load_manifest(store: Store) -> Manifest | None:
     """A stage's manifest, or None where there is none; raises Corrupt."""
     try:
@@ -167,8 +180,12 @@ def load_manifest(store: Store) -> Manifest | None:
 
 
 def publish_manifest(store: Store, manifest: Manifest) -> None:
-    """Make a dataset's manifest this one; a second controller publishing the same changes nothing."""
+    """Make a dataset's manifest this one; a second controller publishing the same changes nothing.
+
+    Raises StoreError when something that it names is about to be removed: what is left then is to be planned again.
+    """
     overwrite(store, MANIFEST, manifest.encode())
+    refuse_announced(store, manifest.names)
 
 
 def _read(store: Store, name: str, unit: str, fingerprint: str | None) -> CommitRecord | None:

@@ -8,7 +8,7 @@ ask for another record. The manifest, written last by the controller, lists the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field, TypeAdapter
@@ -55,6 +55,13 @@ class Outcome:
     stats: Mapping[str, Json] = field(default_factory=dict)  # counts worth telling, e.g. rows read and dropped
 
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The objects that it stands on: its record and its shards."""
+        record = record_name(self.unit, self.fingerprint)
+        return frozenset([record, *(shard.object for shard in self.shards)])
+
+
 @dataclass(frozen=True, slots=True)
 class CommitRecord:
     """An outcome with the circumstances it came about in, which equal work does not share."""
@@ -68,7 +75,7 @@ class CommitRecord:
     versions: Mapping[str, str]  # of Python and the libraries used
 
     def encode(self) -> bytes:
-        return canonical_json(asdict(self))
+        return canonical_json(_RECORD.dump_python(self))
 
     @classmethod
     def decode(cls, data: bytes, where: str = "it") -> CommitRecord:
@@ -87,14 +94,19 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        return digest_of(asdict(self))
+        return digest_of(_MANIFEST.dump_python(self))
 
     @property
     def shards(self) -> tuple[Shard, ...]:
         return tuple(shard for outcome in self.outcomes for shard in outcome.shards)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The objects that it stands on: records and shards."""
+        return frozenset(name for outcome in self.outcomes for name in outcome.names)
+
     def encode(self) -> bytes:
-        return canonical_json(asdict(self))
+        return canonical_json(_MANIFEST.dump_python(self))
 
     @classmethod
     def decode(cls, data: bytes, where: str = "it") -> Manifest:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
-from jobs.errors import BadData, Corrupt, NotFound, StoreError, StoreFull
+from jobs.errors import BadData, Corrupt, NotFound, StoreFull
 from jobs.shards.digests import sha256
 
 UNFINISHED = ".unfinished"  # half-written files wait in folders of this name, out of every listing
@@ -114,22 +114,7 @@ def verified(store: Store, name: str, *, size: int, sha256_: str) -> bytes:
     return body.data
 
 
-_REDO = "delete the object and run again: it is made anew, and what depends on it where it comes out differently"
-
-
-def ensure(store: Store, name: str, body: bytes | BinaryIO, *, size: int, sha256_: str) -> None:
-    """Make the object `name`, which is named by its digest, hold exactly these bytes.
-
-    An object there already is the same work done before, unless it is damaged: then it is replaced.
-    """
-    if store.create(name, body) or store.holds(name, size=size, sha256=sha256_):
-        return
-    try:
-        mended = store.replace(name, body, version=store.version(name))
-    except NotFound:  # deleted since; what is created now is new
-        mended = store.create(name, body)
-    if not mended and not store.holds(name, size=size, sha256=sha256_):
-        raise StoreError(f"{store.url}/{name} was damaged and someone else is mending it; try again")
+_REDO = "`i2p repair` makes it again, and what depends on it where it comes out differently"
 
 
 def overwrite(store: Store, name: str, body: bytes) -> None:

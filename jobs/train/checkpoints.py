@@ -19,7 +19,8 @@ from jobs.errors import Corrupt, NotFound
 from jobs.runtime import log
 from jobs.shards.digests import canonical_json, sha256
 from jobs.shards.records import NAME_DIGITS
-from jobs.shards.store import Store, ensure, verified
+from jobs.shards.removal import ensure
+from jobs.shards.store import Store, verified
 
 _KEPT = 2  # the newest, and the one before it in case that is damaged
 _TOLD = "told"  # the JSON of a checkpoint is stored as a tensor of bytes, under the same digest as all others

@@ -18,23 +18,36 @@ from pipeline.outputs import write_submission
 from pipeline.plan import StagePlan, make_plan
 from pipeline.report import write_report
 from pipeline.run_store import open_run
+from pipeline.upkeep.live import LiveNote
 
 
 def run(call: Call) -> int:
     """Run what is missing; an interrupted run goes on where it was."""
+    return finish_run(call)
+
+
+def finish_run(call: Call, *, repair: bool = False) -> int:
+    """Run to the end and write what people open; to `repair`, read every record and write those again that are lost."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    exit_code = _run(call, call.config)
+    exit_code = _run(call, call.config, repair=repair)
     if exit_code == OK:
         for line in inspect.closing_lines(call.store, call.config, write_report(call.store, call.config)):
             print(line)
     return exit_code
 
 
-def _run(call: Call, config: RunConfig) -> int:
+def _run(call: Call, config: RunConfig, *, repair: bool = False) -> int:
     store = open_run(config)
     store.sweep()
+    note = LiveNote(store, config)
     with open_display() as display:
-        finish = Controller(store, config, call.executor(config), display.show, display.tell).run()
+        executor = call.executor(config)
+        try:
+            finish = Controller(
+                store, config, executor, display.show, display.tell, renew=note.renew, repair=repair
+            ).run()
+        finally:
+            note.withdraw()
     if finish.exit_code != OK:
         print(
             f"i2p: {finish.message}\ni2p: `i2p why STAGE` has the whole story; mend it and run again", file=sys.stderr
