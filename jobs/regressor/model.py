@@ -132,6 +132,7 @@ def _build_tower(architecture: Architecture, drop_path: float | None) -> tuple[n
     if name in open_clip.list_models():
         config = open_clip.get_model_config(name)
         vision = {**config["vision_cfg"], "image_size": architecture.image_size, "timm_model_pretrained": False}
+        vision["output_tokens"] = False  # CoCa's towers give their tokens too, which only its text decoder reads
         features: int | None = config["embed_dim"]
         quick_gelu = config.get("quick_gelu", False)
     elif timm.is_model(name):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from jobs.regressor.model import Architecture, Regressor
 from jobs.regressor.pretrained import load_pretrained, normalisation
+from jobs.regressor.stored import require_loadable
 from jobs.train.average import Average, moving
 from jobs.train.optimiser import build_optimiser, load_moments, moments
 from jobs.train.stage import TrainParams
@@ -50,18 +51,23 @@ class Learner:
         return {**self.regressor.state_dict(), **(self.average.tensors if self.average else {})}
 
     def _changing(self) -> dict[str, Tensor]:
-        counts = {name: tensor for name, tensor in self.regressor.named_buffers() if not tensor.is_floating_point()}
+        state, buffers = self.regressor.state_dict(), dict(self.regressor.named_buffers())
+        counts = {name: state[name] for name in state if name in buffers and not state[name].is_floating_point()}
         return {**moving(self.regressor), **counts}
 
 
 def new_learner(params: TrainParams, device: torch.device) -> Learner:
-    """A network as it is before the first step, equal every time; raises BadConfiguration."""
+    """A network as it is before the first step, equal every time.
+
+    Raises BadConfiguration, also where the trained network could not be loaded again.
+    """
     torch.manual_seed(params.seed)
     mean, std = normalisation(params.model, params.pretrained)
     architecture = Architecture(model=params.model, image_size=params.image_size, head=params.head, mean=mean, std=std)
     regressor = Regressor(architecture, drop_path=params.drop_path)
     if params.pretrained is not None:
         load_pretrained(regressor, params.pretrained, params.revision)
+    require_loadable(regressor)
     regressor.freeze(params.trainable)
     regressor = regressor.to(device).to(memory_format=torch.channels_last)
     average = Average(regressor, params.ema_decay) if params.ema_decay is not None else None
