@@ -17,6 +17,7 @@ from jobs.errors import OK, JobError
 from pipeline.cli import operating, reporting, running, upkeep
 from pipeline.cli.call import Call
 from pipeline.config import load_config, presets
+from pipeline.terminal import print_error
 
 _INTERRUPTED = 130
 
@@ -30,12 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command: Callable[[Call], int] = args.command
         return command(Call(args, config))
     except JobError as error:
-        print(f"i2p: {error}", file=sys.stderr)
+        print_error(f"i2p: {error}")
         return error.exit_code
     except BrokenPipeError:
         return OK
     except KeyboardInterrupt:
-        print("i2p: interrupted; what is committed is kept, run again to go on", file=sys.stderr)
+        print_error("i2p: interrupted; what is committed is kept, run again to go on")
         return _INTERRUPTED
 
 

@@ -12,10 +12,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.controller import View
 from pipeline.executors import JobStatus
 from pipeline.plan import StagePlan
+from pipeline.terminal import one_line, print_text
 from pipeline.time_left import duration, fraction
 
 _LINE_SECONDS = 10.0  # between two progress lines of one stage
@@ -57,7 +59,7 @@ class Lines:
                 self.tell(stage, described(plan, job) + (f"; whole run: {view.left}" if view.left else ""))
 
     def tell(self, stage: str, event: str) -> None:
-        print(f"{time.strftime('%H:%M:%S')}  {stage:<17} {event}", flush=True)
+        print_text(f"{_now()}  {stage:<17} {one_line(event)}")
 
 
 class LiveTable:
@@ -73,15 +75,24 @@ class LiveTable:
             job = running(view, stage)
             if job:
                 bar = ProgressBar(total=1, completed=fraction(plan, job), width=24)
-                table.add_row(f"[bold]{stage}", bar, described(plan, job))
+                table.add_row(Text(stage, "bold"), bar, _text(described(plan, job)))
             else:
-                table.add_row(stage, "", standing(plan))
+                table.add_row(stage, "", _text(standing(plan)))
         if view.left:
-            table.add_row("", "", f"[dim]whole run: {view.left}")
+            table.add_row("", "", _text(f"whole run: {view.left}", "dim"))
         self._live.update(table)
 
     def tell(self, stage: str, event: str) -> None:
-        self._live.console.print(f"[dim]{time.strftime('%H:%M:%S')}[/]  {stage:<17} {event}", highlight=False)
+        self._live.console.print(Text.assemble((_now(), "dim"), f"  {stage:<17} ", _text(event)))
+
+
+def _text(text: str, style: str = "") -> Text:
+    """For a cell or a line; never plain `str`, in which rich reads markup such as `[/1]` or `[link=…]`."""
+    return Text(one_line(text), style)
+
+
+def _now() -> str:
+    return time.strftime("%H:%M:%S")
 
 
 def running(view: View, stage: str) -> JobStatus | None:

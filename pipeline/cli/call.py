@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ from pipeline.executors import Executor, Observation
 from pipeline.executors.local import LocalExecutor
 from pipeline.plan import StagePlan
 from pipeline.run_store import open_run
+from pipeline.terminal import json_text, printable
 
 if TYPE_CHECKING:
     from pipeline.kube.client import Api
@@ -74,4 +74,4 @@ class Call:
 
     def answer(self, value: Any, text: str) -> None:
         """Print a report, as JSON if that was asked for."""
-        print(json.dumps(value, indent=2, ensure_ascii=False) if self.args.json else text)
+        print(json_text(value, indent=2) if self.args.json else printable(text))

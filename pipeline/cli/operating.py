@@ -5,6 +5,7 @@ from __future__ import annotations
 from jobs.errors import OK
 from pipeline.cli.call import Call
 from pipeline.control import Wish, write_wish
+from pipeline.terminal import print_text
 
 
 def pause(call: Call) -> int:
@@ -27,10 +28,10 @@ def _wish(call: Call, wish: Wish, told: str) -> int:
         from pipeline import operate
 
         for line in operate.wish(call.api, call.store, call.config, wish):
-            print(line)
+            print_text(line)
     else:
         write_wish(call.store, wish)
-    print(f"run {call.config.run} is {told}")
+    print_text(f"run {call.config.run} is {told}")
     return OK
 
 
@@ -39,5 +40,5 @@ def release(call: Call) -> int:
     from pipeline import operate
 
     for name in operate.release(call.api, call.config, call.args.node):
-        print(f"{name}: released")
+        print_text(f"{name}: released")
     return OK

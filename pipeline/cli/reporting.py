@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict
 
@@ -14,6 +13,7 @@ from pipeline.display import open_display
 from pipeline.doctor import examine
 from pipeline.plan import make_plan
 from pipeline.report import write_report
+from pipeline.terminal import json_text
 from pipeline.time_left import seconds_by_unit, time_left
 from pipeline.verify import verify
 
@@ -76,7 +76,7 @@ def _live_status(call: Call) -> int:
 def logs(call: Call) -> int:
     """What the workers of a stage logged, also when they are gone."""
     events = inspect.logs(call.store.at(call.stage), index=call.args.index)
-    call.answer(events, "\n".join(json.dumps(event, ensure_ascii=False) for event in events))
+    call.answer(events, "\n".join(json_text(event) for event in events))
     return OK
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from datetime import UTC, datetime
 
 from jobs.errors import OK, JobError
@@ -19,6 +18,7 @@ from pipeline.plan import StagePlan, make_plan
 from pipeline.report import write_report
 from pipeline.run_store import open_run
 from pipeline.upkeep.live import LiveNote
+from pipeline.terminal import print_error, print_text
 
 
 def run(call: Call) -> int:
@@ -32,7 +32,7 @@ def finish_run(call: Call, *, repair: bool = False) -> int:
     exit_code = _run(call, call.config, repair=repair)
     if exit_code == OK:
         for line in inspect.closing_lines(call.store, call.config, write_report(call.store, call.config)):
-            print(line)
+            print_text(line)
     return exit_code
 
 
@@ -49,9 +49,7 @@ def _run(call: Call, config: RunConfig, *, repair: bool = False) -> int:
         finally:
             note.withdraw()
     if finish.exit_code != OK:
-        print(
-            f"i2p: {finish.message}\ni2p: `i2p why STAGE` has the whole story; mend it and run again", file=sys.stderr
-        )
+        print_error(f"i2p: {finish.message}\ni2p: `i2p why STAGE` has the whole story; fix it and run again")
     return finish.exit_code
 
 
@@ -63,17 +61,17 @@ def deploy(call: Call) -> int:
 
     def tell(of_stage: str, event: str) -> None:
         told.append(event)
-        print(f"{of_stage:<17} {event}")
+        print_text(f"{of_stage:<17} {event}")
 
     def change(plan: StagePlan) -> None:
-        print(operate.changes_text(operate.changes(call.api, call.config, [plan])))
+        print_text(operate.changes_text(operate.changes(call.api, call.config, [plan])))
 
     executor = call.executor()
     Controller(call.store, call.config, executor, tell=tell).deploy(stage, change)
     if not told:
         plans = [plan for plan in make_plan(call.store, call.config) if plan.spec.name == stage]
         rows = inspect.status_rows(call.store, plans, call.observed(plans))
-        print(f"{stage:<17} unchanged\n{inspect.status_text(rows)}")
+        print_text(f"{stage:<17} unchanged\n{inspect.status_text(rows)}")
     return OK
 
 
@@ -81,14 +79,14 @@ def batch(call: Call) -> int:
     """Predict every image that came in since the last time, and finish earlier batches that are not done."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     scheduled, failed = scheduled_time(_scheduled(call), datetime.now(UTC)), OK
-    for one in batches(call.config, scheduled, print):
-        print(f"batch {one.number}: run {one.config.run}", flush=True)
+    for one in batches(call.config, scheduled, print_text):
+        print_text(f"batch {one.number}: run {one.config.run}")
         try:
             exit_code = _run(call, one.config)
             if exit_code == OK:  # and no report, which would read again what the network was trained with
-                print(f"submission  {write_submission(open_run(one.config))}")
+                print_text(f"submission  {write_submission(open_run(one.config))}")
         except JobError as error:
-            print(f"i2p: batch {one.number}: {error}", file=sys.stderr)
+            print_error(f"i2p: batch {one.number}: {error}")
             exit_code = error.exit_code
         failed = failed or exit_code  # the others are run all the same
     return failed
@@ -107,7 +105,7 @@ def _scheduled(call: Call) -> str | None:
 def list_batches(call: Call) -> int:
     """The batches that were claimed so far, and how they stand; --drop gives one up for good."""
     if call.args.drop is not None:
-        print(drop(call.config, call.args.drop))
+        print_text(drop(call.config, call.args.drop))
         return OK
     rows = batch_rows(call.config)
     call.answer(rows, batch_text(rows))
