@@ -46,7 +46,7 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit(f'needs Python 3.11 or newer, $(PYTHON) is {sys.version.split()[0]}; set PYTHON=python3.11 or the like')"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet "uv>=0.13"
-	$(BIN)/uv pip install --quiet -r requirements.lock
+	$(BIN)/uv pip install --quiet --compile-bytecode -r requirements.lock  # else each process compiles torch anew where writing bytecode is off
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	touch $@
 
