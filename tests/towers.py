@@ -19,6 +19,7 @@ _SWIN: dict[str, Any] = {"img_size": 32, "window_size": 4, "embed_dim": 16, "dep
 _OF_TIMM: Mapping[str, tuple[str, int, dict[str, Any]]] = {
     "beit": ("beit_base_patch16_224", 32, _VIT),
     "beit3": ("beit3_base_patch16_224", 32, _VIT),
+    "coat": ("coat_lite_tiny", 64, {"img_size": 64, "embed_dims": (8, 8, 16, 16)}),
     "convit": ("convit_tiny", 32, {"img_size": 32, "embed_dim": 4, "depth": 2, "num_heads": 4, "local_up_to_layer": 1}),
     "convnext": ("test_convnext", 32, {}),
     "deit3": ("deit3_small_patch16_224", 32, _VIT),

@@ -20,9 +20,20 @@ MODEL = "model"  # the shard, and the key of its only sample
 
 def to_sample(architecture: Architecture, weights: Mapping[str, Tensor]) -> Sample:
     """The sample that holds a network; equal weights give equal bytes."""
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    fields = {"safetensors": safetensors.torch.save(contiguous), "json": json_field(architecture.to_json())}
+    fields = {"safetensors": safetensors.torch.save(_separate(weights)), "json": json_field(architecture.to_json())}
     return Sample(MODEL, fields)
+
+
+def _separate(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with memory of their own; what a tower uses in two places (CoaT does) is stored under both names."""
+    places: set[int] = set()
+    found = {}
+    for name, tensor in weights.items():
+        found[name] = tensor.detach().cpu().contiguous()
+        if found[name].untyped_storage().data_ptr() in places:
+            found[name] = found[name].clone()
+        places.add(found[name].untyped_storage().data_ptr())
+    return found
 
 
 def from_sample(sample: Sample) -> Regressor:

@@ -48,7 +48,10 @@ class Learner:
 
     def result(self) -> dict[str, Tensor]:
         """The weights to keep: the average where there is one, else the last."""
-        return {**self.regressor.state_dict(), **(self.average.tensors if self.average else {})}
+        state = self.regressor.state_dict()
+        averages = self.average.tensors if self.average else {}
+        by_place = {state[name].data_ptr(): tensor for name, tensor in averages.items() if tensor.numel()}
+        return {name: by_place.get(tensor.data_ptr(), tensor) for name, tensor in state.items()}  # some have two names
 
     def _changing(self) -> dict[str, Tensor]:
         state, buffers = self.regressor.state_dict(), dict(self.regressor.named_buffers())

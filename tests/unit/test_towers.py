@@ -158,7 +158,7 @@ def step(learner: Learner) -> None:
     learner.step += 1
 
 
-@pytest.mark.parametrize("family", COMPUTING)
+@pytest.mark.parametrize("family", [*COMPUTING, "coat"])
 def test_training_goes_on_from_a_checkpoint_as_if_nothing_had_been(family: str, local_store: LocalStore) -> None:
     learner = new_learner(settings(family), torch.device("cpu"))
     step(learner)
@@ -175,6 +175,21 @@ def test_training_goes_on_from_a_checkpoint_as_if_nothing_had_been(family: str, 
     assert torch.equal(vectors(learner.regressor), vectors(restored.regressor))
     assert learner.result().keys() == restored.result().keys()
     assert all(torch.equal(tensor, restored.result()[name]) for name, tensor in learner.result().items())
+
+
+def test_a_weight_with_two_names_is_averaged_under_both() -> None:
+    learner = new_learner(settings("coat"), torch.device("cpu"))
+    for _ in range(2):
+        step(learner)
+    state, result = learner.regressor.state_dict(), learner.result()
+    twins = [(one, other) for one in state for other in state if one < other and is_same(state[one], state[other])]
+    assert twins
+    assert all(torch.equal(result[one], result[other]) for one, other in twins)
+    assert not any(torch.equal(result[one], state[one]) for one, _ in twins)
+
+
+def is_same(one: Tensor, other: Tensor) -> bool:
+    return one.numel() > 0 and one.data_ptr() == other.data_ptr()
 
 
 @pytest.mark.parametrize("family", COMPUTING)
