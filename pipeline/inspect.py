@@ -15,7 +15,7 @@ from jobs.shards.store import Store
 from pipeline.config import RunConfig
 from pipeline.display import described
 from pipeline.executors import JobStatus, Observation
-from pipeline.outputs import write_submission
+from pipeline.outputs import submission_address
 from pipeline.plan import StagePlan
 
 Row = dict[str, Any]
@@ -169,5 +169,6 @@ def closing_lines(store: Store, config: RunConfig, report: str) -> list[str]:
     """What a finished run says last: the scores if it made any, and where to look."""
     made = {spec.name for spec in config.specs}
     scores = ["", metrics_text(metrics(store))] if "evaluate" in made else []
-    submission = [f"submission  {write_submission(store)}"] if "submission" in made else []
+    address = submission_address(store, config)
+    submission = [f"submission  {address}"] if address else []
     return [*scores, "", f"report      {report}", *submission]

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from jobs.shards.dataset import Dataset, load_manifest
 from jobs.shards.store import Store, overwrite
+from pipeline.config import RunConfig
 
 SUBMISSION = "submission.csv"
 
 
-def write_submission(store: Store) -> str | None:
-    """Copy the validated submission out of its shard; returns its address, or None before that stage is done."""
-    manifest = load_manifest(store.at("submission"))
+def submission_address(store: Store, config: RunConfig) -> str | None:
+    """Where the submission of the run is, or will be; None where the run makes none."""
+    made = any(spec.name == "submission" for spec in config.specs)
+    return f"{store.url}/{SUBMISSION}" if made else None
+
+
+def write_submission(store: Store, config: RunConfig) -> str | None:
+    """Copy the validated submission out of its shard; returns its address, or None where the run has made none."""
+    manifest = load_manifest(store.at("submission")) if submission_address(store, config) else None
     if manifest is None:
         return None
     (sample,) = Dataset(store.at("submission"), manifest).samples("submission")

@@ -1,5 +1,8 @@
 """Reads every shard and record of a run back and checks them; stops at the first thing that is wrong.
 
+A run's own stages are checked, and the datasets that they take from other runs, each where it is; how those were made
+is the other runs' to verify.
+
 What is checked: every manifest's outcomes against their records, fingerprints and names; every shard's bytes, size,
 digest, count and end keys; keys against prompts; prompts and keys against the stage they came from; the filter's
 certificate, witnesses and cosines; the split of every kept prompt.
@@ -11,44 +14,72 @@ import ast
 import math
 import struct
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from jobs.catalog import STAGES
 from jobs.errors import Corrupt, NotFound
 from jobs.runtime.groups import CERTIFICATE, DROPPED, NOT_SPLITS
+from jobs.runtime.spec import StageSpec
 from jobs.shards.dataset import Committed, Dataset, load_manifest
 from jobs.shards.digests import sha256
 from jobs.shards.keys import key_of, split_of
 from jobs.shards.records import Outcome, fingerprint, object_name, record_name
 from jobs.shards.store import Store
 from jobs.shards.tar import Sample
+from pipeline.config import RunConfig
 
 _PROMPTS = ("collect", "generate-prompts", "embed")  # every sample's key is its text's
 _ROUNDING = 1e-6
 
 
-def verify(store: Store) -> dict[str, str]:
-    """What was checked of every stage, in words; raises Corrupt or NotFound for the first thing that is wrong."""
+def verify(store: Store, config: RunConfig) -> dict[str, str]:
+    """What was checked of every stage, in words; raises Corrupt or NotFound for the first thing that is wrong.
+
+    `store` is the run's (`open_run`), in which the datasets taken from other runs are found too.
+    """
+    made = {spec.name for spec in config.specs}
+    read = made | {name for spec in config.specs for name in spec.inputs} | set(config.inputs)
     told = {}
     datasets: dict[str, Dataset] = {}
     for spec in STAGES:
-        manifest = load_manifest(store.at(spec.name))
-        if manifest is None:
-            raise NotFound(f"{spec.name} has no manifest, so the run is not finished; `i2p run` finishes it")
-        dataset = datasets[spec.name] = Dataset(store.at(spec.name), manifest)
-        _check_records(dataset)
-        samples = sum(_check_sample(spec.name, sample) for sample in dataset.samples())
-        told[spec.name] = f"{len(manifest.shards):,} shards, {samples:,} samples"
-    _check_embedded(datasets)
-    told["dedup"] += ", " + _check_filter(datasets["embed"], datasets["dedup"])
-    _check_images(datasets["dedup"], datasets["generate-images"])
-    _check_inputs(datasets)
+        if spec.name not in read:
+            told[spec.name] = "not part of this run"
+            continue
+        dataset = datasets[spec.name] = _published(store, spec.name, config)
+        samples = verify_dataset(dataset, version=spec.version if spec.name in made else None)
+        told[spec.name] = f"{len(dataset.shards()):,} shards, {samples:,} samples"
+        if spec.name not in made:
+            told[spec.name] += f", of the run {config.origin(spec.name)}"
+    if "embed" in made:
+        _check_embedded(datasets)
+    if "dedup" in made:
+        told["dedup"] += ", " + _check_filter(datasets["embed"], datasets["dedup"])
+    if "generate-images" in made:
+        _check_images(datasets["dedup"], datasets["generate-images"])
+    _check_inputs(datasets, config.specs)
     return told
 
 
-def _check_records(dataset: Dataset) -> None:
+def verify_dataset(dataset: Dataset, *, version: int | None = None) -> int:
+    """Check one stage's manifest against its records, and every shard and sample; returns the number of samples.
+
+    `version` is the stage's own that all units must have; None for a dataset that may be of an earlier one. Raises
+    Corrupt or NotFound for the first thing that is wrong.
+    """
+    _check_records(dataset, version)
+    return sum(_check_sample(dataset.name, sample) for sample in dataset.samples())
+
+
+def _published(store: Store, stage: str, config: RunConfig) -> Dataset:
+    manifest = load_manifest(store.at(stage))
+    if manifest is None:
+        of = "the run" if config.origin(stage) == config.run else f"the run {config.origin(stage)}, which it is of,"
+        raise NotFound(f"{stage} has no manifest, so {of} is not finished; `i2p run` finishes it")
+    return Dataset(store.at(stage), manifest)
+
+
+def _check_records(dataset: Dataset, version: int | None) -> None:
     committed = Committed.of(dataset.store)
-    versions = {spec.name: spec.version for spec in STAGES}
     for outcome in dataset.manifest.outcomes:
         where = f"{dataset.name}/{outcome.unit}"
         name = record_name(outcome.unit, outcome.fingerprint)
@@ -57,7 +88,7 @@ def _check_records(dataset: Dataset) -> None:
             raise NotFound(f"{dataset.name}/{name} is missing or cannot be read, but the manifest names it")
         if record.outcome != outcome:
             raise Corrupt(f"{where}: its record {name} says otherwise than the manifest")
-        if outcome.version != versions[dataset.name] or _fingerprint(dataset.name, outcome) != outcome.fingerprint:
+        if version not in (None, outcome.version) or _fingerprint(dataset.name, outcome) != outcome.fingerprint:
             raise Corrupt(f"{where}: its fingerprint is not that of its settings, inputs and version")
         for shard in outcome.shards:
             if shard.object != object_name(shard.name, shard.sha256):
@@ -79,9 +110,9 @@ def _check_sample(stage: str, sample: Sample) -> int:
     return 1
 
 
-def _check_inputs(datasets: Mapping[str, Dataset]) -> None:
-    """Every outcome must have read what its inputs hold now."""
-    for spec in STAGES:
+def _check_inputs(datasets: Mapping[str, Dataset], made: Sequence[StageSpec]) -> None:
+    """Every outcome of the stages that were made must have read what their inputs hold now."""
+    for spec in made:
         for outcome in datasets[spec.name].manifest.outcomes:
             for label, digest in outcome.reads.items():
                 stage, _, part = label.partition("/")

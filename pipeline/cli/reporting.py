@@ -103,8 +103,8 @@ def metrics(call: Call) -> int:
 
 
 def verify_run(call: Call) -> int:
-    """Read back every shard and record; says the first thing that is wrong."""
-    told = verify(call.store)
+    """Read back every shard and record of this run and of what it reads; says the first thing that is wrong."""
+    told = verify(call.store, call.config)
     call.answer(told, "\n".join(f"{name:<17} {text}" for name, text in told.items()))
     return OK
 

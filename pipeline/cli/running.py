@@ -84,7 +84,7 @@ def batch(call: Call) -> int:
         try:
             exit_code = _run(call, one.config)
             if exit_code == OK:  # and no report, which would read again what the network was trained with
-                print_text(f"submission  {write_submission(open_run(one.config))}")
+                print_text(f"submission  {write_submission(open_run(one.config), one.config)}")
         except JobError as error:
             print_error(f"i2p: batch {one.number}: {error}")
             exit_code = error.exit_code

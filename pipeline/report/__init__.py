@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from jobs.shards.store import Store
 from pipeline.config import RunConfig
-from pipeline.outputs import put
+from pipeline.outputs import put, write_submission
 from pipeline.report import figures, stages, words
 from pipeline.report.data import Page, collect_page
 
@@ -21,7 +21,11 @@ _FILTERS = (
 
 
 def write_report(store: Store, config: RunConfig) -> str:
-    """Write `report.html` of the run as it stands now; returns its address. `store` is the run's."""
+    """Write `report.html` of the run as it stands now; returns its address. `store` is the run's.
+
+    What the page leads to is written before it: `submission.csv`, where this run has made one.
+    """
+    write_submission(store, config)
     return put(store, REPORT, render(collect_page(store, config)).encode())
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jobs.catalog import STAGES
 from jobs.shards.store import Store
 from pipeline.config import RunConfig
-from pipeline.outputs import SUBMISSION
+from pipeline.outputs import submission_address
 from pipeline.report.duplicates import FilterFacts, filter_facts
 from pipeline.report.pictures import Gallery, gallery
 from pipeline.report.predictions import PredictionFacts, prediction_facts
@@ -29,12 +29,17 @@ class Page:
     curve: CurveFacts | None
     scores: ScoreFacts | None
     predictions: PredictionFacts | None
-    submission: str | None  # its address
+    submission: str | None  # its address, also before it is there; None where this run makes none
+    makes: frozenset[str]  # the stages that this run makes; others are another run's or nobody's
 
     @property
     def to_do(self) -> list[str]:
-        """The stages that are not done."""
-        return [stage.name for stage in self.stages if not stage.done]
+        """The stages of this run that are not done."""
+        return [stage.name for stage in self.stages if not stage.done and stage.name in self.makes]
+
+    def has(self, stage: str) -> bool:
+        """Whether a stage is done."""
+        return any(facts.done for facts in self.stages if facts.name == stage)
 
     @property
     def seconds(self) -> float:
@@ -70,5 +75,6 @@ def collect_page(store: Store, config: RunConfig) -> Page:
         curve=curve_facts(datasets),
         scores=score_facts(datasets),
         predictions=prediction_facts(datasets),
-        submission=f"{store.url}/{SUBMISSION}" if store.stat(SUBMISSION) else None,
+        submission=submission_address(store, config),
+        makes=frozenset(spec.name for spec in config.specs),
     )

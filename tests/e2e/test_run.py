@@ -29,6 +29,7 @@ def test_a_run_ends_with_scores_a_report_and_a_submission(undisturbed):
     assert found["baselines"].keys() >= {"constant", "nearest_neighbour"}
     with (undisturbed / RUN / "submission.csv").open() as file:
         rows = list(csv.reader(file))
+    assert '<a href="submission.csv">' in (undisturbed / RUN / "report.html").read_text()
     images = answer(undisturbed, "status")[-2]["samples"]
     assert rows[0] == ["imgId_eId", "val"]
     assert len(rows) == 1 + 384 * images

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from jobs.errors import BAD_DATA
+from jobs.catalog import STAGES
+from jobs.errors import BAD_DATA, TRY_AGAIN
 from jobs.shards.dataset import Dataset, Writer, load_manifest, publish_manifest
 from jobs.shards.local import LocalStore
 from jobs.shards.records import CommitRecord, Manifest, Outcome, record_name
 from jobs.shards.tar import Sample, json_field
-from tests.e2e.runs import RUN, copy_of, i2p, the_object
+from pipeline.__main__ import main
+from tests.e2e.runs import PRESET, RUN, copy_of, the_object, without
 
 
 @pytest.fixture
@@ -21,32 +24,93 @@ def store(undisturbed, tmp_path) -> Path:
     return copy_of(undisturbed, tmp_path)
 
 
-def finds(store: Path) -> str:
-    done = i2p(store, "verify", check=False)
-    assert done.returncode != 0
-    return done.stderr
+@pytest.fixture
+def verify(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict[str, str], str]]:
+    """Runs `i2p verify` on a store, in this process: exit code, what was told of every stage, the complaint."""
+
+    def run(store: Path, *options: str) -> tuple[int, dict[str, str], str]:
+        code = main(["verify", "--json", "--preset", PRESET, "--set", f"store={store}", *options])
+        said = capsys.readouterr()
+        return code, json.loads(said.out or "{}"), said.err
+
+    return run
 
 
-def test_nothing_is_wrong_with_an_undisturbed_run(store):
-    assert "all" in i2p(store, "verify").stdout
+@pytest.fixture
+def finds(verify) -> Callable[[Path], str]:
+    """What `i2p verify` complains about, which must be something."""
+
+    def complaint(store: Path) -> str:
+        code, _, complaint = verify(store)
+        assert code != 0
+        return complaint
+
+    return complaint
 
 
-def test_a_flipped_bit(store):
+def test_nothing_is_wrong_with_an_undisturbed_run(undisturbed, verify):
+    code, told, _ = verify(undisturbed)
+    assert code == 0
+    assert told.keys() == {spec.name for spec in STAGES}
+    assert "have a kept witness" in told["dedup"]
+
+
+FILTERING = ("--set", "stages=[collect, generate-prompts, embed, dedup]")
+
+
+def test_of_a_run_with_some_stages_these_are_checked_and_the_others_are_not_part_of_it(store, verify):
+    only = without(store, "generate-images", "train", "evaluate", "infer", "submission")
+    code, told, _ = verify(only, *FILTERING)
+    assert code == 0
+    assert told["embed"].startswith("4 shards")
+    assert "have a kept witness" in told["dedup"]
+    assert {told[name] for name in ("generate-images", "train", "submission")} == {"not part of this run"}
+
+
+def test_a_stage_that_the_run_makes_and_that_is_not_finished(store, verify):
+    code, _, complaint = verify(without(store, "dedup"), *FILTERING)
+    assert code == TRY_AGAIN
+    assert "dedup has no manifest, so the run is not finished" in complaint
+
+
+PREDICTING = ("--set", "run=mine", "--set", "inputs={evaluate: small}", "--set", "stages=[infer, submission]")
+
+
+def test_what_comes_from_another_run_is_checked_where_it_is(store, verify):
+    shutil.copytree(store / RUN / "infer", store / "mine" / "infer")
+    shutil.copytree(store / RUN / "submission", store / "mine" / "submission")
+    code, told, _ = verify(store, *PREDICTING)
+    assert code == 0
+    assert told["train"].endswith("of the run small")
+    assert told["embed"] == "not part of this run"
+    path = the_object(store, "train", "model")
+    path.write_bytes(path.read_bytes()[:-1])
+    code, _, complaint = verify(store, *PREDICTING)
+    assert code != 0
+    assert "train/shards/model-" in complaint
+    assert "is missing or has another size" in complaint
+    code, _, complaint = verify(without(store, "train"), *PREDICTING)
+    assert code == TRY_AGAIN
+    assert "train has no manifest, so the run small, which it is of, is not finished" in complaint
+
+
+def test_a_flipped_bit(store, verify):
     path = the_object(store, "infer", "predictions-00000")
     body = bytearray(path.read_bytes())
     body[len(body) // 2] ^= 0x10
     path.write_bytes(body)
-    assert "its record says" in finds(store)
-    assert i2p(store, "verify", check=False).returncode == BAD_DATA
+    code, _, complaint = verify(store)
+    assert code == BAD_DATA
+    assert "its record says" in complaint
 
 
 @pytest.mark.parametrize("pattern", ["embed/shards/*.tar", "train/commits/*.json", "submission/manifest.json"])
-def test_a_missing_object(store, pattern):
+def test_a_missing_object(store, pattern, finds):
     next((store / RUN).glob(pattern)).unlink()
     assert "missing" in finds(store) or "no manifest" in finds(store)
 
 
-def test_a_record_whose_digest_is_of_another_shard(store):
+def test_a_record_whose_digest_is_of_another_shard(store, finds):
     first, second, *_ = manifest_of(store, "embed").shards
 
     def swap(outcome: Outcome) -> Outcome:
@@ -57,7 +121,7 @@ def test_a_record_whose_digest_is_of_another_shard(store):
     assert "another shard's" in finds(store)
 
 
-def test_a_validation_prompt_among_the_training_ones(store):
+def test_a_validation_prompt_among_the_training_ones(store, finds):
     dedup = Dataset(stage(store, "dedup"), manifest_of(store, "dedup"))
     (moved, *_) = dedup.samples("val")
     shard = dedup.shards("train")[0]
@@ -65,7 +129,7 @@ def test_a_validation_prompt_among_the_training_ones(store):
     assert f"{moved.key} belongs to val, but stands in {shard.name}" in finds(store)
 
 
-def test_a_dropped_prompt_whose_witness_is_not_kept(store):
+def test_a_dropped_prompt_whose_witness_is_not_kept(store, finds):
     def spoil(samples: list[Sample]) -> list[Sample]:
         first, *others = samples
         told = {**first.json(), "witness": "0" * 24}
@@ -75,7 +139,7 @@ def test_a_dropped_prompt_whose_witness_is_not_kept(store):
     assert "which is not kept" in finds(store)
 
 
-def test_a_witness_that_is_kept_but_not_near(store):
+def test_a_witness_that_is_kept_but_not_near(store, finds):
     dedup = Dataset(stage(store, "dedup"), manifest_of(store, "dedup"))
     far = next(iter(dedup.samples("test"))).key
 
@@ -87,7 +151,7 @@ def test_a_witness_that_is_kept_but_not_near(store):
     assert "but their cosine is" in finds(store)
 
 
-def test_a_prompt_that_vanished(store):
+def test_a_prompt_that_vanished(store, finds):
     rewrite_shard(store, "dedup", "train-00000", lambda samples: samples[1:])
     told = finds(store)
     assert "the certificate says" in told or "which is not kept" in told

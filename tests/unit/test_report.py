@@ -111,7 +111,6 @@ def publish_rest(run: LocalStore, kept: Dataset, images: Dataset, image: bytes =
     guess = {"id": "<i>1</i>", "expected_cosine": 0.555, "candidates": [{"prompt": HOSTILE, "cosine": 0.6}]}
     publish(run, "infer", {"predictions-00000": [Sample("1", {"json": json_field(guess)})]})
     publish(run, "submission", {"submission": [Sample("submission", {"csv": b"imgId_eId,val\n"})]})
-    run.create("submission.csv", b"imgId_eId,val\n")
 
 
 def finished(run: LocalStore, image: bytes = PNG, **changed) -> str:
@@ -120,8 +119,8 @@ def finished(run: LocalStore, image: bytes = PNG, **changed) -> str:
     return report(run)
 
 
-def report(run: LocalStore) -> str:
-    address = write_report(run, check_config({"run": "made-up"}))
+def report(run: LocalStore, **configuration) -> str:
+    address = write_report(run, check_config({"run": "made-up", **configuration}))
     assert address == f"{run.url}/report.html"
     return run.read("report.html").data.decode()
 
@@ -310,3 +309,28 @@ def test_what_is_damaged_is_not_reported(tmp_path):
 def test_the_same_run_gives_the_same_page(tmp_path):
     run = local_run(tmp_path)
     assert finished(run) == report(run)
+
+
+def test_the_submission_is_written_before_the_page_that_leads_to_it(tmp_path):
+    run = local_run(tmp_path)
+    page = Page(finished(run))
+    assert ("a", "href", "submission.csv") in page.attributes
+    assert run.read("submission.csv").data == b"imgId_eId,val\n"
+
+
+def test_before_the_submission_is_done_the_page_says_where_it_will_be(tmp_path):
+    run = local_run(tmp_path)
+    publish_prompts(run)
+    html = report(run)
+    assert f"It will be <code>{run.url}/submission.csv</code>" in html
+    assert run.stat("submission.csv") is None
+
+
+def test_stages_that_are_not_part_of_the_run_are_not_waited_for(tmp_path):
+    run = local_run(tmp_path)
+    publish_prompts(run)
+    html = report(run, stages=["collect", "generate-prompts", "embed", "dedup"])
+    assert "This run is not finished" not in html
+    assert "This run makes no submission" in html
+    assert "<code>train</code> is not part of this run" in html
+    assert "Not here yet" not in html
