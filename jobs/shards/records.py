@@ -13,8 +13,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from jobs.shards.digests import canonical_json, digest_of
-from jobs.shards.strict_json import STRICT, Count, Digest, Json, Name, Seconds, decode
+from jobs.shards.digests import digest_of
+from jobs.shards.strict_json import STRICT, Count, Digest, Json, Name, Seconds, seal, unseal
 
 MANIFEST = "manifest.json"
 NAME_DIGITS = 16  # of a digest, in object names; the whole digest stands in the record
@@ -54,7 +54,6 @@ class Outcome:
     shards: tuple[Shard, ...]
     stats: Mapping[str, Json] = field(default_factory=dict)  # counts worth telling, e.g. rows read and dropped
 
-
     @property
     def names(self) -> frozenset[str]:
         """The objects that it stands on: its record and its shards."""
@@ -75,12 +74,12 @@ class CommitRecord:
     versions: Mapping[str, str]  # of Python and the libraries used
 
     def encode(self) -> bytes:
-        return canonical_json(_RECORD.dump_python(self))
+        return seal(_RECORD.dump_python(self))
 
     @classmethod
     def decode(cls, data: bytes, where: str = "it") -> CommitRecord:
         """Raises Corrupt naming `where` when the bytes are not a record."""
-        return decode(_RECORD, data, where, "a commit record")
+        return unseal(_RECORD, data, where, "a commit record")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +105,12 @@ class Manifest:
         return frozenset(name for outcome in self.outcomes for name in outcome.names)
 
     def encode(self) -> bytes:
-        return canonical_json(_MANIFEST.dump_python(self))
+        return seal(_MANIFEST.dump_python(self))
 
     @classmethod
     def decode(cls, data: bytes, where: str = "it") -> Manifest:
         """Raises Corrupt naming `where` when the bytes are not a manifest."""
-        return decode(_MANIFEST, data, where, "a manifest")
+        return unseal(_MANIFEST, data, where, "a manifest")
 
 
 _RECORD, _MANIFEST = TypeAdapter(CommitRecord), TypeAdapter(Manifest)

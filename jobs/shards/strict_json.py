@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union
 
 from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
+from pydantic_core import from_json
 from typing_extensions import TypeAliasType
 
 from jobs.errors import Corrupt
+from jobs.shards.digests import canonical_json, sha256
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)  # for __pydantic_config__ of dataclasses too
 
@@ -26,6 +28,8 @@ Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f/]{1,200}$")]  # of a unit
 
 T = TypeVar("T")
 
+_SEAL = "sha256"  # of everything else in the object: a flipped bit may well give other JSON of the same kind
+
 
 def decode(model: TypeAdapter[T], data: bytes, where: str, kind: str, what_to_do: str = "") -> T:
     """The value that was stored; raises Corrupt saying that `where` is not `kind`, why, and what to do."""
@@ -37,3 +41,22 @@ def decode(model: TypeAdapter[T], data: bytes, where: str, kind: str, what_to_do
         others = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         reason = f"{f'{place}: ' if place else ''}{first['msg']}{others}"
         raise Corrupt(f"{where} is not {kind} ({reason}){f'; {what_to_do}' if what_to_do else ''}") from error
+
+
+def seal(value: dict[str, Any]) -> bytes:
+    """A value as it is stored where a changed bit must be noticed: canonical JSON with its own digest as a member."""
+    return canonical_json({**value, _SEAL: sha256(canonical_json(value))})
+
+
+def unseal(model: TypeAdapter[T], data: bytes, where: str, kind: str) -> T:
+    """As `decode`, of what `seal` made; what was stored before there were seals is taken as it is."""
+    try:
+        value = from_json(data, allow_inf_nan=False)
+        if isinstance(value, dict) and _SEAL in value:
+            found = value.pop(_SEAL)
+            data = canonical_json(value)
+            if sha256(data) != found:
+                raise ValueError("it is not as it was written, its digest is another")
+    except ValueError as error:
+        raise Corrupt(f"{where} is not {kind} ({error})") from error
+    return decode(model, data, where, kind)

@@ -17,8 +17,8 @@ from pipeline.outputs import write_submission
 from pipeline.plan import StagePlan, make_plan
 from pipeline.report import write_report
 from pipeline.run_store import open_run
-from pipeline.upkeep.live import LiveNote
 from pipeline.terminal import print_error, print_text
+from pipeline.upkeep.live import LiveNote
 
 
 def run(call: Call) -> int:

@@ -15,8 +15,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
-os.environ.update(AWS_ACCESS_KEY_ID="simulated", AWS_SECRET_ACCESS_KEY="simulated", AWS_DEFAULT_REGION="us-east-1")  # noqa: S106
-
 from tests.simulation import patches
 from tests.simulation.firings import simulate_firings
 from tests.simulation.scenario import Outcome, simulate

@@ -11,9 +11,9 @@ from functools import cache
 from jobs.errors import JobError
 from jobs.shards.address import open_store
 from jobs.shards.dataset import publish_manifest
-from jobs.shards.records import Manifest
+from jobs.shards.records import MANIFEST, Manifest
 from pipeline import batches as batches_
-from pipeline.claims import read_chain
+from pipeline.claims import Claim, read_chain
 from pipeline.config import RunConfig, check_config
 from tests.simulation import patches
 from tests.simulation.choices import Choices
@@ -45,7 +45,6 @@ class Firings:
         self.root = open_store("s3://simulated/runs")
         self.store = self.root.at("nightly")
         self.came: list[str] = []
-        self.predicted: Counter[str] = Counter()  # by name, how many batches that are done have it
 
     def outcome(self) -> Outcome:
         """Run it to its end."""
@@ -84,8 +83,12 @@ class Firings:
             self.world.violate(CLAIMED, f"came {sorted(self.came)}, claimed {sorted(claimed.elements())}")
         if set(chain.ended) != {claim.number for claim in chain.claims}:
             self.world.violate(ENDS, f"of {len(chain.claims)} batches only {sorted(chain.ended)} are done")
-        if self.predicted.keys() != claimed.keys():
-            self.world.violate(CLAIMED, f"predicted {sorted(self.predicted)}, claimed {sorted(claimed)}")
+        predicted = {name for claim in chain.claims if self._is_predicted(claim) for name in claim.names}
+        if predicted != claimed.keys():
+            self.world.violate(CLAIMED, f"predicted {sorted(predicted)}, claimed {sorted(claimed)}")
+
+    def _is_predicted(self, claim: Claim) -> bool:
+        return f"runs/{batches_.run_of(_config(), claim)}/infer/{MANIFEST}" in self.bucket.objects
 
     def _firing(self, number: int) -> Actor:
         scheduled = _NIGHT + timedelta(hours=number // 2)  # a CronJob may make two Jobs of one time
@@ -101,7 +104,6 @@ class Firings:
         self.world.call(f"predict {batch.config.run}")
         for spec in batch.config.specs:
             publish_manifest(self.root.at(batch.config.run).at(spec.name), Manifest(spec.name, ()))
-        self.predicted.update(batch.names)
 
     def _upload(self) -> None:
         for name in _NAMES[: 2 + self.choices.below(len(_NAMES) - 1)]:

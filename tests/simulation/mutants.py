@@ -119,7 +119,8 @@ def _several(*swaps: Patches) -> Patches:
 
 
 _LOSES_NODES = ClusterRules(node_lost_once_in=20)
-_COLLECTS = Plan(past="yx", damages=())
+_RETURNS = Plan(past="yx", returns=True, damages=())
+_HALF_DONE = Plan(past="x", past_calls=(60, 90, 120, 160, 200), damages=("record",), most_damages=6)
 
 MUTANTS = (
     Mutant(
@@ -129,8 +130,8 @@ MUTANTS = (
     Mutant("a server ignores If-None-Match under claims", plan=Plan(rules=Rules(if_none_match=False)), firings=True),
     Mutant(
         "a server ignores If-Match",
-        plan=Plan(
-            rules=Rules(if_match=False), damages=("garbage",), most_damages=10, reproducible=False, cluster=_LOSES_NODES
+        plan=replace(
+            _HALF_DONE, rules=Rules(if_match=False), damages=("garbage",), reproducible=False, cluster=_LOSES_NODES
         ),
     ),
     Mutant("a listing is a minute old", plan=Plan(rules=Rules(lists_deleted_seconds=60.0))),
@@ -166,9 +167,9 @@ MUTANTS = (
     Mutant(
         "garbage is collected without grace",
         _swap(garbage, "LEAST_AGE_SECONDS", 0.0),
-        replace(_COLLECTS, ages=Ages(unreached=0.0)),
+        replace(_RETURNS, ages=Ages(unreached=0.0)),
     ),
-    Mutant("garbage is removed unannounced", _several(_swap(garbage, "announcing", _announces_nothing)), _COLLECTS),
+    Mutant("garbage is removed unannounced", _several(_swap(garbage, "announcing", _announces_nothing)), _RETURNS),
     Mutant(
         "nobody looks for announcements",
         _several(
@@ -176,14 +177,18 @@ MUTANTS = (
             _swap(removal, "refuse_announced", lambda *_: None),
             _swap(controller, "refuse_announced", lambda *_: None),
         ),
-        _COLLECTS,
+        _RETURNS,
     ),
     Mutant(
         "garbage is collected whoever runs another configuration",
         _swap(scenario, "live_configs", lambda *_, **__: iter(())),
-        _COLLECTS,
+        _RETURNS,
     ),
-    Mutant("an object that is found again is not renewed", _swap(removal, "RENEWED_SECONDS", float("inf")), _COLLECTS),
+    Mutant(
+        "an object that is found again is not renewed",
+        _swap(removal, "RENEWED_SECONDS", float("inf")),
+        replace(_HALF_DONE, damages=(), loses_records=True, reproducible=True),
+    ),
     Mutant("claims leave gaps", _swap(batches, "create_claim", _claims_with_gaps), firings=True),
     Mutant(
         "a claim takes no note of one that came first",

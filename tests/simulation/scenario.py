@@ -45,7 +45,10 @@ class Plan:
     damages: tuple[str, ...] = DAMAGES
     most_damages: int = 2
     reproducible: bool | None = None  # None: both are tried
-    past: str | None = None  # the tags that the run had one after the other, all of it finished; None: by chance
+    past: str | None = None  # the tags that the run had one after the other; None: by chance
+    past_calls: tuple[int, ...] = (900,)  # how far it got with each; 900 are enough to finish
+    loses_records: bool | None = None  # whether what was not published two days ago has lost its records since
+    returns: bool | None = None  # whether somebody goes on with the tag y while garbage is collected for x
     rules: Rules = field(default_factory=Rules)
     cluster: ClusterRules = field(default_factory=ClusterRules)
     ages: Ages = field(default_factory=Ages)
@@ -123,7 +126,8 @@ class Schedule:
         self.world.faults = tags is None
         for tag in tags or self.choices.one_of(["yx", "y", "x", "xy"]):
             config = replace(self.config, tag=tag, num_units=self.choices.one_of([self.config.num_units, 1, 2]))
-            controller, until = self._controller(config), self.world.calls + self.choices.one_of([900, 300, 100])
+            calls = self.choices.one_of([900, 300, 100]) if tags is None else self.choices.one_of(self.plan.past_calls)
+            controller, until = self._controller(config), self.world.calls + calls
             while not controller.done and self.world.calls < until:
                 self.world.turn()
             self.world.kill(controller)
@@ -134,18 +138,24 @@ class Schedule:
         self.cluster.jobs.clear()
         self.world.now += 2 * _DAY
         self.world.faults = True
+        loses = self.choices.below(4) == 1 if self.plan.loses_records is None else self.plan.loses_records
+        for key in [key for key in self.bucket.objects if "/commits/" in key] if loses else ():
+            if key.partition("/commits/")[0] + "/manifest.json" not in self.bucket.objects:
+                self.watcher.disturbed.add(key)
+                self.bucket.remove(key)
 
     def _disturbed(self, *, collects: bool) -> None:
         world, choices = self.world, self.choices
         controllers = [self._controller() for _ in range(choices.one_of([1, 2, 1, 3]))]
-        if collects and choices.below(2):  # somebody goes on with what the run was before
+        returns = collects and choices.below(2) == 1 if self.plan.returns is None else self.plan.returns
+        if returns:  # somebody goes on with what the run was before
             controllers.append(self._controller(replace(self.config, tag="y")))
             self._delay(controllers[-1])
         others = [world.start("operator", self._operate)] if self.plan.damages else []
         others += [self._collector() for _ in range(1 + choices.below(2))] if collects else []
         for one in others:
             self._delay(one)
-        budget = world.calls + 100 + choices.below(700)
+        budget = world.calls + 100 + choices.below(500)
         while world.calls < budget and any(not one.done for one in controllers):
             world.turn()
             for number, one in enumerate(controllers):
@@ -165,7 +175,7 @@ class Schedule:
         said = []
         for _ in range(_LAST_TRIES):
             finish = self._value_of(self._controller(), said)
-            if isinstance(finish, Finish) and finish.exit_code == 0 and not self._damaged():
+            if isinstance(finish, Finish) and finish.exit_code == 0 and not self._flipped():
                 break
             self._acting_as("repair", lambda: list(clear_damage(self.run, self.config)))  # type: ignore[arg-type]
             finish = self._value_of(self._controller(repair=True), said)
@@ -182,10 +192,9 @@ class Schedule:
             self._acting_as("check", lambda: check_end(self.world, self.run))
             check_clean(self.world, self.bucket)
 
-    def _damaged(self) -> bool:
-        """Whether a damage is left that only reading everything can find."""
-        kinds = ("flip", "garbage", "cut", "spoilt manifest")
-        return any(what.startswith(kinds) for _, actor, what in self.world.trace if actor.startswith("operator"))
+    def _flipped(self) -> bool:
+        """Whether there was a damage that only reading everything can find."""
+        return any(what.startswith("flip") for _, actor, what in self.world.trace if actor == "operator")
 
     def _value_of(self, actor: Actor, said: list[str]) -> Any:
         until = self.world.calls + _CALLS
@@ -219,7 +228,8 @@ class Schedule:
         return actor
 
     def _collector(self) -> Actor:
-        config = replace(self.config, tag=self.choices.one_of(["x", "y"]))
+        tags = ["x", "y"] if self.plan.returns is None else ["x"]
+        config = replace(self.config, tag=self.choices.one_of(tags))
 
         def collect() -> None:
             for _ in range(1 + self.choices.below(3)):
