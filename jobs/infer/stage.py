@@ -10,6 +10,7 @@ from pydantic import Field
 from jobs.errors import BadData, StalePlan
 from jobs.infer.files import check_gone, digest_of_files, find_images, names_in, versions_of
 from jobs.regressor.params import PredictParams
+from jobs.runtime.patience import store_patience
 from jobs.runtime.spec import StageSpec, Unit
 from jobs.shards.address import open_store
 from jobs.shards.dataset import Dataset
@@ -47,7 +48,10 @@ def split_in(params: InferParams) -> str | None:
 def files_by_unit(params: InferParams) -> dict[str, list[str]]:
     """The names of the files that each unit reads; raises BadData."""
     only = None if params.files is None else names_in(params.files)
-    names, size = find_images(open_store(params.images), only), params.images_per_shard
+    names, size = (
+        find_images(open_store(params.images, patience_seconds=store_patience()), only),
+        params.images_per_shard,
+    )
     parts = [names[start : start + size] for start in range(0, len(names), size)]
     return {_name(number): part for number, part in enumerate(parts)}
 
@@ -77,7 +81,7 @@ def units(params: InferParams, inputs: Sequence[Dataset]) -> list[Unit]:
 
 
 def _versions_by_unit(params: InferParams) -> dict[str, dict[str, str | None]]:
-    store, parts = open_store(params.images), files_by_unit(params)
+    store, parts = open_store(params.images, patience_seconds=store_patience()), files_by_unit(params)
     versions = versions_of(store, [name for names in parts.values() for name in names])
     if params.files is not None:
         check_gone(store, versions, recorded=params.bad_images == "record")

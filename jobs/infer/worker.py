@@ -24,6 +24,7 @@ from jobs.regressor.stored import load_trained
 from jobs.runtime import log
 from jobs.runtime.arrays import npy_field
 from jobs.runtime.device import prepare_torch
+from jobs.runtime.patience import store_patience
 from jobs.runtime.spec import Unit
 from jobs.runtime.task import Task
 from jobs.shards.address import open_store
@@ -150,7 +151,7 @@ def _from_files(
 
     Raises StalePlan in the end when the files are not those that the unit was planned with.
     """
-    store = open_store(params.images)
+    store = open_store(params.images, patience_seconds=store_patience())
     versions: dict[str, str | None] = {}
     for name in names:
         try:

@@ -25,16 +25,18 @@ from pydantic import ValidationError
 from jobs.errors import BadConfiguration, BadData, JobError, StalePlan
 from jobs.runtime import log
 from jobs.runtime.evidence import Evidence
+from jobs.runtime.patience import TASK_VARIABLE as TASK_VARIABLE
+from jobs.runtime.patience import store_patience
 from jobs.runtime.spec import StageSpec, Unit
 from jobs.runtime.stopping import STUCK_SECONDS, ending_when_stuck
-from jobs.shards.address import open_store
+from jobs.shards.address import open_store, without_patience
 from jobs.shards.dataset import Committed, Dataset, Writer, commit, load_manifest
 from jobs.shards.digests import canonical_json, digest_of
+from jobs.shards.patience import give_up
 from jobs.shards.records import CommitRecord, Outcome, Shard
 from jobs.shards.store import Store
 from jobs.shards.tar import Sample
 
-TASK_VARIABLE = "I2P_TASK"
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"  # Kubernetes sets it for an Indexed Job, the local executor likewise
 ATTEMPT_VARIABLE = "I2P_ATTEMPT"  # a name without a dot, which sets off the number of a process in its Pod
 
@@ -114,7 +116,7 @@ class Task:
                 "was planned, or is missing in one of the two places; the controller and all workers need the same at "
                 "the same path"
             )
-        store = open_store(description.store)
+        store = open_store(description.store, patience_seconds=store_patience())
         inputs = tuple(
             _planned_input(store.at(description.runs.get(stage, description.run)), stage, description.inputs)
             for stage in spec.inputs
@@ -190,11 +192,12 @@ class Task:
     @property
     def evidence(self) -> Evidence:
         """What this attempt leaves for when Pod and node are gone."""
-        return Evidence(self.output, self.index, self.attempt)
+        return Evidence(without_patience(self.output), self.index, self.attempt)
 
     def on_sigterm(self, _signal: int, _frame: FrameType | None) -> None:
         """Stop at once, or tell a worker that stops itself."""
         self.stop_asked = True
+        give_up()
         if not self.stops_itself:
             _stop(_signal, _frame)
 

@@ -10,15 +10,23 @@ from jobs.shards.s3 import S3Store
 from jobs.shards.store import Store
 
 
-def open_store(url: str) -> Store:
-    """The store at `s3://BUCKET/PREFIX`, or at a local folder; raises BadConfiguration for any other address."""
+def open_store(url: str, *, patience_seconds: float = 0.0) -> Store:
+    """The store at `s3://BUCKET/PREFIX`, or at a local folder; raises BadConfiguration for any other address.
+
+    An operation on a bucket waits so long for a service that is away before its error is raised.
+    """
     scheme, separator, rest = url.partition("://")
     if url and not separator and not url.startswith("s3:"):
         return LocalStore(Path(url))
     bucket, _, prefix = rest.partition("/")
     if scheme != "s3" or not bucket:
         raise BadConfiguration(f"a store is a folder or s3://BUCKET/PREFIX, not {url!r}")
-    return S3Store(bucket, prefix.strip("/"))
+    return S3Store(bucket, prefix.strip("/"), patience_seconds=patience_seconds)
+
+
+def without_patience(store: Store) -> Store:
+    """The same store, whose operations raise at once what the service does not do now."""
+    return store.without_patience() if isinstance(store, S3Store) else store
 
 
 def open_file(url: str) -> tuple[Store, str]:

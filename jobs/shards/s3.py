@@ -27,7 +27,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from jobs.errors import BadConfiguration, NotFound, StoreError
 from jobs.shards.digests import sha256
-from jobs.shards.s3_errors import BrokenOff, Busy, Unclear, Unmet, broken_off_told, errors_told
+from jobs.shards.patience import Patience
+from jobs.shards.s3_errors import Away, BrokenOff, Busy, Unclear, Unmet, broken_off_told, errors_told
 from jobs.shards.store import Body, ObjectStat, checked, spool, spooling
 
 _TRIES = 10  # without progress, full-jitter waits in between: about 20 seconds
@@ -42,15 +43,18 @@ _DAY = 86_400.0
 class S3Store:
     """Objects of one bucket below one prefix. Threads may share one, and forked or spawned processes too.
 
-    A larger object than `part_size`, in bytes, goes up in parts; S3 wants them to have 5 MiB at least. Raises
+    A larger object than `part_size`, in bytes, goes up in parts; S3 wants them to have 5 MiB at least. An operation
+    that fails because the service is away is tried again for `patience_seconds` before its error is raised. Raises
     BadConfiguration when the AWS settings of this machine cannot be used.
     """
 
     def __init__(
-        self, bucket: str, prefix: str = "", *, part_size: int = 16 << 20, timeout_seconds: float = 60
-    ) -> None:
+        self, bucket: str, prefix: str = "", *, part_size: int = 16 << 20, timeout_seconds: float = 60,
+        patience_seconds: float = 0.0,
+    ) -> None:  # fmt: skip
         self.bucket, self.prefix, self.part_size, self.timeout_seconds = bucket, prefix, part_size, timeout_seconds
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
+        self._patience = Patience(patience_seconds)
         self._clients: dict[int, Any] = {}
         _ = self.client  # so that wrong settings show at once
 
@@ -80,6 +84,12 @@ class S3Store:
         below.prefix = self._key(checked(path))
         below.url = f"{self.url}/{path}"
         return below
+
+    def without_patience(self) -> S3Store:
+        """The same store, whose operations raise at once what the service does not do now."""
+        impatient = copy.copy(self)
+        impatient._clients, impatient._patience = self._clients, Patience(0.0)
+        return impatient
 
     def read(self, name: str) -> Body:
         data = io.BytesIO()
@@ -111,7 +121,7 @@ class S3Store:
 
     def list(self, prefix: str) -> Iterator[ObjectStat]:
         ask = partial(self.client.list_objects_v2, Bucket=self.bucket, Prefix=self._key(prefix))
-        for page in _pages(f"{self.url}/{prefix}", ask, {"ContinuationToken": "NextContinuationToken"}):
+        for page in self._pages(f"{self.url}/{prefix}", ask, {"ContinuationToken": "NextContinuationToken"}):
             for item in page.get("Contents", ()):
                 if not item["Key"].endswith("/"):  # consoles make such objects to show a folder
                     name = item["Key"][len(self._key("")) :]
@@ -125,21 +135,21 @@ class S3Store:
 
     def put(self, name: str, body: bytes) -> None:
         ask = partial(self.client.put_object, **self.target(name), Body=body, Metadata={DIGEST: sha256(body)})
-        _answer(f"{self.url}/{name}", ask)
+        self._answer(f"{self.url}/{name}", ask)
 
     def delete(self, name: str) -> None:
-        _answer(f"{self.url}/{name}", partial(self.client.delete_object, **self.target(name)))
+        self._answer(f"{self.url}/{name}", partial(self.client.delete_object, **self.target(name)))
 
     def sweep(self, *, older_than_seconds: float = _DAY) -> None:
         """Abort the uploads in parts that were begun so long ago; younger ones may still be under way."""
         before = datetime.now(UTC).timestamp() - older_than_seconds
         ask = partial(self.client.list_multipart_uploads, Bucket=self.bucket, Prefix=self._key(""))
         going_on = {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"}
-        for upload in [one for page in _pages(self.url, ask, going_on) for one in page.get("Uploads", ())]:
+        for upload in [one for page in self._pages(self.url, ask, going_on) for one in page.get("Uploads", ())]:
             if upload["Initiated"].timestamp() <= before:
                 target = {"Bucket": self.bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
                 with suppress(NotFound):  # finished meanwhile
-                    _answer(self.url, partial(self.client.abort_multipart_upload, **target))
+                    self._answer(self.url, partial(self.client.abort_multipart_upload, **target))
 
     def _key(self, name: str) -> str:
         return f"{self.prefix}/{name}" if self.prefix else name
@@ -150,11 +160,38 @@ class S3Store:
 
     def _head(self, name: str) -> dict[str, Any] | None:
         try:
-            with errors_told(f"{self.url}/{name}"):
-                head: dict[str, Any] = self.client.head_object(**self.target(name))
-                return head
+            return self._answer(f"{self.url}/{name}", partial(self.client.head_object, **self.target(name)))
         except NotFound:
             return None
+
+    def _answer(self, where: str, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """A short reply to a request that may be sent any number of times."""
+        tries = 0
+        with self._patience.waiting(where) as wait:
+            while True:
+                try:
+                    with errors_told(where):
+                        return ask()
+                except BrokenOff as error:
+                    tries += 1
+                    if tries < _TRIES:
+                        _pause(tries)
+                        continue
+                    last: Away = BrokenOff(f"{where}: the reply broke off {_TRIES} times, at last by: {error}")
+                except Away as error:
+                    last = error
+                tries = 0
+                wait.out(last)
+
+    def _pages(
+        self, where: str, ask: Callable[..., dict[str, Any]], going_on: Mapping[str, str]
+    ) -> Iterator[dict[str, Any]]:
+        """All pages of a listing; `going_on` names where the next request's markers stand in the last reply."""
+        page = self._answer(where, ask)
+        yield page
+        while page.get("IsTruncated"):
+            page = self._answer(where, partial(ask, **{marker: page[place] for marker, place in going_on.items()}))
+            yield page
 
     def _is(self, name: str, head: dict[str, Any], size: int, digest: str) -> bool:
         if head["ContentLength"] != size:
@@ -171,22 +208,32 @@ class S3Store:
         in_parts = size > self.part_size
         if in_parts and creating and (head := self._head(name)):  # else it would all go up only to be refused
             return self._is(name, head, size, digest)
-        for tries in range(_TRIES):
-            try:
-                with errors_told(f"{self.url}/{name}"):
-                    (self._put_in_parts if in_parts else self._put)(name, file, size, digest, condition)
-                return True
-            except (NotFound, Unmet, Busy, Unclear, BrokenOff) as error:
+        put = partial(self._put_in_parts if in_parts else self._put, name, file, size, digest, condition)
+        perhaps_done, tries = creating, 0
+        with self._patience.waiting(f"{self.url}/{name}") as wait:
+            while True:
+                try:
+                    with errors_told(f"{self.url}/{name}"):
+                        put()
+                    return True
+                except (NotFound, Unmet, Away) as error:
+                    failed = error
                 head = self._head(name)
-                perhaps_done = creating or not isinstance(error, Unmet) or error.retried
+                # What an earlier request may have done stays possible, also when a later one is plainly refused.
+                lost = failed.retried if isinstance(failed, Unmet | Busy) else in_parts or isinstance(failed, Away)
+                perhaps_done = perhaps_done or lost
                 if head and perhaps_done and self._is(name, head, size, digest):
                     return True
-                if isinstance(error, Unclear):
-                    raise
-                if head if creating else not isinstance(error, Busy | BrokenOff):
+                if head if creating else not head or head["ETag"] != condition["IfMatch"] or isinstance(failed, Unmet):
                     return False
-            _pause(tries)  # someone else was in the way and has left nothing: deleted, aborted, or is still at it
-        raise StoreError(f"{self.url}/{name}: other writers were in the way {_TRIES} times; try again")
+                tries += 1  # nobody else's is there, and ours is not: try again
+                if isinstance(failed, Unclear):
+                    wait.out(failed)
+                elif tries == _TRIES:
+                    wait.out(Busy(f"{self.url}/{name}: other writers were in the way {_TRIES} times; try again"))
+                    tries = 0
+                else:
+                    _pause(tries)
 
     def _put(self, name: str, file: BinaryIO, _size: int, digest: str, condition: dict[str, str]) -> None:
         file.seek(0)
@@ -205,30 +252,41 @@ class S3Store:
     def _download(self, name: str, into: BinaryIO) -> str:
         """Download into a file, going on where a broken connection left off; returns the version that was read."""
         where, tries = f"{self.url}/{name}", 0
-        version, size = "", -1  # not told yet
-        while True:
-            start = into.tell()
-            try:
-                with errors_told(where):
-                    going_on = {"Range": f"bytes={start}-", "IfMatch": version} if start else {}
-                    reply = self.client.get_object(**self.target(name), **going_on)
-                if start and (reply["ETag"] != version or reply["ResponseMetadata"]["HTTPStatusCode"] != _PARTIAL):
-                    raise Unmet(f"{where}: the server sent another part or version than was asked for")
-                version, size = str(reply["ETag"]), start + int(reply["ContentLength"])
-                _copy(reply["Body"], into, where)
-                return version
-            except Unmet as error:  # replaced since the download began, or damaged on its way
-                last: StoreError = error
-                into.seek(0)
-                into.truncate()
-            except BrokenOff as error:
-                last = error
-                if size == into.tell():
+        version, size, furthest = "", -1, 0  # not told yet
+        with self._patience.waiting(where) as wait:
+            while True:
+                start = into.tell()
+                try:
+                    with errors_told(where):
+                        going_on = {"Range": f"bytes={start}-", "IfMatch": version} if start else {}
+                        reply = self.client.get_object(**self.target(name), **going_on)
+                    if start and (reply["ETag"] != version or reply["ResponseMetadata"]["HTTPStatusCode"] != _PARTIAL):
+                        raise Unmet(f"{where}: the server sent another part or version than was asked for")
+                    version, size = str(reply["ETag"]), start + int(reply["ContentLength"])
+                    _copy(reply["Body"], into, where)
                     return version
-            tries = 0 if into.tell() > start else tries + 1
-            if tries == _TRIES:
-                raise StoreError(f"{where}: the download broke off {_TRIES} times, at last by: {last}") from last
-            _pause(tries)
+                except Unmet as error:  # replaced since the download began, or damaged on its way
+                    last: StoreError = error
+                    into.seek(0)
+                    into.truncate()
+                except BrokenOff as error:
+                    last = error
+                    if size == into.tell():
+                        return version
+                except Unclear as error:
+                    wait.out(error)
+                    continue
+                if into.tell() > furthest:
+                    furthest, tries = into.tell(), 0
+                    wait.end()
+                tries += 1
+                if tries > _TRIES:
+                    message = f"{where}: the download broke off {_TRIES} times, at last by: {last}"
+                    if isinstance(last, Unmet):
+                        raise StoreError(message)
+                    wait.out(BrokenOff(message))
+                    tries = 0
+                _pause(tries)
 
 
 def begin_upload(client: Any, target: dict[str, str], digest: str) -> dict[str, str]:
@@ -255,27 +313,6 @@ def put_parts(client: Any, upload: dict[str, str], file: BinaryIO, size: int, pa
         return list(pool.map(put, range(1, -(-size // part_size) + 1)))
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _answer(where: str, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """A short reply to a request that may be sent any number of times."""
-    for tries in range(_TRIES):
-        try:
-            with errors_told(where):
-                return ask()
-        except BrokenOff as error:
-            last = error
-        _pause(tries)
-    raise StoreError(f"{where}: the reply broke off {_TRIES} times, at last by: {last}") from last
-
-
-def _pages(where: str, ask: Callable[..., dict[str, Any]], going_on: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """All pages of a listing; `going_on` names where the next request's markers stand in the last reply."""
-    page = _answer(where, ask)
-    yield page
-    while page.get("IsTruncated"):
-        page = _answer(where, partial(ask, **{marker: page[place] for marker, place in going_on.items()}))
-        yield page
 
 
 def _copy(body: Any, into: BinaryIO, where: str) -> None:

@@ -37,15 +37,21 @@ class Unmet(StoreError):
     retried = False
 
 
-class Busy(StoreError):
-    """Another write of the same object is under way."""
+class Away(StoreError):
+    """The service did not do it now and may do it later: what patience waits for."""
 
 
-class Unclear(StoreError):
+class Busy(Away):
+    """Another write of the same object is under way, and this one was not carried out; `retried` as above."""
+
+    retried = False
+
+
+class Unclear(Away):
     """The server or the connection failed for good, and the request may have been carried out all the same."""
 
 
-class BrokenOff(StoreError):
+class BrokenOff(Away):
     """The connection broke, time-outs included, while the body of a reply was read."""
 
 
@@ -98,12 +104,10 @@ def _refusal(error: ClientError, where: str) -> JobError:
                                 "read, create and delete objects of the bucket")  # fmt: skip
     if status == 404:
         return NotFound(f"{where} does not exist")
-    if status in (412, 416):
-        unmet = Unmet(f"{where}: {error}")
-        unmet.retried = error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
-        return unmet
-    if status == 409 and code in _CONFLICTS:
-        return Busy(f"{where}: {error}")
+    if status in (412, 416) or (status == 409 and code in _CONFLICTS):
+        refused = (Busy if status == 409 else Unmet)(f"{where}: {error}")
+        refused.retried = error.response["ResponseMetadata"].get("RetryAttempts", 0) > 0
+        return refused
     if status >= _SERVER_ERROR:
         return Unclear(f"{where}: {error}")
     return StoreError(f"{where}: {error}")

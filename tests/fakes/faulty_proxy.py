@@ -75,7 +75,8 @@ class Rule:
 @dataclass
 class FaultyProxy:
     """Serves while it is entered. `rate` is the share of requests that are spoiled at random; `strip` names headers,
-    in lower case, that the server never gets to see (requests are then signed anew).
+    in lower case, that the server never gets to see (requests are then signed anew). While it is `down` every
+    connection is reset, as when the server is away; `refused` counts those.
     """
 
     upstream: str
@@ -86,6 +87,8 @@ class FaultyProxy:
     rules: list[Rule] = field(default_factory=list)
     seen: list[Request] = field(default_factory=list)
     injected: Counter[str] = field(default_factory=Counter)
+    down: bool = False
+    refused: int = 0
 
     def __enter__(self) -> FaultyProxy:
         self._lock = threading.Lock()
@@ -148,6 +151,10 @@ class _Handler(BaseHTTPRequestHandler):
     proxy: FaultyProxy
 
     def do_GET(self) -> None:
+        if self.proxy.down:
+            self.proxy.refused += 1
+            self._end(reset=True)
+            return
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, self.path, headers)
         rule = self.proxy.judge(request)
