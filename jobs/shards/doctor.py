@@ -20,8 +20,9 @@ from typing import TypeVar
 from jobs.errors import JobError, NotFound
 from jobs.shards.digests import sha256
 from jobs.shards.local import LocalStore
-from jobs.shards.s3 import DIGEST, S3Store, begin_upload, put_parts
+from jobs.shards.s3 import S3Store
 from jobs.shards.s3_errors import Busy, Unmet, errors_told
+from jobs.shards.s3_parts import DIGEST, begin_upload, complete, put_parts
 from jobs.shards.store import Store
 
 _AnyStore = TypeVar("_AnyStore", bound=Store)
@@ -76,7 +77,8 @@ def _outcome(name: str, check: Callable[[_AnyStore], str], room: _AnyStore) -> C
 
 
 def _rights(room: Store) -> str:
-    if not room.create("rights", b"may write"):
+    # Asked for first: then a missing bucket is told, which some servers make when they are written to.
+    if room.stat("rights") or not room.create("rights", b"may write"):
         raise _Failed(f"{room.url}/rights was there before it was created; {_TELL}")
     if room.read("rights").data != b"may write" or room.open("rights").read() != b"may write":
         raise _Failed(f"{room.url}/rights does not hold what was written; {_TELL}")
@@ -196,9 +198,7 @@ class _Upload:
     def complete(self, **condition: str) -> bool:
         try:
             with errors_told(self.where):
-                self.room.client.complete_multipart_upload(
-                    **self.upload, MultipartUpload={"Parts": self.parts}, **condition
-                )
+                complete(self.room.client, self.upload, self.parts, **condition)
         except (Unmet, Busy, NotFound):
             return False
         return True

@@ -10,33 +10,32 @@ from __future__ import annotations
 import copy
 import hashlib
 import io
-import os
-import random
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, BinaryIO
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
-from jobs.errors import BadConfiguration, NotFound, StoreError
+from jobs.errors import NotFound, StoreError
+from jobs.shards import s3_client
 from jobs.shards.digests import sha256
-from jobs.shards.patience import Patience
-from jobs.shards.s3_errors import Away, BrokenOff, Busy, Unclear, Unmet, broken_off_told, errors_told
+from jobs.shards.s3_client import Connection, pause
+from jobs.shards.s3_errors import Away, BrokenOff, Busy, Unclear, Unmet, broken_off_told
+from jobs.shards.s3_parts import DIGEST, put_in_parts
+from jobs.shards.s3_replies import (
+    Listed,
+    check_done,
+    check_whole,
+    check_written,
+    etag_of,
+    is_rest,
+    length_of,
+    unix_time,
+    uploads_of,
+)
 from jobs.shards.store import Body, ObjectStat, checked, spool, spooling
 
-_TRIES = 10  # without progress, full-jitter waits in between: about 20 seconds
 _READ_BLOCK = 1 << 20
-_PARTS_AT_ONCE = 4  # so many parts are in memory
-_MOST_PARTS = 10_000
-_PARTIAL = 206
-DIGEST = "sha256"  # user metadata: settles an ambiguous upload without reading the object back
 _DAY = 86_400.0
 
 
@@ -52,35 +51,17 @@ class S3Store:
         self, bucket: str, prefix: str = "", *, part_size: int = 16 << 20, timeout_seconds: float = 60,
         patience_seconds: float = 0.0,
     ) -> None:  # fmt: skip
-        self.bucket, self.prefix, self.part_size, self.timeout_seconds = bucket, prefix, part_size, timeout_seconds
+        self.bucket, self.prefix, self.part_size = bucket, prefix, part_size
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
-        self._patience = Patience(patience_seconds)
-        self._clients: dict[int, Any] = {}
-        _ = self.client  # so that wrong settings show at once
+        self._connection = Connection(bucket, timeout_seconds=timeout_seconds, patience_seconds=patience_seconds)
 
     @property
     def client(self) -> Any:
-        """The boto3 client of this process: connections must not be shared with a parent that forked."""
-        if os.getpid() not in self._clients:
-            config = Config(
-                retries={"mode": "standard", "total_max_attempts": _TRIES},
-                connect_timeout=min(10, self.timeout_seconds),
-                read_timeout=self.timeout_seconds,
-                max_pool_connections=4 * _PARTS_AT_ONCE,
-                tcp_keepalive=True,
-            )
-            try:
-                self._clients[os.getpid()] = boto3.session.Session().client("s3", config=config)
-            except (BotoCoreError, ValueError) as error:
-                raise BadConfiguration(f"{self.url}: {error}; correct the AWS settings of this machine") from error
-        return self._clients[os.getpid()]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_clients": {}}
+        """The boto3 client of this process."""
+        return self._connection.client
 
     def at(self, path: str) -> S3Store:
         below = copy.copy(self)
-        below._clients = self._clients  # the costly part
         below.prefix = self._key(checked(path))
         below.url = f"{self.url}/{path}"
         return below
@@ -88,7 +69,7 @@ class S3Store:
     def without_patience(self) -> S3Store:
         """The same store, whose operations raise at once what the service does not do now."""
         impatient = copy.copy(self)
-        impatient._clients, impatient._patience = self._clients, Patience(0.0)
+        impatient._connection = self._connection.without_patience()
         return impatient
 
     def read(self, name: str) -> Body:
@@ -107,7 +88,7 @@ class S3Store:
         head = self._head(name)
         if head is None:
             return None
-        return ObjectStat(name, head["ContentLength"], modified=_unix(head.get("LastModified")))
+        return ObjectStat(name, head["ContentLength"], modified=unix_time(head.get("LastModified")))
 
     def version(self, name: str) -> str:
         head = self._head(name)
@@ -120,12 +101,12 @@ class S3Store:
         return head is not None and self._is(name, head, size, sha256)
 
     def list(self, prefix: str) -> Iterator[ObjectStat]:
+        where = f"{self.url}/{prefix}"
         ask = partial(self.client.list_objects_v2, Bucket=self.bucket, Prefix=self._key(prefix))
-        for page in self._pages(f"{self.url}/{prefix}", ask, {"ContinuationToken": "NextContinuationToken"}):
-            for item in page.get("Contents", ()):
-                if not item["Key"].endswith("/"):  # consoles make such objects to show a folder
-                    name = item["Key"][len(self._key("")) :]
-                    yield ObjectStat(name, item["Size"], item.get("ETag"), _unix(item.get("LastModified")))
+        listed = Listed(where, self._key(""), self._key(prefix))
+        markers = {"ContinuationToken": "NextContinuationToken"}
+        for page in self._connection.pages(where, ask, markers, "Contents"):
+            yield from listed.stats(page)
 
     def create(self, name: str, body: bytes | BinaryIO) -> bool:
         return self._write(name, body, IfNoneMatch="*")
@@ -135,21 +116,24 @@ class S3Store:
 
     def put(self, name: str, body: bytes) -> None:
         ask = partial(self.client.put_object, **self.target(name), Body=body, Metadata={DIGEST: sha256(body)})
-        self._answer(f"{self.url}/{name}", ask)
+        self._connection.answer(f"{self.url}/{name}", ask, check_written)
 
     def delete(self, name: str) -> None:
-        self._answer(f"{self.url}/{name}", partial(self.client.delete_object, **self.target(name)))
+        ask = partial(self.client.delete_object, **self.target(name))
+        self._connection.answer(f"{self.url}/{name}", ask, check_done)
 
     def sweep(self, *, older_than_seconds: float = _DAY) -> None:
         """Abort the uploads in parts that were begun so long ago; younger ones may still be under way."""
         before = datetime.now(UTC).timestamp() - older_than_seconds
         ask = partial(self.client.list_multipart_uploads, Bucket=self.bucket, Prefix=self._key(""))
-        going_on = {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"}
-        for upload in [one for page in self._pages(self.url, ask, going_on) for one in page.get("Uploads", ())]:
-            if upload["Initiated"].timestamp() <= before:
-                target = {"Bucket": self.bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
+        markers = {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"}
+        pages = self._connection.pages(self.url, ask, markers, "Uploads")
+        for key, upload, began in [one for page in pages for one in uploads_of(self.url, page)]:
+            if began <= before:
+                target = {"Bucket": self.bucket, "Key": key, "UploadId": upload}
                 with suppress(NotFound):  # finished meanwhile
-                    self._answer(self.url, partial(self.client.abort_multipart_upload, **target))
+                    abort = partial(self.client.abort_multipart_upload, **target)
+                    self._connection.answer(self.url, abort, check_done)
 
     def _key(self, name: str) -> str:
         return f"{self.prefix}/{name}" if self.prefix else name
@@ -159,47 +143,18 @@ class S3Store:
         return {"Bucket": self.bucket, "Key": self._key(checked(name))}
 
     def _head(self, name: str) -> dict[str, Any] | None:
-        try:
-            return self._answer(f"{self.url}/{name}", partial(self.client.head_object, **self.target(name)))
-        except NotFound:
-            return None
-
-    def _answer(self, where: str, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """A short reply to a request that may be sent any number of times."""
-        tries = 0
-        with self._patience.waiting(where) as wait:
-            while True:
-                try:
-                    with errors_told(where):
-                        return ask()
-                except BrokenOff as error:
-                    tries += 1
-                    if tries < _TRIES:
-                        _pause(tries)
-                        continue
-                    last: Away = BrokenOff(f"{where}: the reply broke off {_TRIES} times, at last by: {error}")
-                except Away as error:
-                    last = error
-                tries = 0
-                wait.out(last)
-
-    def _pages(
-        self, where: str, ask: Callable[..., dict[str, Any]], going_on: Mapping[str, str]
-    ) -> Iterator[dict[str, Any]]:
-        """All pages of a listing; `going_on` names where the next request's markers stand in the last reply."""
-        page = self._answer(where, ask)
-        yield page
-        while page.get("IsTruncated"):
-            page = self._answer(where, partial(ask, **{marker: page[place] for marker, place in going_on.items()}))
-            yield page
+        return self._connection.head(f"{self.url}/{name}", self.target(name))
 
     def _is(self, name: str, head: dict[str, Any], size: int, digest: str) -> bool:
         if head["ContentLength"] != size:
             return False
         if DIGEST in head["Metadata"]:
             return bool(head["Metadata"][DIGEST] == digest)
-        with self.open(name) as file:
-            return _digest(file) == digest
+        try:
+            with self.open(name) as file:
+                return _digest(file) == digest
+        except NotFound:  # deleted meanwhile
+            return False
 
     def _write(self, name: str, body: bytes | BinaryIO, **condition: str) -> bool:
         """Write on a condition. Whatever was not plainly done is settled by what is there now."""
@@ -208,13 +163,18 @@ class S3Store:
         in_parts = size > self.part_size
         if in_parts and creating and (head := self._head(name)):  # else it would all go up only to be refused
             return self._is(name, head, size, digest)
-        put = partial(self._put_in_parts if in_parts else self._put, name, file, size, digest, condition)
+        where, tries_allowed = f"{self.url}/{name}", s3_client.TRIES
         perhaps_done, tries = creating, 0
-        with self._patience.waiting(f"{self.url}/{name}") as wait:
+        with self._connection.patience.waiting(where) as wait:
             while True:
                 try:
-                    with errors_told(f"{self.url}/{name}"):
-                        put()
+                    with self._connection.told(where):
+                        if in_parts:
+                            put_in_parts(
+                                self.client, self.target(name), file, size, digest, self.part_size, **condition
+                            )
+                        else:
+                            self._put(name, file, digest, condition)
                     return True
                 except (NotFound, Unmet, Away) as error:
                     failed = error
@@ -229,40 +189,33 @@ class S3Store:
                 tries += 1  # nobody else's is there, and ours is not: try again
                 if isinstance(failed, Unclear):
                     wait.out(failed)
-                elif tries == _TRIES:
-                    wait.out(Busy(f"{self.url}/{name}: other writers were in the way {_TRIES} times; try again"))
+                elif tries == tries_allowed:
+                    wait.out(Busy(f"{where}: other writers were in the way {tries} times; try again"))
                     tries = 0
                 else:
-                    _pause(tries)
+                    pause(tries)
 
-    def _put(self, name: str, file: BinaryIO, _size: int, digest: str, condition: dict[str, str]) -> None:
+    def _put(self, name: str, file: BinaryIO, digest: str, condition: dict[str, str]) -> None:
         file.seek(0)
-        self.client.put_object(**self.target(name), Body=file, Metadata={DIGEST: digest}, **condition)
-
-    def _put_in_parts(self, name: str, file: BinaryIO, size: int, digest: str, condition: dict[str, str]) -> None:
-        upload = begin_upload(self.client, self.target(name), digest)
-        try:
-            parts = put_parts(self.client, upload, file, size, max(self.part_size, -(-size // _MOST_PARTS)))
-            self.client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}, **condition)
-        except BaseException:
-            with suppress(ClientError, BotoCoreError):  # the first error is the one to tell; `sweep` clears the rest
-                self.client.abort_multipart_upload(**upload)
-            raise
+        reply = self.client.put_object(**self.target(name), Body=file, Metadata={DIGEST: digest}, **condition)
+        check_written(f"{self.url}/{name}", reply)
 
     def _download(self, name: str, into: BinaryIO) -> str:
         """Download into a file, going on where a broken connection left off; returns the version that was read."""
         where, tries = f"{self.url}/{name}", 0
         version, size, furthest = "", -1, 0  # not told yet
-        with self._patience.waiting(where) as wait:
+        with self._connection.patience.waiting(where) as wait:
             while True:
                 start = into.tell()
                 try:
-                    with errors_told(where):
+                    with self._connection.told(where):
                         going_on = {"Range": f"bytes={start}-", "IfMatch": version} if start else {}
                         reply = self.client.get_object(**self.target(name), **going_on)
-                    if start and (reply["ETag"] != version or reply["ResponseMetadata"]["HTTPStatusCode"] != _PARTIAL):
+                    if start and not is_rest(reply, start, version):
                         raise Unmet(f"{where}: the server sent another part or version than was asked for")
-                    version, size = str(reply["ETag"]), start + int(reply["ContentLength"])
+                    if not start:
+                        check_whole(where, reply)
+                    version, size = etag_of(where, reply), start + length_of(where, reply)
                     _copy(reply["Body"], into, where)
                     return version
                 except Unmet as error:  # replaced since the download began, or damaged on its way
@@ -280,39 +233,13 @@ class S3Store:
                     furthest, tries = into.tell(), 0
                     wait.end()
                 tries += 1
-                if tries > _TRIES:
-                    message = f"{where}: the download broke off {_TRIES} times, at last by: {last}"
+                if tries > s3_client.TRIES:
+                    message = f"{where}: the download broke off {s3_client.TRIES} times, at last by: {last}"
                     if isinstance(last, Unmet):
                         raise StoreError(message)
                     wait.out(BrokenOff(message))
                     tries = 0
-                _pause(tries)
-
-
-def begin_upload(client: Any, target: dict[str, str], digest: str) -> dict[str, str]:
-    """Begin an upload in parts; returns the target with the upload's id."""
-    checks = client.meta.config.request_checksum_calculation == "when_supported"
-    algorithm = {"ChecksumAlgorithm": "CRC32"} if checks else {}  # what boto3 then computes of every part
-    reply = client.create_multipart_upload(**target, Metadata={DIGEST: digest}, **algorithm)
-    return {**target, "UploadId": reply["UploadId"]}
-
-
-def put_parts(client: Any, upload: dict[str, str], file: BinaryIO, size: int, part_size: int) -> list[dict[str, Any]]:
-    """Upload the file's parts, a few at once; returns what completing wants to know of each."""
-    reading = threading.Lock()
-
-    def put(number: int) -> dict[str, Any]:
-        with reading:
-            file.seek((number - 1) * part_size)
-            body = file.read(part_size)
-        reply = client.upload_part(**upload, PartNumber=number, Body=body)
-        return {"PartNumber": number, **{name: reply[name] for name in ("ETag", "ChecksumCRC32") if name in reply}}
-
-    pool = ThreadPoolExecutor(_PARTS_AT_ONCE)
-    try:
-        return list(pool.map(put, range(1, -(-size // part_size) + 1)))
-    finally:
-        pool.shutdown(cancel_futures=True)
+                pause(tries)
 
 
 def _copy(body: Any, into: BinaryIO, where: str) -> None:
@@ -321,14 +248,6 @@ def _copy(body: Any, into: BinaryIO, where: str) -> None:
             into.write(block)
 
 
-def _unix(time_: datetime | None) -> float | None:
-    return None if time_ is None else time_.timestamp()
-
-
 def _digest(file: BinaryIO) -> str:
     file.seek(0)
     return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-
-
-def _pause(tries: int) -> None:
-    time.sleep(random.uniform(0, min(0.1 * 2**tries, 10)))  # noqa: S311, only to keep writers apart

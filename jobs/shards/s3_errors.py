@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -16,13 +17,30 @@ from botocore.exceptions import (
     ParamValidationError,
     PartialCredentialsError,
 )
+from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
 from jobs.errors import BadConfiguration, JobError, NotFound, StoreError, StoreFull
 
+_NOT_UNDERSTOOD = (
+    ResponseParserError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    RuntimeError,
+)
 _CONFLICTS = ("ConditionalRequestConflict", "OperationAborted")  # 409 with other codes does not pass by itself
 _FULL = ("QuotaExceeded", "InsufficientCapacity", "InsufficientStorage", "XMinioStorageFull", "EntityTooLargeQuota")
 _ELSEWHERE = ("PermanentRedirect", "AuthorizationHeaderMalformed", "InvalidBucketName", "KeyTooLongError")
+_ARCHIVED = ("InvalidObjectState", "ObjectNotInActiveTierError")
+_EXPIRED = ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired")
+_SKEWED = ("RequestTimeTooSkewed", "RequestInTheFuture")
+_LATER = ("SlowDown", "RequestTimeout", "ServiceUnavailable", "Throttling", "ThrottlingException", "TooManyRequests",
+          "RequestLimitExceeded", "InternalError")  # fmt: skip
+_TOO_MANY, _TIMED_OUT = 429, 408
+_REDIRECTED = range(300, 400)
 _SERVER_ERROR = 500
 _NOT_IMPLEMENTED = 501
 _INSUFFICIENT_STORAGE = 507
@@ -55,6 +73,14 @@ class BrokenOff(Away):
     """The connection broke, time-outs included, while the body of a reply was read."""
 
 
+class Garbled(Unclear):
+    """The reply is none of S3's, so the request may have been carried out or never have arrived."""
+
+
+class Archived(StoreError):
+    """The object lies in an archive and has to be restored before it can be read."""
+
+
 @contextmanager
 def errors_told(where: str) -> Iterator[None]:
     """Tell what boto3 raises inside the block; `where` is the address that was asked for."""
@@ -64,6 +90,8 @@ def errors_told(where: str) -> Iterator[None]:
         raise _told(error, where) from error
     except HTTPError as error:  # boto3 reads the bodies of short replies unguarded, and does not ask again
         raise BrokenOff(f"{where}: {error}") from error
+    except _NOT_UNDERSTOOD as error:  # by boto3: no XML, numbers that are none, redirections without end
+        raise Garbled(f"{where}: the answer is none of S3's ({type(error).__name__}: {error})") from error
 
 
 @contextmanager
@@ -71,7 +99,7 @@ def broken_off_told(where: str) -> Iterator[None]:
     """The same for reading the body of a reply, which boto3 does not retry."""
     try:
         yield
-    except FlexibleChecksumError as error:
+    except (FlexibleChecksumError, ValueError) as error:  # another checksum than was told, or one that is none
         raise Unmet(f"{where}: {error}") from error
     except (HTTPClientError, IncompleteReadError, HTTPError) as error:
         raise BrokenOff(f"{where}: {error}") from error
@@ -91,7 +119,7 @@ def _told(error: ClientError | BotoCoreError, where: str) -> JobError:
 
 
 def _refusal(error: ClientError, where: str) -> JobError:
-    status, code = status_of(error), str(error.response["Error"].get("Code"))
+    status, code = status_of(error), str(error.response.get("Error", {}).get("Code"))
     if code == "NoSuchBucket":
         return BadConfiguration(f"{where}: there is no such bucket; create it, or correct the store's address")
     if code in _FULL or status == _INSUFFICIENT_STORAGE:
@@ -99,6 +127,15 @@ def _refusal(error: ClientError, where: str) -> JobError:
     if code in _ELSEWHERE or status == _NOT_IMPLEMENTED:
         return BadConfiguration(f"{where}: the server cannot do this here: {error}; correct the address, the region or "
                                 "the endpoint, or use a server with conditional writes")  # fmt: skip
+    if code in _LATER or status in (_TOO_MANY, _TIMED_OUT) or (status in _REDIRECTED and code != "304"):
+        return Unclear(f"{where}: {error}")
+    if code in _SKEWED:
+        return StoreError(f"{where}: the clock of this machine, {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, differs too "
+                          f"much from the server's ({_date(error)}); set it right")  # fmt: skip
+    if code in _EXPIRED:
+        return StoreError(f"{where}: the credentials have expired ({code}); renew them, a new process reads them anew")
+    if code in _ARCHIVED:
+        return Archived(f"{where} lies in an archive of the bucket ({code}); restore it, or leave it out")
     if status in (401, 403):
         return BadConfiguration(f"{where}: these credentials may not do this ({code}); the pipeline needs to list, "
                                 "read, create and delete objects of the bucket")  # fmt: skip
@@ -113,6 +150,23 @@ def _refusal(error: ClientError, where: str) -> JobError:
     return StoreError(f"{where}: {error}")
 
 
+def is_untold(error: JobError) -> bool:
+    """Whether the server refused without saying why, as it does in answer to HEAD, which has no body."""
+    cause = error.__cause__
+    return (
+        isinstance(cause, ClientError)
+        and status_of(cause) in (400, 401, 403)
+        and (
+            cause.response["Error"].get("Code")
+            in (None, "", "Unknown", "Forbidden", "Bad Request", str(status_of(cause)))
+        )
+    )
+
+
 def status_of(error: ClientError) -> int:
     """The HTTP status of the server's refusal."""
     return int(error.response["ResponseMetadata"]["HTTPStatusCode"])
+
+
+def _date(error: ClientError) -> str:
+    return str(error.response["ResponseMetadata"].get("HTTPHeaders", {}).get("date", "not told"))

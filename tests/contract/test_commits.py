@@ -28,6 +28,12 @@ WRITERS = 3
 PRINT = "f" * 64  # the fingerprint of the records here
 
 
+@pytest.fixture
+def store(every_store: Store) -> Store:
+    """On every server: what these tests say, the server has to do."""
+    return every_store
+
+
 def written(store: Store, name: str = "train-00000", *, count: int = 3, seed: object = 0) -> Shard:
     return Writer(store).add_shard(name, numbered_samples(count, seed=seed))
 

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import uuid
+
 import pytest
 
 from jobs.shards.doctor import Check, examine
 from jobs.shards.s3 import S3Store
 from jobs.shards.store import Store
 from tests.fakes.faulty_proxy import FaultyProxy
+
+
+@pytest.fixture
+def store(every_store: Store) -> Store:
+    """On every server: what these tests say, the server has to do."""
+    return every_store
+
+
+@pytest.fixture
+def s3_store(every_s3_store: S3Store) -> S3Store:
+    """On every server: what these tests say, the server has to do."""
+    return every_s3_store
 
 
 def found(checks: list[Check]) -> dict[str, bool]:
@@ -34,9 +49,9 @@ def test_a_real_store_is_healthy_and_left_as_it_was(store: Store) -> None:
     ],
 )
 def test_a_server_that_ignores_a_header_is_found_out(
-    s3_server: str, s3_store: S3Store, monkeypatch: pytest.MonkeyPatch, ignored: str, unsafe: set[str]
+    s3_store: S3Store, monkeypatch: pytest.MonkeyPatch, ignored: str, unsafe: set[str]
 ) -> None:
-    with FaultyProxy(s3_server, strip=(ignored,)) as proxy:
+    with FaultyProxy(os.environ["AWS_ENDPOINT_URL"], strip=(ignored,)) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
         checks = list(examine(S3Store(s3_store.bucket, s3_store.prefix)))
     assert {check.name for check in checks if not check.ok} == unsafe
@@ -53,7 +68,7 @@ def test_the_doctor_cleans_up_when_it_is_sent_away(store: Store) -> None:
     assert list(store.list("")) == []
 
 
-def test_without_a_bucket_there_is_one_clear_answer(s3_server: str) -> None:
-    (check,) = examine(S3Store("i2p-tests-no-such-bucket"))
+def test_without_a_bucket_there_is_one_clear_answer(s3_store: S3Store) -> None:
+    (check,) = examine(S3Store(f"i2p-tests-{uuid.uuid4().hex[:12]}"))
     assert not check.ok
     assert "no such bucket" in check.detail

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from jobs.errors import TRY_AGAIN, NotFound, StoreError, StoreFull
-from jobs.shards import s3
+from jobs.shards import s3_client
 from jobs.shards.dataset import Committed, Dataset, Writer, commit, publish_manifest
 from jobs.shards.records import Manifest
 from jobs.shards.s3 import S3Store
@@ -22,13 +23,19 @@ Through = Callable[..., tuple[FaultyProxy, S3Store]]
 
 
 @pytest.fixture
-def through(s3_server: str, s3_store: S3Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Through]:
+def s3_store(every_s3_store: S3Store) -> S3Store:
+    """On every server: what these tests say, the server has to do."""
+    return every_s3_store
+
+
+@pytest.fixture
+def through(s3_store: S3Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Through]:
     """Opens the empty store through a proxy; short time-outs, small parts."""
     proxies: list[FaultyProxy] = []
 
     def open_through(*, timeout_seconds: float = 0.5, rate: float = 0.0, seed: int = 0,
                      strip: tuple[str, ...] = ()) -> tuple[FaultyProxy, S3Store]:  # fmt: skip
-        proxy = FaultyProxy(s3_server, rate=rate, seed=seed, strip=strip).__enter__()
+        proxy = FaultyProxy(os.environ["AWS_ENDPOINT_URL"], rate=rate, seed=seed, strip=strip).__enter__()
         proxies.append(proxy)
         with monkeypatch.context() as environment:
             environment.setenv("AWS_ENDPOINT_URL", proxy.address)
@@ -209,7 +216,7 @@ def test_a_conflict_at_its_end_restarts_an_upload_in_parts(through: Through, s3_
 
 
 def test_conflicts_without_end_are_told(through: Through, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3, "_TRIES", 3)
+    monkeypatch.setattr(s3_client, "TRIES", 3)
     proxy, store = through()
     for nth in range(1, 4):
         proxy.spoil("409", "PUT", "name", nth=nth)
@@ -227,7 +234,7 @@ def test_a_server_without_room_is_told_as_such(through: Through) -> None:
 
 
 def test_an_answer_lost_every_time_is_settled_all_the_same(through: Through, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3, "_TRIES", 2)
+    monkeypatch.setattr(s3_client, "TRIES", 2)
     proxy, store = through()
     proxy.spoil("lost", "PUT", "name")
     proxy.spoil("lost", "PUT", "name", nth=2)
@@ -236,7 +243,7 @@ def test_an_answer_lost_every_time_is_settled_all_the_same(through: Through, mon
 
 
 def test_a_server_that_only_fails_is_told(through: Through, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3, "_TRIES", 2)
+    monkeypatch.setattr(s3_client, "TRIES", 2)
     proxy, store = through()
     for nth in (1, 2):
         proxy.spoil("500", "PUT", "name", nth=nth)
@@ -246,7 +253,7 @@ def test_a_server_that_only_fails_is_told(through: Through, monkeypatch: pytest.
 
 
 def test_a_server_that_is_not_there_is_told(through: Through, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3, "_TRIES", 2)
+    monkeypatch.setattr(s3_client, "TRIES", 2)
     proxy, store = through()
     proxy.__exit__()
     with pytest.raises(StoreError, match="Could not connect"):

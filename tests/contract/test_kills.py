@@ -23,6 +23,12 @@ from jobs.shards.store import UNFINISHED, Store
 from tests.samples import noise, numbered_samples, record_of
 
 
+@pytest.fixture
+def s3_store(every_s3_store: S3Store) -> S3Store:
+    """On every server: what these tests say, the server has to do."""
+    return every_s3_store
+
+
 def write_for_ever(store: Store, attempt: str) -> None:
     """Commit unit after unit, and replace one object all the while."""
     for number in count():

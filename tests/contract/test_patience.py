@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from jobs.errors import StoreError
-from jobs.shards import patience, s3
+from jobs.shards import patience, s3_client
 from jobs.shards.s3 import S3Store
 from tests.fakes.faulty_proxy import FaultyProxy
 from tests.waiting import wait_for
@@ -26,12 +26,18 @@ Away = tuple[FaultyProxy, S3Store]
 
 
 @pytest.fixture
-def away(s3_server: str, s3_store: S3Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Away]:
+def s3_store(every_s3_store: S3Store) -> S3Store:
+    """On every server: what these tests say, the server has to do."""
+    return every_s3_store
+
+
+@pytest.fixture
+def away(s3_store: S3Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Away]:
     """A patient store whose way to the server, the proxy, is about to be cut: `proxy.down` refuses everything."""
-    monkeypatch.setattr(s3, "_TRIES", 1)
+    monkeypatch.setattr(s3_client, "TRIES", 1)
     monkeypatch.setattr(patience, "_LONGEST_PAUSE_SECONDS", 0.2)
     monkeypatch.setattr(patience._Process, "stopping", False)
-    with FaultyProxy(s3_server) as proxy:
+    with FaultyProxy(os.environ["AWS_ENDPOINT_URL"]) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
         yield proxy, S3Store(s3_store.bucket, s3_store.prefix, timeout_seconds=5, patience_seconds=PATIENCE)
 
@@ -129,9 +135,7 @@ def test_a_worker_that_waits_for_its_store_ends_when_asked_to(away: Away, tmp_pa
     task = {"store": store.url, "run": "r", "stage": "collect", "params": {}, "inputs": {}, "completions": 1}
     env = {**os.environ, "I2P_TASK": json.dumps(task)}
     with (tmp_path / "log").open("w+") as log:
-        quickly = (
-            "import sys; from jobs.shards import s3; s3._TRIES = 1; from jobs.__main__ import main; sys.exit(main())"
-        )
+        quickly = "from jobs.shards import s3_client; s3_client.TRIES = 1; from jobs.__main__ import main; exit(main())"
         worker = subprocess.Popen([sys.executable, "-c", quickly], env=env, stderr=log)
         try:
             wait_for(lambda: "is away" in (tmp_path / "log").read_text(), 60, "the worker to wait")

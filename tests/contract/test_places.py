@@ -7,6 +7,7 @@ import io
 import os
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -88,7 +89,7 @@ def test_addresses_of_buckets(s3_bucket: S3Store) -> None:
 
 
 def test_s3_settings_that_cannot_work_are_told(s3_bucket: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    nowhere = S3Store("i2p-tests-no-such-bucket")
+    nowhere = S3Store(f"i2p-tests-{uuid.uuid4().hex[:12]}")
     asks: list[Callable[[], object]] = [
         lambda: nowhere.read("x"), lambda: nowhere.create("x", b""), lambda: names(nowhere),
     ]  # fmt: skip
