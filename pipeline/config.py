@@ -9,11 +9,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from jobs.catalog import STAGES
 from jobs.errors import BadConfiguration
 from jobs.runtime.spec import Params, StageSpec
+from jobs.shards.address import normalised
+from jobs.shards.digests import digest_of
 from pipeline.graph import StageName, stages_to_make, taken_from
 from pipeline.resources import Kubernetes, Resources
 
@@ -44,6 +55,13 @@ class RunConfig(BaseModel):
     kubernetes: Kubernetes = Field(default_factory=Kubernetes)
     """The cluster, where the executor is one."""
 
+    _store_id: str | None = PrivateAttr(default=None)
+
+    @field_validator("store")
+    @classmethod
+    def _written_one_way(cls, store: str) -> str:
+        return normalised(store)
+
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
         stages_to_make(self.stages, self.inputs)
@@ -58,6 +76,17 @@ class RunConfig(BaseModel):
         """The stages that this run makes."""
         return stages_to_make(self.stages, self.inputs)
 
+    @property
+    def store_label(self) -> str:
+        """What the store is known by in the cluster: its id where that is known, else digits of its address."""
+        return self._store_id or address_label(self.store)
+
+    def of_store(self, store_id: str | None) -> Self:
+        """The same configuration, which knows the store's id."""
+        known = self.model_copy()
+        known._store_id = store_id
+        return known
+
     def origin(self, stage: str) -> str:
         """The run whose dataset of that stage this one has: another one, or itself."""
         made = any(spec.name == stage for spec in self.specs)
@@ -71,6 +100,11 @@ class RunConfig(BaseModel):
     def resources(self, spec: StageSpec) -> Resources:
         """How large to run a stage."""
         return cast(Resources, getattr(self, spec.package).resources)
+
+
+def address_label(store: str) -> str:
+    """What a store is known by as long as it has no id."""
+    return digest_of(normalised(store))[:10]
 
 
 def _stage_model(spec: StageSpec) -> type[BaseModel]:

@@ -327,7 +327,7 @@ def job_plan(config: RunConfig, plan: StagePlan, generation: int) -> JobPlan:
         completions=_completions(plan, size.parallelism, size.pods),
         gang=size.pods > 1 or (spec.gang and size.gpus > 1),
     )
-    return JobPlan(task=task, generation=generation, resources=size)
+    return JobPlan(task=task, generation=generation, resources=size, store_label=config.store_label)
 
 
 def _completions(plan: StagePlan, parallelism: int, pods: int) -> int:

@@ -11,7 +11,9 @@ from jobs.errors import JobError
 from jobs.runtime.models import ModelParams, locate
 from jobs.runtime.spec import Params, TorchParams
 from jobs.shards import doctor
+from jobs.shards.address import open_store
 from jobs.shards.doctor import Check
+from jobs.shards.identity import identity_check
 from jobs.shards.store import Store
 from pipeline.config import RunConfig
 from pipeline.plan import make_plan
@@ -27,6 +29,7 @@ def examine(store: Store, config: RunConfig, api: Api | None = None) -> Iterator
     `api` is the cluster's where stages run on one: then its nodes are not this machine, and it is asked instead.
     """
     yield from doctor.examine(store)
+    yield _identity(config)
     if COLLECT in config.specs:
         yield _sources(config)
     for spec in config.specs:
@@ -50,6 +53,13 @@ def _jobs_can_be_submitted(api: Api, store: Store, config: RunConfig) -> Check:
     jobs = ", ".join(row["stage"] for row in answers) or "nothing, as all is made"
     told = f"{api.server} accepts in a dry run in namespace {api.namespace}: {jobs}"
     return Check("cluster", not refused, "; ".join(refused) or told)
+
+
+def _identity(config: RunConfig) -> Check:
+    try:
+        return identity_check(open_store(config.store))
+    except JobError as error:
+        return Check("identity", False, str(error))
 
 
 def _sources(config: RunConfig) -> Check:

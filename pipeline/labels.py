@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 RUN = "image-to-prompts/run"
-STORE = "image-to-prompts/store"  # digits of the store's address: equal names of runs in two buckets are two runs
+STORE = "image-to-prompts/store"  # the store's id (its store.json), else digits of its address
 STAGE = "image-to-prompts/stage"
 GENERATION = "image-to-prompts/generation"  # the first Job of a stage is 1; each next one makes what is missing
 WORK = "image-to-prompts/work"  # digits of everything that shapes the Job, but for how much of it is left to do

@@ -34,7 +34,7 @@ def job(plan: JobPlan, cluster: Kubernetes, *, invocation: str = "", owner: Mani
     name = job_name(plan, cluster)
     marks = (
         cluster.labels
-        | run_labels(spec.store, spec.run)
+        | run_labels(plan.store_label, spec.run)
         | {
             labels.STAGE: spec.stage,
             labels.COMPONENT: spec.stage,
@@ -93,19 +93,19 @@ def is_gang(job_manifest: Mapping[str, Any]) -> bool:
     return "subdomain" in job_manifest["spec"]["template"]["spec"]
 
 
-def run_labels(store: str, run: str) -> dict[str, str]:
-    """The labels that everything of a run carries."""
+def run_labels(store_label: str, run: str) -> dict[str, str]:
+    """The labels that everything of a run carries; `store_label` is the configuration's."""
     return {
         labels.APP: labels.APP_NAME,
         labels.MANAGED_BY: labels.MANAGER,
         labels.RUN: run,
-        labels.STORE: digest_of(store)[:10],
+        labels.STORE: store_label,
     }
 
 
-def selector(store: str, run: str) -> str:
+def selector(store_label: str, run: str) -> str:
     """The label selector of everything of a run."""
-    return ",".join(f"{name}={value}" for name, value in run_labels(store, run).items())
+    return ",".join(f"{name}={value}" for name, value in run_labels(store_label, run).items())
 
 
 def job_name(plan: JobPlan, cluster: Kubernetes) -> str:
@@ -122,7 +122,8 @@ def work(plan: JobPlan, cluster: Kubernetes) -> str:
     """
     all_of_it = replace(plan, task=replace(plan.task, units=None, completions=plan.resources.pods), generation=0)
     pod = _pod(all_of_it, cluster, "")
-    return digest_of([pod, _limits(all_of_it), plan.resources.retries, cluster.queue, cluster.ttl_seconds])[:8]
+    limits = _limits(all_of_it)
+    return digest_of([pod, limits, plan.resources.retries, cluster.queue, cluster.ttl_seconds, plan.store_label])[:8]
 
 
 def image(cluster: Kubernetes, stage: str) -> str:

@@ -64,7 +64,7 @@ def changes(api: Api, config: RunConfig, plans: Sequence[StagePlan]) -> list[dic
 
     Only for stages that could be submitted now.
     """
-    selector = manifest.selector(config.store, config.run)
+    selector = manifest.selector(config.store_label, config.run)
     there = newest_by_stage(api.list(JOBS, labels=selector).items)
     return [_change(api, config, plan, there.get(plan.spec.name)) for plan in plans if plan.ready and plan.pending]
 
@@ -135,7 +135,7 @@ def wish(api: Api | None, store: Store, config: RunConfig, wish_: Wish) -> list[
 
 
 def _unfinished(api: Api, config: RunConfig) -> list[Object]:
-    jobs = api.list(JOBS, labels=manifest.selector(config.store, config.run)).items
+    jobs = api.list(JOBS, labels=manifest.selector(config.store_label, config.run)).items
     return [job for job in jobs if state_of(job) == "running"]
 
 
@@ -145,7 +145,7 @@ def release(api: Api, config: RunConfig, node: str) -> list[str]:
     Safe even where the node still works on: of two attempts at a unit only one can commit. Raises BadConfiguration
     when no Pod hangs there.
     """
-    pods = api.list(PODS, labels=manifest.selector(config.store, config.run)).items
+    pods = api.list(PODS, labels=manifest.selector(config.store_label, config.run)).items
     hanging = [pod for pod in pods if explain.lost_on(pod, time.time()) == node]
     if not hanging:
         nodes = sorted({lost for pod in pods if (lost := explain.lost_on(pod, time.time()))})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from jobs.shards.address import open_store
+from jobs.shards.identity import proved, read_identity
 from jobs.shards.store import Store
 from pipeline.config import RunConfig
 
@@ -13,6 +14,20 @@ def open_run(config: RunConfig) -> Store:
     """The run's store; below it `at(STAGE)` is wherever that stage's dataset comes from."""
     root = open_store(config.store)
     return cast(Store, _RunStore(root, config)) if config.inputs else root.at(config.run)
+
+
+def identified(config: RunConfig) -> RunConfig:
+    """The configuration with the store's id, where one is noted there; nothing is written."""
+    found = read_identity(open_store(config.store))
+    return config.of_store(found.id if found else None)
+
+
+def proven(config: RunConfig) -> RunConfig:
+    """The same for a command that writes: the store is proved first, unless it was by way of this endpoint.
+
+    Raises BadConfiguration when the store does not keep what commits need.
+    """
+    return config.of_store(proved(open_store(config.store)).id)
 
 
 class _RunStore:

@@ -15,13 +15,21 @@ def open_store(url: str, *, patience_seconds: float = 0.0) -> Store:
 
     An operation on a bucket waits so long for a service that is away before its error is raised.
     """
-    scheme, separator, rest = url.partition("://")
+    scheme, separator, rest = normalised(url).partition("://")
     if url and not separator and not url.startswith("s3:"):
         return LocalStore(Path(url))
     bucket, _, prefix = rest.partition("/")
     if scheme != "s3" or not bucket:
         raise BadConfiguration(f"a store is a folder or s3://BUCKET/PREFIX, not {url!r}")
-    return S3Store(bucket, prefix.strip("/"), patience_seconds=patience_seconds)
+    return S3Store(bucket, prefix, patience_seconds=patience_seconds)
+
+
+def normalised(url: str) -> str:
+    """The one way to write an address: without slashes that mean nothing."""
+    if not url.startswith("s3://"):
+        return url if not url or "://" in url or url.startswith("s3:") else str(Path(url))
+    bucket, *parts = url.removeprefix("s3://").split("/")
+    return "/".join([f"s3://{bucket}", *filter(None, parts)])
 
 
 def without_patience(store: Store) -> Store:

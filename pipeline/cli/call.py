@@ -16,7 +16,7 @@ from pipeline.controller import job_plans
 from pipeline.executors import Executor, Observation
 from pipeline.executors.local import LocalExecutor
 from pipeline.plan import StagePlan
-from pipeline.run_store import open_run
+from pipeline.run_store import identified, open_run
 from pipeline.terminal import json_text, printable
 
 if TYPE_CHECKING:
@@ -28,16 +28,21 @@ class Call:
     """The arguments and the configuration; the rest is opened when a command first needs it."""
 
     args: argparse.Namespace
-    config: RunConfig
+    given: RunConfig
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """The configuration; on a cluster it knows the store's id, by which that run's Jobs are labelled."""
+        return identified(self.given) if self.on_cluster else self.given
 
     @cached_property
     def store(self) -> Store:
         """The run's."""
-        return open_run(self.config)
+        return open_run(self.given)
 
     @property
     def on_cluster(self) -> bool:
-        return self.config.executor == "kubernetes"
+        return self.given.executor == "kubernetes"
 
     @cached_property
     def api(self) -> Api:

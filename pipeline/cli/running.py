@@ -16,7 +16,7 @@ from pipeline.display import open_display
 from pipeline.outputs import write_submission
 from pipeline.plan import StagePlan, make_plan
 from pipeline.report import write_report
-from pipeline.run_store import open_run
+from pipeline.run_store import open_run, proven
 from pipeline.terminal import print_error, print_text
 from pipeline.upkeep.live import LiveNote
 
@@ -37,6 +37,7 @@ def finish_run(call: Call, *, repair: bool = False) -> int:
 
 
 def _run(call: Call, config: RunConfig, *, repair: bool = False) -> int:
+    config = proven(config)
     store = open_run(config)
     store.sweep()
     note = LiveNote(store, config)
@@ -57,19 +58,19 @@ def deploy(call: Call) -> int:
     """Submit one stage's Job if the stage lacks anything, and show what that changes; twice changes nothing."""
     from pipeline import operate
 
-    stage, told = call.stage, []
+    stage, told, config = call.stage, list[str](), proven(call.config)
 
     def tell(of_stage: str, event: str) -> None:
         told.append(event)
         print_text(f"{of_stage:<17} {event}")
 
     def change(plan: StagePlan) -> None:
-        print_text(operate.changes_text(operate.changes(call.api, call.config, [plan])))
+        print_text(operate.changes_text(operate.changes(call.api, config, [plan])))
 
-    executor = call.executor()
-    Controller(call.store, call.config, executor, tell=tell).deploy(stage, change)
+    executor = call.executor(config)
+    Controller(call.store, config, executor, tell=tell).deploy(stage, change)
     if not told:
-        plans = [plan for plan in make_plan(call.store, call.config) if plan.spec.name == stage]
+        plans = [plan for plan in make_plan(call.store, config) if plan.spec.name == stage]
         rows = inspect.status_rows(call.store, plans, call.observed(plans))
         print_text(f"{stage:<17} unchanged\n{inspect.status_text(rows)}")
     return OK
@@ -79,6 +80,7 @@ def batch(call: Call) -> int:
     """Predict every image that came in since the last time, and finish earlier batches that are not done."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     scheduled, failed = scheduled_time(_scheduled(call), datetime.now(UTC)), OK
+    proven(call.config)  # before inputs are claimed
     for one in batches(call.config, scheduled, print_text):
         print_text(f"batch {one.number}: run {one.config.run}")
         try:

@@ -17,6 +17,7 @@ class JobPlan:
     task: TaskDescription  # the same for all indexes
     generation: int  # how many Jobs this stage has had in this run, with this one
     resources: Resources
+    store_label: str = ""  # what the store is known by in a cluster
 
     @property
     def stage(self) -> str:

@@ -74,7 +74,7 @@ class KubernetesExecutor:
     def __init__(self, api: Api, store: Store, config: RunConfig, caller: Caller) -> None:
         self._api, self._store, self._caller = api, store, caller
         self._cluster: Kubernetes = config.kubernetes
-        self._selector = manifest.selector(config.store, config.run)
+        self._selector = manifest.selector(config.store_label, config.run)
         self._size = {spec.name: config.resources(spec) for spec in config.specs}
         self._shipped = {spec.name: Shipped(store.at(spec.name)) for spec in config.specs}
         self._newest: dict[str, Object] = {}  # Jobs by stage, as of the last look

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from jobs.shards.identity import proved
 from jobs.shards.s3 import S3Store
 from pipeline import labels, manifest
 from tests.cluster.commands import written
@@ -54,7 +55,7 @@ class DisturbedRun:
         self.preset = written(values, self.folder, f"{name}.yaml")
         self.log = self.folder / f"{name}.log"
         self.log.touch()
-        self.selector = manifest.selector(self.bucket.url, RUN)
+        self.selector = manifest.selector(proved(self.bucket).id, RUN)
 
     def begins_with(self, *stages: str, unpublished: tuple[str, ...] = ()) -> DisturbedRun:
         """Copy what the reference made of some stages into the bucket, of some of them without the manifest."""

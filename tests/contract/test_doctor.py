@@ -19,12 +19,6 @@ def store(every_store: Store) -> Store:
     return every_store
 
 
-@pytest.fixture
-def s3_store(every_s3_store: S3Store) -> S3Store:
-    """On every server: what these tests say, the server has to do."""
-    return every_s3_store
-
-
 def found(checks: list[Check]) -> dict[str, bool]:
     return {check.name: check.ok for check in checks}
 
@@ -33,7 +27,7 @@ def test_a_real_store_is_healthy_and_left_as_it_was(store: Store) -> None:
     store.create("before", b"x")
     checks = list(examine(store))
     assert all(check.ok for check in checks), checks
-    assert len(checks) == (8 if isinstance(store, S3Store) else 4)
+    assert len(checks) == (9 if isinstance(store, S3Store) else 4)
     assert [stat.name for stat in store.list("")] == ["before"]
     if isinstance(store, S3Store):
         assert "Uploads" not in store.client.list_multipart_uploads(Bucket=store.bucket, Prefix=store.prefix)
@@ -49,15 +43,15 @@ def test_a_real_store_is_healthy_and_left_as_it_was(store: Store) -> None:
     ],
 )
 def test_a_server_that_ignores_a_header_is_found_out(
-    s3_store: S3Store, monkeypatch: pytest.MonkeyPatch, ignored: str, unsafe: set[str]
+    every_s3_store: S3Store, monkeypatch: pytest.MonkeyPatch, ignored: str, unsafe: set[str]
 ) -> None:
     with FaultyProxy(os.environ["AWS_ENDPOINT_URL"], strip=(ignored,)) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
-        checks = list(examine(S3Store(s3_store.bucket, s3_store.prefix)))
+        checks = list(examine(S3Store(every_s3_store.bucket, every_s3_store.prefix)))
     assert {check.name for check in checks if not check.ok} == unsafe
-    assert list(s3_store.list("")) == [], "cleaned up although it failed"
+    assert list(every_s3_store.list("")) == [], "cleaned up although it failed"
     told = next(check.detail for check in checks if not check.ok)
-    assert s3_store.url in told
+    assert every_s3_store.url in told
 
 
 def test_the_doctor_cleans_up_when_it_is_sent_away(store: Store) -> None:
@@ -68,7 +62,7 @@ def test_the_doctor_cleans_up_when_it_is_sent_away(store: Store) -> None:
     assert list(store.list("")) == []
 
 
-def test_without_a_bucket_there_is_one_clear_answer(s3_store: S3Store) -> None:
+def test_without_a_bucket_there_is_one_clear_answer(every_s3_store: S3Store) -> None:
     (check,) = examine(S3Store(f"i2p-tests-{uuid.uuid4().hex[:12]}"))
     assert not check.ok
     assert "no such bucket" in check.detail

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from jobs.errors import BadConfiguration, JobError, StoreError
-from jobs.shards.address import open_file, open_store
+from jobs.shards.address import normalised, open_file, open_store
 from jobs.shards.digests import sha256
 from jobs.shards.local import LocalStore
 from jobs.shards.s3 import S3Store
@@ -74,6 +74,24 @@ def test_addresses() -> None:
             open_store(url)
     with pytest.raises(BadConfiguration):
         open_file("s3://bucket")
+
+
+@pytest.mark.parametrize(
+    ("url", "one_way"),
+    [
+        ("s3://runs/", "s3://runs"),
+        ("s3://runs//a///b/", "s3://runs/a/b"),
+        ("s3://runs/a", "s3://runs/a"),
+        ("runs/", "runs"),
+        ("./runs//a/", "runs/a"),
+        ("/runs/", "/runs"),
+        ("../runs", "../runs"),
+        ("gs://x//", "gs://x//"),
+        ("", ""),
+    ],
+)
+def test_an_address_is_written_one_way(url: str, one_way: str) -> None:
+    assert normalised(url) == one_way == normalised(one_way)
 
 
 def test_addresses_of_buckets(s3_bucket: S3Store) -> None:

@@ -439,7 +439,11 @@ def test_the_network_s_rules_are_for_the_release_s_stages(render: Any, tmp_path:
     policy = only("NetworkPolicy", objects, component="stages")["spec"]
     (tmp_path / "run.yaml").write_text(only("ConfigMap", objects)["data"]["run.yaml"])
     cluster = load_config(str(tmp_path / "run.yaml")).kubernetes
-    pods = cluster.labels | manifest.run_labels("s3://bucket", "nightly-20261122-0300") | {labels.COMPONENT: INFER.name}
+    pods = (
+        cluster.labels
+        | manifest.run_labels("0123456789abcdef", "nightly-20261122-0300")
+        | {labels.COMPONENT: INFER.name}
+    )
     assert chosen_by(policy["podSelector"], pods)
     assert not chosen_by(policy["podSelector"], pods | {"app.kubernetes.io/instance": "another"})
     assert not chosen_by(policy["podSelector"], job_spec(objects)["template"]["metadata"]["labels"])

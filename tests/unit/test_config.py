@@ -86,3 +86,16 @@ def test_importing_the_pipeline_loads_nothing_heavy():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_one_store_has_one_address_and_one_label() -> None:
+    one, other = (load_config("demo", [f"store={store}"]) for store in ("s3://runs/a", "s3://runs//a/"))
+    assert one == other
+    assert one.store == "s3://runs/a"
+    assert one.store_label == other.store_label != load_config("demo", ["store=s3://runs/b"]).store_label
+
+
+def test_a_store_that_is_known_is_labelled_by_its_id_whatever_its_address() -> None:
+    configs = [load_config("demo", [f"store={store}"]).of_store("0123456789abcdef") for store in ("s3://a", "s3://b")]
+    assert {config.store_label for config in configs} == {"0123456789abcdef"}
+    assert load_config("demo").of_store(None).store_label == load_config("demo").store_label

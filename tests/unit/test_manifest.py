@@ -98,9 +98,10 @@ def test_whoever_submits_it_and_wherever_from_the_name_is_the_same():
         (plan(), {"queue": "team"}),
         (plan(), {"ttl_seconds": 60}),
         (plan(generation=2), {}),
+        (replace(plan(), store_label="another"), {}),
     ],
     ids=["image", "parameter", "memory", "GPUs", "retries", "failed indexes", "deadline", "nodes", "credentials",
-         "environment", "queue", "ttl", "generation"],
+         "environment", "queue", "ttl", "generation", "store"],
 )  # fmt: skip
 def test_anything_that_shapes_the_job_gives_another_name(other, values):
     assert manifest.job_name(other, cluster(**values)) != manifest.job_name(plan(), cluster())
