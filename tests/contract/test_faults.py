@@ -13,6 +13,9 @@ from jobs.shards import s3_client
 from jobs.shards.dataset import Committed, Dataset, Writer, commit, publish_manifest
 from jobs.shards.records import Manifest
 from jobs.shards.s3 import S3Store
+from jobs.shards.store import Store
+from tests.contract.linearizable import violations
+from tests.contract.recorder import History, Recorder
 from tests.fakes.faulty_proxy import AT_RANDOM, Fault, FaultyProxy
 from tests.samples import noise, numbered_samples, record_of
 
@@ -260,7 +263,7 @@ def test_a_server_that_is_not_there_is_told(through: Through, monkeypatch: pytes
         store.read("name")
 
 
-def small_run(store: S3Store) -> tuple[str, list[str]]:
+def small_run(store: Store) -> tuple[str, list[str]]:
     """Commit 40 units, four of them larger than a part, publish and read back; the manifest's digest and all names."""
 
     def unit(number: int) -> tuple[Manifest, bool]:
@@ -288,7 +291,9 @@ def test_one_fault_in_twenty_requests_changes_nothing(through: Through, s3_store
     undisturbed.part_size = PART
     expected = small_run(undisturbed)
     proxy, store = through(timeout_seconds=1.0, rate=0.05, seed=seed)
-    assert small_run(store.at("disturbed")) == expected
+    history = History()
+    assert small_run(Recorder(store.at("disturbed"), history)) == expected
+    assert len(history.operations) > 150 and violations(history.operations) == []
     assert set(proxy.injected) == set(AT_RANDOM), f"all kinds of faults, in {len(proxy.seen)} requests"
     assert len(proxy.matching("PUT", "partNumber=")) >= 8
     s3_store.sweep(older_than_seconds=0)  # uploads that were begun by an answer that was lost
