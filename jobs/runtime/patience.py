@@ -13,10 +13,15 @@ _WORKERS_SECONDS = 3600.0  # of an outage; a retry would find the same, and of r
 
 
 def store_patience() -> float:
-    """Seconds: what the environment says, or an hour in a worker, or 0 elsewhere. Raises BadConfiguration."""
+    """Seconds: in a worker what the environment says, or an hour; elsewhere 0, a controller has a loop of its own.
+
+    Raises BadConfiguration.
+    """
+    if TASK_VARIABLE not in os.environ:
+        return 0.0
     told = os.environ.get(PATIENCE_VARIABLE)
     if told is None:
-        return _WORKERS_SECONDS if TASK_VARIABLE in os.environ else 0.0
+        return _WORKERS_SECONDS
     try:
         seconds = float(told)
     except ValueError:

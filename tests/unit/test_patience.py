@@ -102,9 +102,10 @@ def test_a_copy_for_another_process_is_as_patient_and_waits_for_itself(clock: Cl
 
 def test_workers_wait_for_an_hour_and_nobody_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(TASK_VARIABLE, raising=False)
-    monkeypatch.delenv(PATIENCE_VARIABLE, raising=False)
+    monkeypatch.setenv(PATIENCE_VARIABLE, "2.5")
     assert store_patience() == 0
     monkeypatch.setenv(TASK_VARIABLE, "{}")
+    monkeypatch.delenv(PATIENCE_VARIABLE)
     assert store_patience() == 3600
     monkeypatch.setenv(PATIENCE_VARIABLE, "2.5")
     assert store_patience() == 2.5
