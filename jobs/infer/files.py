@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 
 from jobs.errors import BadData, NotFound
+from jobs.runtime.patience import store_patience
 from jobs.shards.address import open_file
 from jobs.shards.digests import digest_of
 from jobs.shards.store import Store
@@ -46,7 +47,7 @@ def find_images(store: Store, only: Sequence[str] | None = None) -> list[str]:
 
 def names_in(address: str) -> list[str]:
     """The names in a JSON file {"names": […]}; raises BadData when it is not one."""
-    store, name = open_file(address)
+    store, name = open_file(address, patience_seconds=store_patience())
     try:
         names = json.loads(store.read(name).data)["names"]
     except (NotFound, ValueError, TypeError, KeyError) as error:

@@ -15,17 +15,20 @@ def open_store(url: str, *, patience_seconds: float = 0.0) -> Store:
 
     An operation on a bucket waits so long for a service that is away before its error is raised.
     """
-    scheme, separator, rest = normalised(url).partition("://")
+    scheme, separator, rest = url.partition("://")
     if url and not separator and not url.startswith("s3:"):
         return LocalStore(Path(url))
     bucket, _, prefix = rest.partition("/")
     if scheme != "s3" or not bucket:
         raise BadConfiguration(f"a store is a folder or s3://BUCKET/PREFIX, not {url!r}")
-    return S3Store(bucket, prefix, patience_seconds=patience_seconds)
+    return S3Store(bucket, prefix.strip("/"), patience_seconds=patience_seconds)
 
 
 def normalised(url: str) -> str:
-    """The one way to write an address: without slashes that mean nothing."""
+    """The one way to write the address of a store: without slashes that mean nothing.
+
+    Not for other people's buckets, where a folder may well have an empty name.
+    """
     if not url.startswith("s3://"):
         return url if not url or "://" in url or url.startswith("s3:") else str(Path(url))
     bucket, *parts = url.removeprefix("s3://").split("/")
@@ -37,7 +40,8 @@ def without_patience(store: Store) -> Store:
     return store.without_patience() if isinstance(store, S3Store) else store
 
 
-def open_file(url: str) -> tuple[Store, str]:
+def open_file(url: str, *, patience_seconds: float = 0.0) -> tuple[Store, str]:
     """The store that holds one file (a path or s3://BUCKET/KEY), and the file's name in it."""
     folder, _, name = url.rpartition("/")
-    return open_store(folder or ("/" if url.startswith("/") else ".")), name
+    store = open_store(folder or ("/" if url.startswith("/") else "."), patience_seconds=patience_seconds)
+    return store, name

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, ClassVar, Literal, TextIO, cast
 from pydantic import Field
 
 from jobs.errors import BadConfiguration, BadData
+from jobs.runtime.patience import store_patience
 from jobs.runtime.spec import Params
 from jobs.shards.address import open_file
 from jobs.shards.store import Store
@@ -92,7 +93,7 @@ class FileSource(Source):
 
     def files(self) -> list[File]:
         """The files that `path` names, sorted; raises BadConfiguration when there is none."""
-        store, pattern = open_file(self.path)
+        store, pattern = open_file(self.path, patience_seconds=store_patience())
         if re.search(r"[*?]", store.url):
             raise BadConfiguration(f"source {self.name}: wildcards may stand only in the last part of {self.path!r}")
         if re.search(r"[*?]", pattern):
