@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -61,8 +62,8 @@ def new_bucket() -> Iterator[S3Store]:
     store = S3Store(f"i2p-tests-{uuid.uuid4().hex[:12]}")
     store.client.create_bucket(Bucket=store.bucket)
     yield store
-    for stat in store.list(""):
-        store.delete(stat.name)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda stat: store.delete(stat.name), store.list("")))
     store.sweep(older_than_seconds=0)
     store.client.delete_bucket(Bucket=store.bucket)
 

@@ -89,7 +89,7 @@ def _promises(room: Store, rounds: int) -> Iterator[Check]:
         raise _Useless
     yield _outcome("create only if absent", partial(_creates_once, rounds=rounds), room)
     yield _outcome("replace only if unchanged", partial(_replaces_once, rounds=rounds), room)
-    yield _outcome("listing shows what was just written", _lists_at_once, room)
+    yield _outcome("listing shows what was just written", partial(_lists_at_once, count=2 * rounds), room)
     if isinstance(room, S3Store):
         yield _outcome("one version whoever tells it", _versions_agree, room)
 
@@ -154,12 +154,12 @@ def _one_wins(room: Store, name: str, write: Callable[[bytes], bool]) -> None:
         raise _Failed(f"{room.url}/{name} does not hold what its only winner wrote; {_TELL}")
 
 
-def _lists_at_once(room: Store) -> str:
-    names = [f"listed/{number:02d}" for number in range(10)]
-    for count, name in enumerate(names, 1):
+def _lists_at_once(room: Store, *, count: int) -> str:
+    names = [f"listed/{number:02d}" for number in range(count)]
+    for written, name in enumerate(names, 1):
         room.create(name, name.encode())
         found = [stat.name for stat in room.list("listed/")]
-        if found != names[:count]:
+        if found != names[:written]:
             raise _Failed(f"after {name} was written a listing of {room.url} shows {found}; {_TELL}")
     return "every object was in the next listing, in order: what is committed is never taken for missing"
 

@@ -43,15 +43,15 @@ def test_a_real_store_is_healthy_and_left_as_it_was(store: Store) -> None:
     ],
 )
 def test_a_server_that_ignores_a_header_is_found_out(
-    every_s3_store: S3Store, monkeypatch: pytest.MonkeyPatch, ignored: str, unsafe: set[str]
+    s3_store: S3Store, monkeypatch: pytest.MonkeyPatch, ignored: str, unsafe: set[str]
 ) -> None:
     with FaultyProxy(os.environ["AWS_ENDPOINT_URL"], strip=(ignored,)) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
-        checks = list(examine(S3Store(every_s3_store.bucket, every_s3_store.prefix)))
+        checks = list(examine(S3Store(s3_store.bucket, s3_store.prefix)))
     assert {check.name for check in checks if not check.ok} == unsafe
-    assert list(every_s3_store.list("")) == [], "cleaned up although it failed"
+    assert list(s3_store.list("")) == [], "cleaned up although it failed"
     told = next(check.detail for check in checks if not check.ok)
-    assert every_s3_store.url in told
+    assert s3_store.url in told
 
 
 def test_the_doctor_cleans_up_when_it_is_sent_away(store: Store) -> None:

@@ -26,12 +26,6 @@ Away = tuple[FaultyProxy, S3Store]
 
 
 @pytest.fixture
-def s3_store(every_s3_store: S3Store) -> S3Store:
-    """On every server: what these tests say, the server has to do."""
-    return every_s3_store
-
-
-@pytest.fixture
 def away(s3_store: S3Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Away]:
     """A patient store whose way to the server, the proxy, is about to be cut: `proxy.down` refuses everything."""
     monkeypatch.setattr(s3_client, "TRIES", 1)

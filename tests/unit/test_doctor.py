@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from jobs.shards.doctor import Check
+from jobs.shards.identity import proved
 from jobs.shards.local import LocalStore
 from pipeline import doctor
 from pipeline.config import load_config
@@ -35,3 +36,13 @@ def test_a_model_on_the_claim_or_of_the_hub_is_one(tmp_path: Path) -> None:
 
 def test_where_stages_run_here_a_folder_is_enough(tmp_path: Path) -> None:
     assert model_of_embed(tmp_path, f"embed.model={tmp_path}", cluster=None).ok
+
+
+def test_what_is_noted_of_the_store_is_shown(tmp_path: Path) -> None:
+    def identity() -> Check:
+        checks = doctor.examine(LocalStore(tmp_path / "run"), load_config("demo", [f"store={tmp_path}"]), ASKED_LATER)
+        return next(check for check in checks if check.name == "identity")
+
+    assert "the first run proves the store" in identity().detail
+    found = proved(LocalStore(tmp_path))
+    assert f"store {found.id}, proved by way of local" in identity().detail
