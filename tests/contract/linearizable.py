@@ -23,8 +23,8 @@ IMPOSSIBLE = "impossible"
 class Operation:
     """What one client asked for and was told; times by one clock.
 
-    `troubled`: some request of it failed in a way that leaves open whether it was carried out, or a retry of it still
-    may be, even after the client was told.
+    `troubled`: so many requests of it failed in a way that leaves open whether they were carried out, or still will be,
+    even after the client was told.
     """
 
     client: int
@@ -35,12 +35,12 @@ class Operation:
     outcome: Outcome
     value: Value = None  # written, or read
     expected: Value = None  # of replace: what the version stands for
-    troubled: bool = False
+    troubled: int = 0
 
     def __str__(self) -> str:
-        value = "" if self.kind == "delete" else f" {(self.value or 'nothing')[:8]}"
-        over = f" over {(self.expected or 'nothing')[:8]}" if self.kind == "replace" else ""
-        trouble = ", troubled" if self.troubled else ""
+        value = "" if self.kind == "delete" else f" {_short(self.value)}"
+        over = f" over {_short(self.expected)}" if self.kind == "replace" else ""
+        trouble = f", {self.troubled} requests without an answer" if self.troubled else ""
         return (f"{self.began:12.4f} to {self.ended:12.4f}  client {self.client:<3} {self.kind}{value}{over}: "
                 f"{self.outcome}{trouble}")  # fmt: skip
 
@@ -91,8 +91,8 @@ def steps_of(story: Sequence[Operation]) -> list[Step]:
         if one.outcome != "unknown":
             looks = one.outcome == "refused" or one.kind in ("read", "holds", "there")
             steps.append(Step(one.began, one.ended, True, looks, _told(one)))
-        if one.outcome == "unknown" or one.troubled:  # a request that was given up may still arrive, at any time
-            steps += [Step(one.began, math.inf, False, False, _effect(one))] * (1 if one.outcome == "unknown" else 2)
+        perhaps = one.troubled or int(one.outcome == "unknown")  # requests that may still arrive, at any time
+        steps += [Step(one.began, math.inf, False, False, _effect(one))] * perhaps
     return steps
 
 
@@ -184,6 +184,10 @@ def _next(steps: Sequence[Step], done: int) -> list[int]:
         if step.required:
             latest = min(latest, step.ended)
     return [number for number in found if steps[number].began <= latest]
+
+
+def _short(value: Value) -> str:
+    return "nothing" if value is None else " ".join(word[:8] for word in value.split())
 
 
 def reason_in(story: Sequence[Operation]) -> str:

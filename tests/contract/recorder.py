@@ -124,7 +124,7 @@ class Recorder:
 
     @contextmanager
     def _noting(self, kind: Kind, name: str, *, value: Value = None, expected: Value = None) -> Iterator[_Noted]:
-        noted, self._now.troubled = _Noted(kind, value=value, expected=expected), False
+        noted, self._now.troubled = _Noted(kind, value=value, expected=expected), 0
         began = time.monotonic()
         try:
             yield noted
@@ -139,7 +139,7 @@ class Recorder:
         """Asked by boto3 after every request: a write without a plain answer may have been carried out."""
         plain = response is not None and (response[0].status_code in (200, 204, *_PLAINLY_REFUSED))
         if operation.name in _WRITES and not plain:
-            self._now.troubled = True
+            self._now.troubled += 1
 
     def _remember(self, body: bytes | BinaryIO) -> str:
         """Note the bytes and what ETag they will have, which is how S3's servers make it."""

@@ -13,6 +13,7 @@ import pytest
 
 from jobs.errors import BAD_CONFIGURATION, TRY_AGAIN, BadConfiguration, JobError, NotFound, StoreError
 from jobs.shards import s3_client
+from jobs.shards.digests import sha256
 from jobs.shards.s3 import S3Store
 from jobs.shards.s3_errors import Archived, Garbled, Unclear
 from jobs.shards.store import Body, ObjectStat
@@ -82,7 +83,7 @@ def asking(served: tuple[S3Store, ScriptedS3]) -> Asking:
 
 
 def test_right_replies_are_believed(asking: Asking) -> None:
-    assert READ(asking(FOUND)[0]) == Body(b"a", ETAG)
+    assert READ(asking(FOUND)[0]) == Body(b"a", ETAG, sha256(b"a"))
     assert STAT(asking(FOUND)[0]) == ObjectStat("name", 1)
     assert STAT(asking(MISSING, xml("", 200))[0]) is None
     assert CREATE(asking(WRITTEN)[0]) is True
@@ -166,7 +167,7 @@ def test_a_listing_whose_pages_are_all_empty_ends(asking: Asking, monkeypatch: p
 
 
 def test_a_write_that_was_answered_by_a_page_is_settled_by_what_is_there(asking: Asking) -> None:
-    digest = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
+    digest = sha256(b"a")
     ours = Reply(200, OBJECT | {"x-amz-meta-sha256": digest})
     assert CREATE(asking(HTML, ours)[0]) is True
     assert REPLACE(asking(HTML, ours)[0]) is True
@@ -215,6 +216,22 @@ def test_a_refusal_is_told_by_its_code(
     with pytest.raises(kind, match=told) as raised:
         operation(store)
     assert raised.value.exit_code == (BAD_CONFIGURATION if kind is BadConfiguration else TRY_AGAIN)
+
+
+def test_bytes_under_the_etag_of_another_version_are_read_again(asking: Asking) -> None:
+    digest = sha256(b"a")
+    new = OBJECT | {"ETag": '"new"'}
+    torn, whole = Reply(200, new | OTHERS, b"a"), Reply(200, new | {"x-amz-meta-sha256": digest}, b"a")
+    assert READ(asking(torn, whole)[0]) == Body(b"a", '"new"', digest)
+    store, server = asking(torn)
+    assert READ(store) == Body(b"a", '"new"', digest), "damage is for the reader, who knows what should be there"
+    assert len(server.asked) == 2
+    numbers = count()
+    store, server = asking(
+        script=lambda _method, _path: Reply(200, torn.headers | {"ETag": f'"{next(numbers)}"'}, b"a")
+    )
+    with pytest.raises(StoreError, match="not of the ETag"):
+        READ(store)
 
 
 def test_why_head_is_refused_is_asked_for(asking: Asking) -> None:
