@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import io
+import re
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime
@@ -36,6 +37,8 @@ from jobs.shards.s3_replies import (
 from jobs.shards.store import Body, ObjectStat, checked, spool, spooling
 
 _READ_BLOCK = 1 << 20
+_SMALL = 1 << 20  # bytes; what is replaced by its version is smaller
+_MD5 = re.compile('"[0-9a-f]{32}"')  # of an object that did not go up in parts
 _DAY = 86_400.0
 
 
@@ -78,8 +81,11 @@ class S3Store:
             file = io.BytesIO()
             version, told = self._download(name, file)
             data = file.getvalue()
-            digest = sha256(data)
-            if told in (None, digest) or (version, digest) in seen:
+            digest, goes_with = sha256(data), self._goes_with(version, data)
+            if (version, digest) in seen:
+                self._connection.etags_are_md5 &= goes_with  # some servers make them otherwise, or encrypt
+                return Body(data, version, digest)
+            if told in (None, digest) and goes_with:
                 return Body(data, version, digest)
             # The bytes of one version under the ETag of another: seen of versitygw while the object was replaced, and
             # a replacement of that ETag would undo the other. What is so twice is no race but damage, as records tell.
@@ -87,6 +93,12 @@ class S3Store:
         raise StoreError(
             f"{self.url}/{name}: the server sent {len(seen)} times bytes that are not of the ETag with them"
         )
+
+    def _goes_with(self, version: str, data: bytes) -> bool:
+        """Whether a small object's ETag is that of the bytes, as far as can be known; large ones have records."""
+        if not self._connection.etags_are_md5 or len(data) > _SMALL or not _MD5.fullmatch(version):
+            return True
+        return version.strip('"') == hashlib.md5(data, usedforsecurity=False).hexdigest()
 
     def open(self, name: str) -> BinaryIO:
         file = spool()

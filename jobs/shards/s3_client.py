@@ -32,6 +32,7 @@ class Connection:
         self.bucket, self.timeout_seconds, self.patience = bucket, timeout_seconds, Patience(patience_seconds)
         self._clients: dict[int, Any] = {}
         self._bucket_is_there = False
+        self.etags_are_md5 = True  # until an object proves that they are not
         _ = self.client  # so that wrong settings show at once
 
     @property

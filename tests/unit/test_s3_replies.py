@@ -76,7 +76,7 @@ def asking(served: tuple[S3Store, ScriptedS3]) -> Asking:
         store, server = served
         server.script = script or one_after_the_other(replies)
         server.asked.clear()
-        store._connection._bucket_is_there = False
+        store._connection._bucket_is_there, store._connection.etags_are_md5 = False, True
         return served
 
     return ask
