@@ -65,6 +65,7 @@ class Config:
     executor: str = "kubernetes"
     run: str = RUN
     store: str = STORE
+    store_label: str = "simulated"
 
     specs = SPECS
     inputs: dict[str, str] = None  # type: ignore[assignment]

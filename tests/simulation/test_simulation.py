@@ -60,8 +60,23 @@ def test_every_kind_of_call_and_trouble_is_in_the_schedules(simulated: None) -> 
         for _, actor, what in run_seed(seed).trace:
             seen[what.split()[0] if what.split()[0].isupper() else what] += 1
             seen[actor.partition("#")[0].split("-")[0]] += 1
-    wanted = {"PUT", "GET", "HEAD", "LIST", "DELETE", "list jobs", "list pods", "dies", "is preempted",
-              "its node is lost, and it goes on", "controller", "collector", "operator", "repair", "firing"}  # fmt: skip
+    wanted = {
+        "PUT",
+        "GET",
+        "HEAD",
+        "LIST",
+        "DELETE",
+        "list jobs",
+        "list pods",
+        "dies",
+        "is preempted",
+        "its node is lost, and it goes on",
+        "controller",
+        "collector",
+        "operator",
+        "repair",
+        "firing",
+    }
     assert wanted <= seen.keys(), wanted - seen.keys()
 
 
