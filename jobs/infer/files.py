@@ -13,9 +13,12 @@ from jobs.errors import BadData, NotFound
 from jobs.runtime.patience import store_patience
 from jobs.shards.address import open_file
 from jobs.shards.digests import digest_of
-from jobs.shards.store import Store
+from jobs.shards.store import ObjectStat, Store, checked
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+NOT_READ = "not read"  # in place of the version of a file that is refused for its name
+_NO_NAME = "its name has control characters, is not UTF-8, or is too long"
 
 _NAMED = 3  # of many missing files
 _AT_ONCE = 16  # a bucket answers one request in about 20 ms
@@ -26,8 +29,8 @@ _LISTED = 10  # objects for each name asked for, before those that are left are 
 def find_images(store: Store, only: Sequence[str] | None = None) -> list[str]:
     """The names of all PNG, JPEG and WebP files, or of `only` these, sorted; any other file is no input.
 
-    Whether `only` these are there is not asked (`versions_of` does). Raises BadData when there are none, when one of
-    `only` has another suffix, and when two have the same stem, because that is an image's id.
+    Whether `only` these are there is not asked (`versions_of` does). Raises BadData when there are none, and when one
+    of `only` has another suffix.
     """
     names = sorted({stat.name for stat in store.list("")} if only is None else set(only))
     others = [name for name in names if not name.lower().endswith(SUFFIXES)]
@@ -37,12 +40,36 @@ def find_images(store: Store, only: Sequence[str] | None = None) -> list[str]:
     if not names:
         raise BadData(f"images: {store.url} has no files ending in {', '.join(SUFFIXES)}; "
                       "name a folder or s3://BUCKET/PREFIX that has some, or split:NAME")  # fmt: skip
+    return names
+
+
+def refused_names(names: Sequence[str]) -> dict[str, str]:
+    """Why files cannot be read because of their names, in words that are equal everywhere; only those that cannot.
+
+    A store cannot be asked for some names, and of several with one id (`id_of`) only the first one is read.
+    """
+    refused: dict[str, str] = {}
     first_with: dict[str, str] = {}
     for name in names:
-        other = first_with.setdefault(id_of(name), name)
-        if other != name:
-            raise BadData(f"images: {other} and {name} would both have the id {id_of(name)!r}; rename one of them")
-    return names
+        try:
+            checked(name)
+        except BadData:
+            refused[name] = _NO_NAME
+            continue
+        if first_with.setdefault(id_of(name), name) != name:
+            refused[name] = f"{first_with[id_of(name)]} has the same id, its name without folder and suffix"
+    return refused
+
+
+def check_names(names: Sequence[str], where: str) -> None:
+    """Raise BadData for the first file that cannot be read because of its name."""
+    for name, reason in refused_names(names).items():
+        raise BadData(f"images: {name!a} in {where} cannot be read: {reason}; rename it")
+
+
+def escaped(name: str) -> str:
+    """Another name for a file that is not read: in ASCII, different for different names, and never an id or a name."""
+    return "./" + name.encode("unicode_escape").decode()
 
 
 def names_in(address: str) -> list[str]:
@@ -62,13 +89,26 @@ def id_of(name: str) -> str:
     return PurePosixPath(name).stem
 
 
-def versions_of(store: Store, names: Sequence[str]) -> dict[str, str | None]:
-    """What tells each file's content (`Store.version`), or None for one that is not there."""
-    known = _listed(store, names) if len(names) > _ASKED_SINGLY else {}
+def versions_of(store: Store, names: Sequence[str], max_bytes: int | None = None) -> dict[str, str | None]:
+    """What tells each file's content (`Store.version`), or None for one that is not there.
+
+    Where a file is larger than `max_bytes`, which nobody reads, its size does (`too_large`); where a name cannot be
+    asked for, NOT_READ.
+    """
+    refused = refused_names(names)
+    asked = [name for name in names if name not in refused]
+    known = _listed(store, asked) if len(asked) > _ASKED_SINGLY else {}
 
     def version(name: str) -> str | None:
+        if name in refused:
+            return NOT_READ
+        stat = known.get(name) or store.stat(name)
+        if stat is None:
+            return None
+        if max_bytes is not None and stat.size > max_bytes:
+            return too_large(stat.size)
         try:
-            return known.get(name) or store.version(name)
+            return stat.version or store.version(name)
         except NotFound:
             return None
 
@@ -76,15 +116,20 @@ def versions_of(store: Store, names: Sequence[str]) -> dict[str, str | None]:
         return dict(zip(names, pool.map(version, names), strict=True))
 
 
-def _listed(store: Store, names: Sequence[str]) -> dict[str, str]:
-    """The versions that a listing tells; it stops where these few are scattered among too many others."""
+def too_large(size: int) -> str:
+    """The version of a file that is too large to be read: one of 60 GB must not be hashed either."""
+    return f"not read: {size} bytes"
+
+
+def _listed(store: Store, names: Sequence[str]) -> dict[str, ObjectStat]:
+    """What a listing tells with versions; it stops where these few are scattered among too many others."""
     last = max(names)
     prefix = os.path.commonprefix([min(names), last])  # noqa: RUF071 - letters are what a listing goes by
-    found: dict[str, str] = {}
+    found: dict[str, ObjectStat] = {}
     for stat in islice(store.list(prefix), _LISTED * len(names)):
         if stat.version is None or stat.name > last:
             break
-        found[stat.name] = stat.version
+        found[stat.name] = stat
     return found
 
 
@@ -101,8 +146,9 @@ def check_gone(store: Store, versions: Mapping[str, str | None], *, recorded: bo
 
 def digest_of_files(versions: Mapping[str, str | None]) -> str:
     """One digest for several files: of names within the folder and of contents, wherever the folder is."""
-    return digest_of(dict(versions))
+    return digest_of({escaped(name) if version is NOT_READ else name: version for name, version in versions.items()})
 
 
 def _some(names: Sequence[str], of: Collection[str]) -> str:
-    return f"{len(names)} of {len(of)} names ({', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''})"
+    shown = ", ".join(name if name.isprintable() else ascii(name) for name in names[:_NAMED])
+    return f"{len(names)} of {len(of)} names ({shown}{', …' if len(names) > _NAMED else ''})"

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from jobs.errors import BadData, StalePlan
-from jobs.infer.files import check_gone, digest_of_files, find_images, names_in, versions_of
+from jobs.infer.files import check_gone, check_names, digest_of_files, find_images, names_in, versions_of
 from jobs.regressor.params import PredictParams
 from jobs.runtime.patience import store_patience
 from jobs.runtime.spec import StageSpec, Unit
@@ -36,8 +36,9 @@ class InferParams(PredictParams):
     """The closest training prompts told for each image."""
 
     bad_images: Literal["fail", "record"] = "fail"
-    """What becomes of a file that is no image, is too large, or of those listed in `files` is gone: its unit fails, or
-    its prediction is recorded as {"id", "error"} without a vector."""
+    """What becomes of a file that is no image, is too large, has a name that cannot be asked for or another one's id,
+    or of those listed in `files` is gone: its unit fails, or its prediction is recorded as {"id", "error"} without a
+    vector."""
 
 
 def split_in(params: InferParams) -> str | None:
@@ -48,10 +49,10 @@ def split_in(params: InferParams) -> str | None:
 def files_by_unit(params: InferParams) -> dict[str, list[str]]:
     """The names of the files that each unit reads; raises BadData."""
     only = None if params.files is None else names_in(params.files)
-    names, size = (
-        find_images(open_store(params.images, patience_seconds=store_patience()), only),
-        params.images_per_shard,
-    )
+    store = open_store(params.images, patience_seconds=store_patience())
+    names, size = find_images(store, only), params.images_per_shard
+    if params.bad_images == "fail":
+        check_names(names, store.url)
     parts = [names[start : start + size] for start in range(0, len(names), size)]
     return {_name(number): part for number, part in enumerate(parts)}
 

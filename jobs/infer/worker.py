@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.errors import BadData, NotFound, StalePlan
-from jobs.infer.files import digest_of_files, id_of
+from jobs.infer.files import NOT_READ, digest_of_files, escaped, id_of, refused_names
 from jobs.infer.stage import FILES, InferParams, files_by_unit, split_in
 from jobs.regressor.bank import nearest, vectors_of
 from jobs.regressor.calibration import expected
@@ -29,11 +27,10 @@ from jobs.runtime.spec import Unit
 from jobs.runtime.task import Task
 from jobs.shards.address import open_store
 from jobs.shards.dataset import Dataset
-from jobs.shards.keys import KEY_DIGITS
+from jobs.shards.keys import key_of_id
 from jobs.shards.tar import Sample, json_field
 
 _GONE = "deleted before it was read"
-_CAN_BE_A_KEY = re.compile(r"[^./\x00-\x1f\x7f]{1,80}")
 
 Floats = NDArray[np.float32]
 
@@ -75,8 +72,12 @@ class BadImages:
         """Record what is not there any more."""
         self._record(id_, _GONE, str(error))
 
+    def add_refused(self, name: str, reason: str) -> None:
+        """Record a file that is not read for its name; no other record can have this id, so it is nobody's key."""
+        self._record(escaped(name), reason, f"{name!a}: {reason}")
+
     def _record(self, id_: str, reason: str, error: str) -> None:
-        self.samples.append(Sample(key_for(id_), {"json": json_field({"id": id_, "error": reason})}))
+        self.samples.append(Sample(key_of_id(id_), {"json": json_field({"id": id_, "error": reason})}))
         log.event("bad image", unit=self.unit, count=len(self.samples), error=error)
 
 
@@ -84,6 +85,7 @@ def run(task: Task, params: InferParams) -> None:
     """Predict the pending shards; equal images in equal shards give equal bytes."""
     known: Known | None = None
     files = files_by_unit(params) if split_in(params) is None else {}
+    refused = refused_names([name for names in files.values() for name in names])
     for unit in task.pending():
         known = known or load(task, params)
         with task.writing(unit) as output:
@@ -91,8 +93,11 @@ def run(task: Task, params: InferParams) -> None:
             bad = BadImages(unit.name)
             record = params.bad_images == "record"
             names = files.get(unit.name, [])
+            for name in names:
+                if name in refused:
+                    bad.add_refused(name, refused[name])
             gone = bad.add_gone if record else None
-            images = _from_files(unit, params, names, gone) if files else _from_shards(task, unit)
+            images = _from_files(unit, params, names, refused, gone) if files else _from_shards(task, unit)
             total = len(names) or sum(shard.samples for shard in unit.shards)
             for batch, vectors in predict(
                 known.regressor, images, lambda image: (image.name, image.data), params, bad.add if record else None
@@ -128,14 +133,7 @@ def explained(images: list[Image], vectors: Floats, known: Known, params: InferP
             for number, cosine in zip(numbers[row].tolist(), cosines[row].tolist(), strict=True)
         ]
         told = {"id": image.id, "candidates": candidates, "expected_cosine": round(float(sure[row]), 6)}
-        yield Sample(key_for(image.id), {"json": json_field(told), "npy": npy_field(vectors[row])})
-
-
-def key_for(id_: str) -> str:
-    """The id itself where it can be a key (no dot or slash, not too long), else digits of its SHA-256."""
-    if _CAN_BE_A_KEY.fullmatch(id_) and len(id_.encode()) <= 80:
-        return id_
-    return hashlib.sha256(id_.encode()).hexdigest()[:KEY_DIGITS]
+        yield Sample(key_of_id(image.id), {"json": json_field(told), "npy": npy_field(vectors[row])})
 
 
 def _from_shards(task: Task, unit: Unit) -> Iterator[Image]:
@@ -145,7 +143,11 @@ def _from_shards(task: Task, unit: Unit) -> Iterator[Image]:
 
 
 def _from_files(
-    unit: Unit, params: InferParams, names: list[str], on_gone: Callable[[str, NotFound], None] | None
+    unit: Unit,
+    params: InferParams,
+    names: list[str],
+    refused: Container[str],
+    on_gone: Callable[[str, NotFound], None] | None,
 ) -> Iterator[Image]:
     """The images in the files; one that is gone raises NotFound, or is left out and its id told to `on_gone`.
 
@@ -154,6 +156,9 @@ def _from_files(
     store = open_store(params.images, patience_seconds=store_patience())
     versions: dict[str, str | None] = {}
     for name in names:
+        if name in refused:
+            versions[name] = NOT_READ
+            continue
         try:
             body = store.read(name)
         except NotFound as error:

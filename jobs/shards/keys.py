@@ -1,4 +1,4 @@
-"""A prompt's key, and what follows from it alone: its split and its image's seed.
+"""What can be a key; a prompt's key, and what follows from it alone: its split and its image's seed.
 
 Both are functions of the key so that any Pod can redo any one sample, in any order, and get the same answer.
 """
@@ -6,10 +6,17 @@ Both are functions of the key so that any Pod can redo any one sample, in any or
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Mapping
 
 KEY_DIGITS = 24  # 96 bits: among 10^9 prompts the chance of one collision is 6e-12
+_LONGEST_ID = 80  # bytes that are a key as they are: a tar member's name has 100, the rest is for the field
+# What the webdataset library takes for its own does not qualify, nor what is no name in a tar, or no UTF-8.
+_KEY = re.compile(r"(?!__)[^./\x00-\x1f\x7f\ud800-\udfff]+")
+_HASHED = "sha256-"
+_ID_DIGITS = 40  # 160 bits: nobody can find two ids that share them, which 96 bits do not promise
+_LIKE_HASHED = re.compile(rf"{_HASHED}[0-9a-f]{{{_ID_DIGITS}}}")
 _SPLITS_IN_ORDER = ("val", "test")
 
 
@@ -21,6 +28,25 @@ def normalise(prompt: str) -> str:
 def key_of(prompt: str) -> str:
     """The key of a prompt: the first 24 hexadecimal digits of the SHA-256 of its normalised UTF-8 text."""
     return hashlib.sha256(normalise(prompt).encode()).hexdigest()[:KEY_DIGITS]
+
+
+def is_key(text: str) -> bool:
+    """Whether a shard's samples can have this key: no dot, slash, control character or lone surrogate, no leading `__`.
+
+    The one rule for that; `write_tar` refuses every other key.
+    """
+    return _KEY.fullmatch(text) is not None
+
+
+def key_of_id(id_: str) -> str:
+    """The key of a sample that somebody else has named: the id itself, or `sha256-` and 40 digits of its SHA-256.
+
+    Hashed is an id that cannot be a key, that has more than 80 bytes, or that looks like a hashed one: so different
+    ids have different keys, and no id can be chosen to take another's.
+    """
+    if is_key(id_) and len(id_.encode()) <= _LONGEST_ID and not _LIKE_HASHED.fullmatch(id_):
+        return id_
+    return _HASHED + hashlib.sha256(id_.encode(errors="surrogatepass")).hexdigest()[:_ID_DIGITS]
 
 
 def split_of(key: str, held_out: Mapping[str, float]) -> str:

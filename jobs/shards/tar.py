@@ -17,11 +17,11 @@ from typing import Any, BinaryIO
 
 from jobs.errors import BadData, Corrupt
 from jobs.shards.digests import canonical_json
+from jobs.shards.keys import is_key
 
 BLOCK = tarfile.BLOCKSIZE
 _END = bytes(2 * BLOCK)
-# Without what the webdataset library takes for its own: keys and fields that begin with underscores, upper case.
-_KEY = re.compile(r"(?!__)[^./\x00-\x1f\x7f\ud800-\udfff]+")
+# Without what the webdataset library takes for its own: fields that begin with underscores, upper case.
 _FIELD = re.compile(r"[a-z0-9][a-z0-9_]*(\.[a-z0-9_]+)*")
 
 
@@ -168,7 +168,7 @@ def _split_name(member: str, shard: str) -> tuple[str, str]:
 
 def _header(key: str, field: str, size: int) -> bytes:
     name = f"{key}.{field}"
-    if not _KEY.fullmatch(key) or not _FIELD.fullmatch(field) or len(name.encode()) > tarfile.LENGTH_NAME:
+    if not is_key(key) or not _FIELD.fullmatch(field) or len(name.encode()) > tarfile.LENGTH_NAME:
         raise BadData(
             f"{key!r} with field {field!r} cannot be a tar member: keys hold no dot or slash and do not begin with __, "
             f"fields are lower case, both together have at most {tarfile.LENGTH_NAME} bytes"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,20 +15,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from jobs.errors import BadData, StalePlan
-from jobs.infer.files import find_images, versions_of
+from jobs.infer.files import NOT_READ, digest_of_files, escaped, find_images, id_of, refused_names, versions_of
 from jobs.infer.stage import INFER, InferParams, files_by_unit
-from jobs.infer.worker import key_for
 from jobs.regressor.model import Architecture, Regressor
 from jobs.regressor.stored import to_sample
 from jobs.runtime.arrays import from_npy
 from jobs.runtime.task import Task
 from jobs.shards.dataset import Committed, Dataset
+from jobs.shards.keys import key_of_id
 from jobs.shards.local import LocalStore
 from jobs.shards.store import Body, ObjectStat, Store
-from jobs.shards.tar import Sample, json_field
+from jobs.shards.tar import Sample, json_field, read_tar, write_tar
 from jobs.submission.stage import SUBMISSION, SubmissionParams
 from pipeline.report.predictions import prediction_facts
 from tests import pictures
@@ -109,15 +114,52 @@ def test_an_id_that_cannot_be_a_key_is_kept_in_the_json(tmp_path: Path) -> None:
     assert set(ids.values()) == {"v1.final", long, "Überraschung 1", "plain"}
     assert ids["plain"] == "plain"
     assert ids["Überraschung 1"] == "Überraschung 1"
-    assert ids[key_for("v1.final")] == "v1.final"
-    assert len(key_for("v1.final")) == len(key_for(long)) == 24
+    assert ids[key_of_id("v1.final")] == "v1.final"
+    assert all(re.fullmatch("sha256-[0-9a-f]{40}", key_of_id(id_)) for id_ in ("v1.final", long))
     assert list(ids) == sorted(ids)
 
 
 def test_two_files_of_one_id_are_bad_data_that_names_both(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, "cat.png", "old/cat.jpg")
-    with pytest.raises(BadData, match=r"cat\.png and old/cat\.jpg would both have the id 'cat'"):
-        find_images(LocalStore(folder))
+    with pytest.raises(BadData, match=r"'old/cat\.jpg' in .* cannot be read: cat\.png has the same id"):
+        files_by_unit(params(images=str(folder)))
+
+
+def test_names_that_are_no_keys_share_an_id_or_pretend_to_be_anothers_key_hold_nothing_up(tmp_path: Path) -> None:
+    run, datasets = inputs(tmp_path)
+    taken, hashed = key_of_id("a.b"), hashlib.sha256(b"a.b").hexdigest()[:24]
+    names = ["good.png", "__x.png", "a.b.png", f"{taken}.png", f"{hashed}.png", "good.jpg", "in/good.png", "..png"]
+    folder = folder_of(tmp_path / "files", *names)
+    for odd in (b"line\nbreak.png", b"latin-\xfc.png"):
+        (folder / os.fsdecode(odd)).write_bytes(pictures.picture(0, seed=0))
+    predictions = run_stage(run, INFER, params(images=str(folder), bad_images="record"), datasets)
+    told = {sample.json()["id"]: sample.json().get("error") for sample in predictions.samples()}
+    assert {id_: error for id_, error in told.items() if error} == {
+        "./good.png": "good.jpg has the same id, its name without folder and suffix",
+        "./in/good.png": "good.jpg has the same id, its name without folder and suffix",
+        "./line\\nbreak.png": "its name has control characters, is not UTF-8, or is too long",
+        "./latin-\\udcfc.png": "its name has control characters, is not UTF-8, or is too long",
+    }
+    assert {id_ for id_, error in told.items() if not error} == {"good", "__x", "a.b", taken, hashed, "."}
+    assert {sample.key for sample in predictions.samples()} >= {"good", hashed}
+    (outcome,) = predictions.manifest.outcomes
+    assert outcome.stats == {"images": 6, "bad_images": 4}
+
+
+NAMES = st.lists(st.text(st.characters(), min_size=1, max_size=90).filter(lambda name: "\0" not in name), max_size=12)
+
+
+@given(NAMES)
+def test_whatever_files_are_called_each_gets_a_key_of_its_own_that_a_shard_can_hold(names: list[str]) -> None:
+    files = sorted({name + ".png" for name in names} | {key_of_id(id_of(f"{name}.x")) + ".png" for name in names})
+    refused = refused_names(files)
+    ids = [escaped(name) if name in refused else id_of(name) for name in files]
+    assert len(set(ids)) == len(files)
+    samples = [Sample(key_of_id(id_), {"json": json_field({"id": id_}), "npy": b""}) for id_ in ids]
+    shard = io.BytesIO()
+    write_tar(sorted(samples, key=lambda sample: sample.key), shard)
+    assert sorted(sample.json()["id"] for sample in read_tar(shard.getvalue())) == sorted(ids)
+    digest_of_files({name: NOT_READ if name in refused else "1" for name in files})
 
 
 def test_no_images_and_no_such_split_are_bad_data(tmp_path: Path) -> None:
@@ -354,7 +396,7 @@ def test_named_files_are_found_without_a_listing(tmp_path: Path) -> None:
     store = Listing(folder_of(tmp_path, "a.png", "b.png"))
     assert find_images(store, ["b.png", "gone.png"]) == ["b.png", "gone.png"]
     assert versions_of(store, ["b.png", "gone.png"]) == {"b.png": "version of b.png", "gone.png": None}
-    assert (store.listed, sorted(store.asked)) == ([], ["b.png", "gone.png"])
+    assert (store.listed, store.asked) == ([], ["b.png"])
 
 
 def test_the_versions_of_many_files_come_from_one_listing_unless_they_are_scattered(tmp_path: Path) -> None:
@@ -365,7 +407,7 @@ def test_the_versions_of_many_files_come_from_one_listing_unless_they_are_scatte
     expected = {name: f"version of {name}" for name in names}
     together = Listing(tmp_path)
     assert versions_of(together, [*names, "in/0301b.png"]) == {**expected, "in/0301b.png": None}
-    assert together.asked == ["in/0301b.png"]
+    assert together.asked == []
     assert len(together.listed) < 500
     names = ["in/0000.png", *(f"in/{number:04}.png" for number in range(1_850, 2_000))]
     scattered = Listing(tmp_path)
