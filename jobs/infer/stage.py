@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from jobs.errors import BadData, StalePlan
 from jobs.infer.files import check_gone, check_names, digest_of_files, find_images, names_in, versions_of
+from jobs.regressor.limits import ImageLimits
 from jobs.regressor.params import PredictParams
 from jobs.runtime.patience import store_patience
-from jobs.runtime.spec import StageSpec, Unit
+from jobs.runtime.spec import StageSpec, Unit, without_defaults
 from jobs.shards.address import open_store
 from jobs.shards.dataset import Dataset
 
@@ -39,6 +40,14 @@ class InferParams(PredictParams):
     """What becomes of a file that is no image, is too large, has a name that cannot be asked for or another one's id,
     or of those listed in `files` is gone: its unit fails, or its prediction is recorded as {"id", "error"} without a
     vector."""
+
+    limits: ImageLimits = ImageLimits()
+    """What a file may take; generated images have no limits."""
+
+    @model_serializer(mode="wrap")
+    def _without_default_limits(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the limits that are not set: they are no part of what a fingerprint covers."""
+        return without_defaults(self, serialise, "limits")
 
 
 def split_in(params: InferParams) -> str | None:
@@ -71,6 +80,7 @@ def units(params: InferParams, inputs: Sequence[Dataset]) -> list[Unit]:
             Unit(unit, settings, {FILES: digest_of_files(versions), **besides})
             for unit, versions in _versions_by_unit(params).items()
         ]
+    settings.pop("limits", None)  # generated images have none
     shards = images.shards(split)
     if not shards:
         known = sorted({shard.group for shard in images.shards()})
@@ -83,7 +93,7 @@ def units(params: InferParams, inputs: Sequence[Dataset]) -> list[Unit]:
 
 def _versions_by_unit(params: InferParams) -> dict[str, dict[str, str | None]]:
     store, parts = open_store(params.images, patience_seconds=store_patience()), files_by_unit(params)
-    versions = versions_of(store, [name for names in parts.values() for name in names])
+    versions = versions_of(store, [name for names in parts.values() for name in names], params.limits.file_bytes)
     if params.files is not None:
         check_gone(store, versions, recorded=params.bad_images == "record")
     elif None in versions.values():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.errors import BadData, NotFound, StalePlan
-from jobs.infer.files import NOT_READ, digest_of_files, escaped, id_of, refused_names
+from jobs.infer.files import NOT_READ, digest_of_files, escaped, refused_names
+from jobs.infer.foreign import PixelsOf, Read, decoders, read_ahead
 from jobs.infer.stage import FILES, InferParams, files_by_unit, split_in
 from jobs.regressor.bank import nearest, vectors_of
 from jobs.regressor.calibration import expected
-from jobs.regressor.images import BadImage, image_in
+from jobs.regressor.images import BadImage, Pixels, image_in
 from jobs.regressor.model import Regressor
-from jobs.regressor.predict import predict
+from jobs.regressor.predict import in_batches, predict, predict_batches
 from jobs.regressor.stored import load_trained
 from jobs.runtime import log
 from jobs.runtime.arrays import npy_field
@@ -37,10 +39,9 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image to be read: its id, a name to complain about, and its bytes."""
+    """A generated image to be read: its id and its bytes."""
 
     id: str
-    name: str
     data: bytes
 
 
@@ -64,8 +65,8 @@ class BadImages:
     unit: str
     samples: list[Sample] = field(default_factory=list)
 
-    def add(self, image: Image, error: BadImage) -> None:
-        """Record what is no image, or too large."""
+    def add(self, image: Image | Read, error: BadImage) -> None:
+        """Record what is no image, or takes too much."""
         self._record(image.id, error.reason, str(error))
 
     def add_gone(self, id_: str, error: NotFound) -> None:
@@ -81,32 +82,34 @@ class BadImages:
         log.event("bad image", unit=self.unit, count=len(self.samples), error=error)
 
 
+Predictions = Iterator[tuple[Sequence[Image | Read], Floats]]
+
+
 def run(task: Task, params: InferParams) -> None:
     """Predict the pending shards; equal images in equal shards give equal bytes."""
     known: Known | None = None
-    files = files_by_unit(params) if split_in(params) is None else {}
-    refused = refused_names([name for names in files.values() for name in names])
-    for unit in task.pending():
-        known = known or load(task, params)
-        with task.writing(unit) as output:
-            samples: list[Sample] = []
-            bad = BadImages(unit.name)
-            record = params.bad_images == "record"
-            names = files.get(unit.name, [])
-            for name in names:
-                if name in refused:
-                    bad.add_refused(name, refused[name])
-            gone = bad.add_gone if record else None
-            images = _from_files(unit, params, names, refused, gone) if files else _from_shards(task, unit)
-            total = len(names) or sum(shard.samples for shard in unit.shards)
-            for batch, vectors in predict(
-                known.regressor, images, lambda image: (image.name, image.data), params, bad.add if record else None
-            ):
-                samples += explained(batch, vectors, known, params)
-                log.progress(len(samples) + len(bad.samples), total, "images", unit=unit.name)
-            output.add_shard(unit.name, sorted(samples + bad.samples, key=lambda sample: sample.key))
-            if record:
-                output.stats.update(images=len(samples), bad_images=len(bad.samples))
+    names = files_by_unit(params) if split_in(params) is None else None
+    refused = refused_names([name for part in (names or {}).values() for name in part])
+    with ExitStack() as stack:
+        pixels_of: PixelsOf | None = None
+        for unit in task.pending():
+            if names is not None:  # the decoders start while the network is loaded
+                pixels_of = pixels_of or stack.enter_context(decoders(params.limits, params.threads))
+            known = known or load(task, params)
+            with task.writing(unit) as output:
+                bad = BadImages(unit.name)
+                if names is None or pixels_of is None:
+                    found, total = _of_shards(task, unit, known, params, bad), sum(one.samples for one in unit.shards)
+                else:
+                    part = names[unit.name]
+                    found, total = _of_files(unit, part, refused, pixels_of, known, params, bad), len(part)
+                samples: list[Sample] = []
+                for batch, vectors in found:
+                    samples += explained(batch, vectors, known, params)
+                    log.progress(len(samples) + len(bad.samples), total, "images", unit=unit.name)
+                output.add_shard(unit.name, sorted(samples + bad.samples, key=lambda sample: sample.key))
+                if params.bad_images == "record":
+                    output.stats.update(images=len(samples), bad_images=len(bad.samples))
 
 
 def load(task: Task, params: InferParams) -> Known:
@@ -123,7 +126,7 @@ def load(task: Task, params: InferParams) -> Known:
     return Known(load_trained(trained, device), vectors, texts, _calibration(evaluated))
 
 
-def explained(images: list[Image], vectors: Floats, known: Known, params: InferParams) -> Iterator[Sample]:
+def explained(images: Sequence[Image | Read], vectors: Floats, known: Known, params: InferParams) -> Iterator[Sample]:
     """The sample of each image; `vectors` are the predictions, float32 of shape (len(images), 384)."""
     cosines, numbers = nearest(known.vectors, vectors, params.num_candidates)
     sure = expected(known.calibration, cosines[:, 0])
@@ -136,39 +139,46 @@ def explained(images: list[Image], vectors: Floats, known: Known, params: InferP
         yield Sample(key_of_id(image.id), {"json": json_field(told), "npy": npy_field(vectors[row])})
 
 
-def _from_shards(task: Task, unit: Unit) -> Iterator[Image]:
-    for shard in unit.shards:
-        for sample in task.read(shard):
-            yield Image(sample.key, sample.key, image_in(sample))
+def _of_shards(task: Task, unit: Unit, known: Known, params: InferParams, bad: BadImages) -> Predictions:
+    """The predictions for generated images, known by their shards' digests."""
+    samples = (sample for shard in unit.shards for sample in task.read(shard))
+    images = (Image(sample.key, image_in(sample)) for sample in samples)
+    on_bad = bad.add if params.bad_images == "record" else None
+    yield from predict(known.regressor, images, lambda image: (image.id, image.data), params, on_bad)
 
 
-def _from_files(
-    unit: Unit,
-    params: InferParams,
-    names: list[str],
-    refused: Container[str],
-    on_gone: Callable[[str, NotFound], None] | None,
-) -> Iterator[Image]:
-    """The images in the files; one that is gone raises NotFound, or is left out and its id told to `on_gone`.
+def _of_files(
+    unit: Unit, names: list[str], refused: Mapping[str, str], pixels_of: PixelsOf, known: Known, params: InferParams,
+    bad: BadImages,
+) -> Predictions:  # fmt: skip
+    """The predictions for files; one that is gone raises NotFound, or is recorded.
 
     Raises StalePlan in the end when the files are not those that the unit was planned with.
     """
     store = open_store(params.images, patience_seconds=store_patience())
+    record, size = params.bad_images == "record", known.regressor.architecture.image_size
     versions: dict[str, str | None] = {}
     for name in names:
         if name in refused:
             versions[name] = NOT_READ
-            continue
-        try:
-            body = store.read(name)
-        except NotFound as error:
-            if on_gone is None:
-                raise
-            versions[name] = None
-            on_gone(id_of(name), error)
-            continue
-        versions[name] = body.version
-        yield Image(id_of(name), f"{store.url}/{name}", body.data)
+            bad.add_refused(name, refused[name])
+
+    def loaded() -> Iterator[tuple[Read, Pixels | BadImage]]:
+        files = read_ahead(
+            store, [name for name in names if name not in refused], lambda data, name: pixels_of(data, name, size),
+            params.limits, threads=params.threads, ahead=2 * params.threads * params.batch_size,
+        )  # fmt: skip
+        for file in files:
+            versions[file.name] = file.version
+            if not isinstance(file.pixels, NotFound):
+                yield file, file.pixels
+            elif record:
+                bad.add_gone(file.id, file.pixels)
+            else:
+                raise file.pixels
+
+    batches = in_batches(loaded(), params.batch_size)
+    yield from predict_batches(known.regressor, batches, params, bad.add if record else None)
     if digest_of_files(versions) != unit.reads[FILES]:
         raise StalePlan(f"files in {store.url} changed while {unit.name} was read; the controller plans it again")
 

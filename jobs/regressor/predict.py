@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import TypeVar
 
@@ -31,36 +31,48 @@ def predict(
     `image_of` gives an item's name (for errors) and its image's bytes. What is no image raises BadImage, or is left out
     and told to `on_bad`, in the thread that iterates and before the rest of its batch is yielded.
     """
-    if params.precision == "fp16" and params.device == "cpu":
-        raise BadConfiguration("precision: fp16 needs `device: cuda`; on a CPU use bf16 or fp32")
     size = regressor.architecture.image_size
-    device = next(regressor.parameters()).device
 
-    def load(batch: list[T]) -> tuple[list[T], NDArray[np.uint8] | None, list[tuple[T, BadImage]]]:
-        good: list[T] = []
-        images: list[Pixels] = []
-        bad: list[tuple[T, BadImage]] = []
+    def load(batch: list[T]) -> list[tuple[T, Pixels | BadImage]]:
+        loaded: list[tuple[T, Pixels | BadImage]] = []
         for item in batch:
             name, data = image_of(item)
             try:
-                images.append(pixels(decode(data, name), size))
-                good.append(item)
+                loaded.append((item, pixels(decode(data, name), size)))
             except BadImage as error:
                 if on_bad is None:
                     raise
-                bad.append((item, error))
-        return good, np.stack(images) if images else None, bad
+                loaded.append((item, error))
+        return loaded
 
     batches = map_ahead(load, in_batches(items, params.batch_size), threads=params.threads, ahead=2 * params.threads)
-    for batch, images, bad in batches:
-        for item, error in bad:
-            if on_bad is not None:
-                on_bad(item, error)
-        if images is None:
+    yield from predict_batches(regressor, batches, params, on_bad)
+
+
+def predict_batches(
+    regressor: Regressor, batches: Iterable[Sequence[tuple[T, Pixels | BadImage]]], params: PredictParams,
+    on_bad: Callable[[T, BadImage], None] | None = None,
+) -> Iterator[tuple[list[T], Floats]]:  # fmt: skip
+    """As `predict`, of batches of images whose pixels are there, or the error that says why they are not."""
+    if params.precision == "fp16" and params.device == "cpu":
+        raise BadConfiguration("precision: fp16 needs `device: cuda`; on a CPU use bf16 or fp32")
+    device = next(regressor.parameters()).device
+    for batch in batches:
+        good: list[T] = []
+        images: list[Pixels] = []
+        for item, found in batch:
+            if not isinstance(found, BadImage):
+                good.append(item)
+                images.append(found)
+            elif on_bad is None:
+                raise found
+            else:
+                on_bad(item, found)
+        if not good:
             continue
         with torch.inference_mode(), autocast(params.precision, device):
-            vectors = regressor(torch.from_numpy(images).permute(0, 3, 1, 2).to(device))
-        yield batch, vectors.cpu().numpy()
+            vectors = regressor(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(device))
+        yield good, vectors.cpu().numpy()
 
 
 def in_batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -22,6 +22,20 @@ class Params(BaseModel):
         return self.model_dump(mode="json")
 
 
+def without_defaults(model: BaseModel, serialise: Callable[[Any], dict[str, Any]], member: str) -> dict[str, Any]:
+    """The JSON of a model, of whose `member`, a model itself, only what is not the default is told, if anything.
+
+    For what was added later, or does not shape a result: with the defaults, settings and fingerprints stay as they are.
+    """
+    told = serialise(model)
+    changed = getattr(model, member).model_dump(mode="json", exclude_defaults=True)
+    if changed:
+        told[member] = changed
+    else:
+        told.pop(member, None)
+    return told
+
+
 class TorchParams(Params):
     """The parameters of every stage that computes with torch."""
 

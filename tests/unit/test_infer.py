@@ -311,7 +311,7 @@ def test_what_cannot_be_predicted_is_recorded_in_the_same_words_everywhere(
     facts = prediction_facts({"infer": predictions})
     assert facts
     assert (facts.images, [one.id for one in facts.examples], len(facts.expected)) == (1, ["0"], 1)
-    assert "elsewhere/files/4.png: Image size (400000000 pixels) exceeds limit" in capsys.readouterr().err
+    assert "elsewhere/files/4.png: 20000 x 20000; at most 67,108,864 pixels" in capsys.readouterr().err
 
 
 def test_a_batch_of_bad_files_only_is_done_and_its_submission_is_a_header(tmp_path: Path) -> None:
