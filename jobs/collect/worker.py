@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from itertools import islice
 
 from jobs.collect.sources import AnySource
-from jobs.collect.sources.base import BadRow, File, FileSource, Row
+from jobs.collect.sources.base import File, FileSource
+from jobs.collect.sources.rows import AnyRow, BadRow, LeftOut
 from jobs.collect.stage import CollectParams, origins
 from jobs.errors import BadData, StalePlan
 from jobs.runtime import log
@@ -29,7 +31,10 @@ def run(task: Task, params: CollectParams) -> None:
 
 
 def collect(source: AnySource, file: File | None, params: CollectParams, output: Writer, unit: str) -> None:
-    """Write the kept prompts of one file as shards of `prompts_per_shard`, and count what was dropped and why."""
+    """Write the kept prompts of one file as shards of `prompts_per_shard`, and count what was dropped and why.
+
+    rows = kept + repeated + too_short + too_long + unreadable + left_out, where the last stands only if there are any.
+    """
     counts: Counter[str] = Counter(rows=0, kept=0, repeated=0, too_short=0, too_long=0, unreadable=0)
     prompts = _kept(source, file, params, counts)
     number = 0
@@ -42,27 +47,49 @@ def collect(source: AnySource, file: File | None, params: CollectParams, output:
 def _kept(source: AnySource, file: File | None, params: CollectParams, counts: Counter[str]) -> Iterator[Sample]:
     origin = {"source": source.name, "licence": source.licence, "file": file.label if file else None}
     seen: set[str] = set()
-    for row in islice(_rows(source, file), source.limit):
-        counts["rows"] += 1
-        log.progress(counts["rows"], None, "rows")
-        if isinstance(row, BadRow):
-            _skip_or_fail(source, file, row)
-            counts["unreadable"] += 1
-            continue
-        prompt = normalise(row.prompt)
-        key = key_of(prompt)
-        verdict = _verdict(prompt, params, repeated=key in seen)
-        counts[verdict] += 1
-        if verdict == "kept":
-            seen.add(key)
-            yield Sample(key, {"txt": prompt.encode(), "json": json_field({**origin, "row": row.number, **row.extra})})
+    with closing(_rows(source, file)) as rows:
+        for row in _up_to(source.limit, rows):
+            counts["rows"] += 1
+            log.progress(counts["rows"], None, "rows")
+            if isinstance(row, LeftOut):
+                counts["left_out"] += 1
+                continue
+            if isinstance(row, BadRow):
+                _skip_or_fail(source, file, row)
+                counts["unreadable"] += 1
+                continue
+            prompt = normalise(row.prompt)
+            key = key_of(prompt)
+            verdict = _verdict(prompt, params, repeated=key in seen)
+            counts[verdict] += 1
+            if verdict == "kept":
+                seen.add(key)
+                told = {**origin, "row": row.number, **row.extra}
+                yield Sample(key, {"txt": prompt.encode(), "json": json_field(told)})
 
 
-def _rows(source: AnySource, file: File | None) -> Iterator[Row | BadRow]:
-    if isinstance(source, FileSource):
-        assert file is not None  # noqa: S101 - by construction of the origins
-        return source.rows(file)
-    return source.rows()
+def _rows(source: AnySource, file: File | None) -> Generator[AnyRow]:
+    if not isinstance(source, FileSource):
+        yield from source.rows()
+        return
+    assert file is not None  # noqa: S101 - by construction of the origins
+    for count, row in enumerate(source.rows(file), 1):
+        if count > source.limits.rows:
+            raise BadData(
+                f"source {source.name}: {file.label} has more than {source.limits.rows:,} rows; if that is right, "
+                "raise `limits.rows` of the source, or set `limit` to read only the first"
+            )
+        yield row
+
+
+def _up_to(limit: int | None, rows: Iterable[AnyRow]) -> Iterator[AnyRow]:
+    """The rows, up to so many that the source's own filter does not leave out."""
+    taken = 0
+    for row in rows:
+        yield row
+        taken += not isinstance(row, LeftOut)
+        if taken == limit:
+            return
 
 
 def _verdict(prompt: str, params: CollectParams, *, repeated: bool) -> str:

@@ -105,6 +105,15 @@ BAD = {
     "quote": ("csv", b'prompt\n"a" cat\n', {}, "row 2 of a.x cannot be read"),
     "jsonl": ("jsonl", b'{"prompt": "a"}\n{"prompt": \n', {}, "row 2 of a.x cannot be read: it is not JSON"),
     "number": ("jsonl", b'{"prompt": 7}\n', {}, "row 1 of a.x cannot be read: its prompt is not text but int"),
+    "deep": ("jsonl", b'{"prompt": ' + b"[" * 200_000 + b"\n", {}, "row 1 of a.x cannot be read: it is not JSON"),
+    "surrogate": ("jsonl", b'{"prompt": "\\ud800"}\n', {}, "row 1 of a.x cannot be read: it is not valid UTF-8"),
+    "url": ("conceptual-captions", b"a\thttp://\xff\n", {}, "row 1 of a.x cannot be read: its url is not valid UTF-8"),
+    "line": (
+        "text",
+        b"a\n" + b"x" * 100 + b"\n",
+        {"limits": {"line_characters": 50}},
+        "row 2 of a.x cannot be read: it",
+    ),
     "captions": ("conceptual-captions", b"a\thttp://x\nb\n", {}, "row 2 of a.x cannot be read: it is not CAPTION"),
 }
 
@@ -120,6 +129,126 @@ def test_an_unreadable_row_is_named_and_can_be_skipped(tmp_path, case):
     assert "on_bad_row: skip" in str(error.value)
     dataset = collect(tmp_path / "2", {**source, "on_bad_row": "skip"})
     assert dataset.manifest.outcomes[0].stats["unreadable"] == 1
+
+
+def stats(dataset) -> dict[str, int]:
+    """The counts of a single unit, which add up."""
+    (outcome,) = dataset.manifest.outcomes
+    found = dict(outcome.stats)
+    assert found["rows"] == sum(found.values()) - found["rows"]
+    return found
+
+
+def test_an_unterminated_quote_costs_its_own_row_and_no_others(tmp_path):
+    good = [f"{number},prompt {number}" for number in range(20_000)]
+    lines = ["id,prompt", *good[:5_000], '5000,"never closed', *good[5_000:], '7,"nor this']
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    source = {"kind": "csv", "name": "a", "path": str(tmp_path / "a.csv"), "on_bad_row": "skip"}
+    dataset = collect(tmp_path / "1", source, prompts_per_shard=50_000)
+    assert stats(dataset)["unreadable"] == 2
+    assert {sample.text(): sample.json()["row"] for sample in dataset.samples()} == {
+        f"prompt {number}": number + (2 if number < 5_000 else 3) for number in range(20_000)
+    }
+    with pytest.raises(BadData, match=r"row 5002 of a\.csv cannot be read"):
+        collect(tmp_path / "2", {**source, "on_bad_row": "fail"})
+
+
+def test_rows_are_not_read_again_without_end_and_each_line_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr("jobs.collect.sources.delimited._READ_AGAIN", 100_000)
+    lines = 20_000  # of each of which the quoted field goes on to the end of the file
+    (tmp_path / "a.csv").write_text("prompt,n\n" + 'a","open\n' * lines)
+    source = {"kind": "csv", "name": "a", "path": str(tmp_path / "a.csv"), "on_bad_row": "skip"}
+    assert stats(collect(tmp_path, source)) == {
+        "rows": lines, "unreadable": lines, "kept": 0, "repeated": 0, "too_short": 0, "too_long": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("header", [b"x" * (1 << 21) + b",prompt\na\n", b'"prompt" x\na\n', b'"prompt\na\n'])
+def test_a_csv_without_a_header_that_can_be_read_is_bad_data(tmp_path, header):
+    (tmp_path / "a.csv").write_bytes(header)
+    with pytest.raises(BadData, match=r"a\.csv has no header of csv: "):
+        collect(tmp_path, {"kind": "csv", "name": "a", "path": str(tmp_path / "a.csv"), "on_bad_row": "skip"})
+
+
+def test_a_line_that_is_too_long_costs_no_memory_and_a_file_that_expands_too_much_is_bad_data(tmp_path):
+    with gzip.open(tmp_path / "a.txt.gz", "wb", compresslevel=1) as file:
+        file.write(b"a cat\n")
+        for _ in range(300):
+            file.write(b"x" * (1 << 20))
+        file.write(b"\na dog\n")
+    source = {"kind": "text", "name": "a", "path": str(tmp_path / "a.txt.gz"), "on_bad_row": "skip"}
+    with pytest.raises(BadData, match=r"a\.txt\.gz expands to .* over 50 times"):
+        collect(tmp_path / "1", {**source, "limits": {"expansion": 50}})
+    allowed = collect(tmp_path / "2", {**source, "limits": {"expansion": 2_000}})
+    assert prompts(allowed) == {"a cat", "a dog"}
+    assert (stats(allowed)["rows"], stats(allowed)["unreadable"]) == (3, 1)
+
+
+def test_a_value_of_parquet_that_is_not_utf8_costs_its_own_row(tmp_path):
+    texts = [b"prompt %d" % number for number in range(20_000)]
+    texts[9_000] = b"caf\xe9"
+    column = arrow.array(texts, arrow.binary()).view(arrow.string())
+    parquet.write_table(arrow.table({"prompt": column}), tmp_path / "a.parquet")
+    source = {"kind": "parquet", "name": "a", "path": str(tmp_path / "a.parquet"), "on_bad_row": "skip"}
+    found = stats(collect(tmp_path / "1", source))
+    assert (found["kept"], found["unreadable"]) == (19_999, 1)
+    with pytest.raises(BadData, match=r"row 9001 of a\.parquet cannot be read: its prompt is not valid UTF-8"):
+        collect(tmp_path / "2", {**source, "on_bad_row": "fail"})
+
+
+ODD = {
+    "name": ({"image_name": [b"1", b"2", b"3"]}, "row 1 of .*: its image is not text but bytes"),
+    "no name": ({"image_name": [float("nan"), 2.0, 3.0]}, "row 1 of .*: its image is nan"),
+    "score": ({"prompt_nsfw": ["0.1", "0.2", "0.3"]}, "row 1 of .*: its prompt_nsfw is not a number but str"),
+    "prompt": ({"prompt": [[1], [2], [3]]}, "row 1 of .*: its prompt is not text but list"),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_odd_types_in_diffusiondb_are_bad_rows(tmp_path, case):
+    columns, told = ODD[case]
+    table = {"prompt": ["a", "b", "c"], "image_name": ["1", "2", "3"], "prompt_nsfw": [0.1, 0.2, 0.3], **columns}
+    parquet.write_table(arrow.table(table), tmp_path / "a.parquet")
+    source = {"kind": "diffusiondb", "name": "a", "path": str(tmp_path / "a.parquet")}
+    with pytest.raises(BadData, match=told):
+        collect(tmp_path / "1", source)
+    found = stats(collect(tmp_path / "2", {**source, "on_bad_row": "skip"}))
+    assert found["unreadable"] == (1 if case == "no name" else 3)
+
+
+def test_rows_that_the_filter_leaves_out_are_counted_and_the_limit_is_of_the_others(tmp_path):
+    table = {"prompt": ["a", "b", "c", "d"], "image_name": ["1"] * 4, "prompt_nsfw": [0.9, float("nan"), 0.1, 0.1]}
+    parquet.write_table(arrow.table(table), tmp_path / "a.parquet")
+    source = {"kind": "diffusiondb", "name": "a", "path": str(tmp_path / "a.parquet"), "max_prompt_nsfw": 0.5}
+    found = collect(tmp_path, {**source, "limit": 1})
+    assert prompts(found) == {"c"}
+    assert (stats(found)["rows"], stats(found)["left_out"]) == (3, 2)
+
+
+def test_a_parquet_file_that_takes_too_much_or_claims_too_many_rows_is_bad_data(tmp_path):
+    parquet.write_table(arrow.table({"prompt": ["x" * 100_000] * 4_000}), tmp_path / "a.parquet")
+    source = {"kind": "parquet", "name": "a", "path": str(tmp_path / "a.parquet"), "on_bad_row": "skip"}
+    with pytest.raises(BadData, match=r"a\.parquet is not readable as parquet .* took more than 64 MiB to decode"):
+        collect(tmp_path / "1", {**source, "limits": {"memory_mib": 64}})
+    with pytest.raises(BadData, match=r"it has 4,000 rows, more than `limits\.rows`"):
+        collect(tmp_path / "2", {**source, "limits": {"rows": 3_999}})
+    assert stats(collect(tmp_path / "3", source))["too_long"] == 4_000
+
+
+def test_limits_show_in_a_fingerprint_only_where_they_are_changed(tmp_path):
+    (tmp_path / "a.txt").write_text("a cat")
+
+    def settings(**more):
+        source = {"kind": "text", "name": "a", "path": str(tmp_path / "a.txt"), **more}
+        (unit,) = units(CollectParams.model_validate({"sources": [source]}), ())
+        return unit.settings["source"]
+
+    assert settings() == {"kind": "text", "name": "a", "licence": None, "limit": None, "on_bad_row": "fail"}
+    assert settings(limits={"rows": 9})["limits"] == {"rows": 9}
+
+
+def test_a_caption_of_a_million_spaces_takes_no_time(tmp_path):
+    assert join_tokens("a" + " " * 1_000_000 + "cat .") == "a cat."
 
 
 def test_a_missing_file_or_column_says_what_to_do(tmp_path):

@@ -10,34 +10,24 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, ClassVar, Literal, TextIO, cast
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from jobs.collect.sources.limits import SourceLimits
+from jobs.collect.sources.rows import AnyRow, BadRow
 from jobs.errors import BadConfiguration, BadData
 from jobs.runtime.patience import store_patience
-from jobs.runtime.spec import Params
+from jobs.runtime.spec import Params, without_defaults
 from jobs.shards.address import open_file
 from jobs.shards.store import Store
 
+_BLOCK = 128 << 10
+_EXPANDS_FREELY = 64 << 20  # bytes; so little does no harm, whatever it is made of
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A prompt as the source has it, where it stood (counted from 1), and what else is worth keeping of the row."""
-
-    number: int
-    prompt: str
-    extra: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row that cannot be read, and why."""
-
-    number: int
-    reason: str
+Line = tuple[int, str] | BadRow  # its number and text with its end, or why it is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +44,40 @@ class File:
         return PurePosixPath(self.name).name
 
     @contextmanager
-    def binary(self) -> Iterator[BinaryIO]:
-        """The file's bytes, decompressed when its name ends in .gz."""
+    def binary(self, limits: SourceLimits) -> Iterator[BinaryIO]:
+        """The file's bytes, decompressed when its name ends in .gz; raises BadData when that expands too much."""
         with self.store.open(self.name) as file:
+            if not self.name.endswith(".gz"):
+                yield file
+                return
             try:
-                if self.name.endswith(".gz"):
-                    with gzip.open(file) as inside:
-                        yield cast(BinaryIO, inside)
-                else:
-                    yield file
+                with gzip.open(file) as inside:
+                    expanding = _Expanding(cast(BinaryIO, inside), file, self.label, limits.expansion)
+                    yield io.BufferedReader(expanding, _BLOCK)
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
                 raise BadData(f"{self.label} is not a whole gzip file: {error}; fetch it again") from error
+
+
+class _Expanding(io.RawIOBase):
+    """A decompressed file that is not read further when it expands too much."""
+
+    def __init__(self, inside: BinaryIO, outside: BinaryIO, label: str, most: float) -> None:
+        self._inside, self._outside, self._label, self._most = inside, outside, label, most
+        self._size = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._inside.read(min(len(buffer), _BLOCK))
+        self._size += len(data)
+        if self._size > max(_EXPANDS_FREELY, self._most * self._outside.tell()):
+            raise BadData(
+                f"{self._label} expands to {self._size:,} bytes and more, over {self._most:g} times what was read of "
+                "it; if that is right, raise `limits.expansion` of the source"
+            )
+        buffer[: len(data)] = data
+        return len(data)
 
 
 class Source(Params):
@@ -91,6 +104,14 @@ class FileSource(Source):
     on_bad_row: Literal["fail", "skip"] = "fail"
     """What to do with a row that cannot be read: fail and name it, or skip it and count it."""
 
+    limits: SourceLimits = SourceLimits()
+    """What a file and its rows may take."""
+
+    @model_serializer(mode="wrap")
+    def _without_default_limits(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the limits that are not set: they are no part of what a fingerprint covers."""
+        return without_defaults(self, serialise, "limits")
+
     def files(self) -> list[File]:
         """The files that `path` names, sorted; raises BadConfiguration when there is none."""
         store, pattern = open_file(self.path, patience_seconds=store_patience())
@@ -108,8 +129,8 @@ class FileSource(Source):
             )
         return [File(store, name, store.version(name)) for name in names]
 
-    def rows(self, file: File) -> Iterator[Row | BadRow]:
-        """The rows of one file, in its order; raises BadData when it is not of this kind at all."""
+    def rows(self, file: File) -> Iterator[AnyRow]:
+        """The rows of one file, in its order; raises BadData when it is not of this kind at all, or takes too much."""
         raise NotImplementedError
 
 
@@ -119,29 +140,29 @@ class TextSource(FileSource):
     encoding: ClassVar[str] = "utf-8"
 
     @contextmanager
-    def lines(self, file: File) -> Iterator[TextIO]:
-        """The file as text; bytes that are not UTF-8 become lone surrogates, by which `unreadable` knows them."""
-        with file.binary() as binary:
-            if binary.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
-                binary.seek(0)
-            yield io.TextIOWrapper(binary, encoding=self.encoding, errors="surrogateescape", newline="")
+    def lines(self, file: File) -> Iterator[Iterator[Line]]:
+        """The file's lines; bytes that are not UTF-8 become lone surrogates, by which `unreadable` knows them."""
+        with file.binary(self.limits) as binary:
+            buffered = (
+                binary if isinstance(binary, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, binary))
+            )
+            if buffered.peek(len(codecs.BOM_UTF8)).startswith(codecs.BOM_UTF8):
+                buffered.read(len(codecs.BOM_UTF8))
+            text = io.TextIOWrapper(buffered, encoding=self.encoding, errors="surrogateescape", newline="")
+            yield _bounded(text, self.limits.line_characters)
 
 
-def unreadable(text: str) -> str | None:
-    """Why a text cannot be a prompt, or None."""
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        return "it is not valid UTF-8"
-    if "\0" in text:
-        return "it holds a NUL character"
-    return None
-
-
-def row_of(number: int, prompt: Any, **extra: Any) -> Row | BadRow:
-    """A row if its prompt is readable text, otherwise a bad row that says why."""
-    if not isinstance(prompt, str):
-        return BadRow(number, f"its prompt is not text but {type(prompt).__name__}")
-    reason = unreadable(prompt)
-    return BadRow(number, reason) if reason else Row(number, prompt, extra)
+def _bounded(text: TextIO, most: int) -> Iterator[Line]:
+    """The lines, counted from 1, of which one that is too long is never held whole."""
+    number = 0
+    while line := text.readline(most):
+        number += 1
+        if len(line) < most or line[-1] in "\r\n":
+            yield number, line
+            continue
+        while (rest := text.readline(most)) and rest[-1] not in "\r\n":
+            pass
+        yield BadRow(number, f"it has more than {most:,} characters")
 
 
 def require_column(source: Source, file: File, columns: list[str], column: str) -> None:

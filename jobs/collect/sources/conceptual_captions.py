@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from jobs.collect.sources.base import BadRow, File, Row, TextSource, row_of
+from jobs.collect.sources.base import File, TextSource
+from jobs.collect.sources.rows import AnyRow, BadRow, row_of
 
 
 class ConceptualCaptions(TextSource):
@@ -15,10 +16,14 @@ class ConceptualCaptions(TextSource):
     kind: Literal["conceptual-captions"]
     licence: str | None = "Conceptual Captions: free use, credit to Google LLC"
 
-    def rows(self, file: File) -> Iterator[Row | BadRow]:
+    def rows(self, file: File) -> Iterator[AnyRow]:
         with self.lines(file) as lines:
-            for number, line in enumerate(lines, 1):
-                caption, tab, url = line.rstrip("\r\n").partition("\t")
+            for line in lines:
+                if isinstance(line, BadRow):
+                    yield line
+                    continue
+                number, text = line
+                caption, tab, url = text.rstrip("\r\n").partition("\t")
                 if not tab or "\t" in url:
                     yield BadRow(number, "it is not CAPTION<tab>URL")
                 else:
@@ -27,4 +32,5 @@ class ConceptualCaptions(TextSource):
 
 def join_tokens(caption: str) -> str:
     """The caption as a person would write it: the published tokens stand apart (`a snowy day .`)."""
-    return re.sub(r" +(?=[.,;:!?)'’])| +(?=n't\b)|(?<=[(]) +", "", caption)
+    single = re.sub(" {2,}", " ", caption)  # a run of n spaces would be gone through n times
+    return re.sub(r" (?=[.,;:!?)'’])| (?=n't\b)|(?<=[(]) ", "", single)

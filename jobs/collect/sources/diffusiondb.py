@@ -7,8 +7,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from jobs.collect.sources.base import BadRow, File, FileSource, Row, row_of
+from jobs.collect.sources.base import File, FileSource
 from jobs.collect.sources.parquet import numbered_rows
+from jobs.collect.sources.rows import AnyRow, BadRow, LeftOut, Unfit, row_of
 
 
 class DiffusionDB(FileSource):
@@ -18,9 +19,15 @@ class DiffusionDB(FileSource):
     licence: str | None = "CC0-1.0"
 
     max_prompt_nsfw: float = Field(default=1.0, ge=0, le=1)
-    """Leave out prompts that their score calls more unsafe than this; 1 keeps all."""
+    """Leave out prompts that their score calls more unsafe than this, and those whose score is no number; counted."""
 
-    def rows(self, file: File) -> Iterator[Row | BadRow]:
+    def rows(self, file: File) -> Iterator[AnyRow]:
         for number, row in numbered_rows(self, file, ["prompt", "image_name", "prompt_nsfw"]):
-            if row["prompt_nsfw"] is None or row["prompt_nsfw"] <= self.max_prompt_nsfw:
+            score = row["prompt_nsfw"]
+            if score is not None and not isinstance(score, int | float):
+                what = score.reason if isinstance(score, Unfit) else f"is not a number but {type(score).__name__}"
+                yield BadRow(number, f"its prompt_nsfw {what}")
+            elif score is None or score <= self.max_prompt_nsfw:
                 yield row_of(number, row["prompt"], image=row["image_name"])
+            else:  # NaN included, which says nothing of the prompt
+                yield LeftOut(number)

@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from jobs.collect.sources.base import Row, Source
+from jobs.collect.sources.base import Source
+from jobs.collect.sources.rows import Row
 from jobs.standins import grammar
 
 

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Literal
 
-from jobs.collect.sources.base import BadRow, File, Row, TextSource, row_of
+from jobs.collect.sources.base import File, TextSource
+from jobs.collect.sources.rows import AnyRow, BadRow, row_of
 
 
 class Jsonl(TextSource):
@@ -17,14 +18,18 @@ class Jsonl(TextSource):
     column: str = "prompt"
     """The member that holds the prompt."""
 
-    def rows(self, file: File) -> Iterator[Row | BadRow]:
+    def rows(self, file: File) -> Iterator[AnyRow]:
         with self.lines(file) as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.strip():
+            for line in lines:
+                if isinstance(line, BadRow):
+                    yield line
+                    continue
+                number, text = line
+                if not text.strip():
                     continue
                 try:
-                    value = json.loads(line)
-                except ValueError as error:
+                    value = json.loads(text)
+                except (ValueError, RecursionError) as error:
                     yield BadRow(number, f"it is not JSON: {error}")
                     continue
                 if not isinstance(value, dict) or self.column not in value:

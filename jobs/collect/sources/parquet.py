@@ -1,12 +1,25 @@
-"""Parquet, one column of it, a row group at a time."""
+"""Parquet, one column of it, a few thousand rows at a time."""
 
 from __future__ import annotations
 
+import json
+import shutil
+import tempfile
 from collections.abc import Iterator
-from typing import Any, Literal
+from contextlib import ExitStack, closing
+from typing import Any, BinaryIO, Literal
 
-from jobs.collect.sources.base import BadRow, File, FileSource, Row, require_column, row_of
+from jobs.collect.sources.base import File, FileSource, require_column
+from jobs.collect.sources.rows import AnyRow, Unfit, row_of
 from jobs.errors import BadData
+from jobs.runtime.quarantine import Bounds, Child, Died, Refused
+from jobs.shards.store import spooling
+
+_SERVER = "jobs.collect.sources.parquet_rows:rows_server"
+_MOST = 1 << 30  # bytes of one message
+_TRIES = 2  # a process that ended without a reason may have been killed for another one's sake
+
+Values = dict[str, Any]
 
 
 class Parquet(FileSource):
@@ -17,26 +30,77 @@ class Parquet(FileSource):
     column: str = "prompt"
     """The column that holds the prompt."""
 
-    def rows(self, file: File) -> Iterator[Row | BadRow]:
+    def rows(self, file: File) -> Iterator[AnyRow]:
         for number, values in numbered_rows(self, file, [self.column]):
             yield row_of(number, values[self.column])
 
 
-def numbered_rows(source: FileSource, file: File, columns: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a parquet file, counted from 1, only these columns; raises BadData unless it is one and has them."""
-    import pyarrow as arrow
-    import pyarrow.parquet as parquet
+def numbered_rows(source: FileSource, file: File, columns: list[str]) -> Iterator[tuple[int, Values]]:
+    """The rows of a parquet file, counted from 1, only these columns; raises BadData unless it is one and has them.
 
+    A value is text, a number, None, or Unfit. Also bad data is a file that takes more than the source's limits.
+    """
     number = 0
-    with file.binary() as binary:
-        try:
-            table = parquet.ParquetFile(binary)
-            for column in columns:
-                require_column(source, file, table.schema_arrow.names, column)
-            for batch in table.iter_batches(batch_size=8192, columns=columns):
-                for values in batch.to_pylist():
+    with ExitStack() as stack:
+        binary = _with_descriptor(stack.enter_context(file.binary(source.limits)), file, stack)
+        for tries in range(_TRIES):
+            try:
+                for row, values in enumerate(_decoded(source, file, binary, columns), 1):
+                    if row > number:  # else told before the process had to be started again
+                        number = row
+                        yield number, values
+                return
+            except Refused as error:
+                raise _unreadable(source, file, number, f"decoding it {error}; see `limits` of the source") from error
+            except Died as error:
+                if tries + 1 == _TRIES:
+                    raise _unreadable(source, file, number, f"decoding it ends the process, which {error}") from error
+
+
+def _decoded(source: FileSource, file: File, binary: BinaryIO, columns: list[str]) -> Iterator[Values]:
+    limits = source.limits
+    settings = {"file": binary.fileno(), "characters": limits.line_characters}
+    bounds = Bounds(limits.seconds, limits.memory_mib << 20)
+    with closing(Child(_SERVER, settings, bounds, files=[binary.fileno()])) as child:
+        child.ask({"columns": columns})
+        told, names = child.answer(_MOST)
+        number = 0
+        while "end" not in told:
+            if "unreadable" in told:
+                raise _unreadable(source, file, number, str(told["unreadable"]))
+            if "rows" in told:
+                for column in columns:
+                    require_column(source, file, _json(names), column)
+                if told["rows"] > limits.rows:
+                    raise _unreadable(source, file, 0, f"it has {told['rows']:,} rows, more than `limits.rows`")
+            else:
+                for values in _json(names):
                     number += 1
-                    yield number, values
-        except (arrow.ArrowException, OSError) as error:
-            told = f"{file.label} is not readable as parquet after row {number}: {error}"
-            raise BadData(f"source {source.name}: {told}") from error
+                    yield {column: _fit(value) for column, value in zip(columns, values, strict=True)}
+            told, names = child.answer(_MOST)
+
+
+def _with_descriptor(binary: BinaryIO, file: File, stack: ExitStack) -> BinaryIO:
+    """The file itself, or decompressed in a temporary one: another process cannot share what is in this one."""
+    if not file.name.endswith(".gz"):
+        return binary
+    with spooling():
+        copy = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+        shutil.copyfileobj(binary, copy)
+        copy.flush()
+    return copy
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Died("sent what is no JSON") from error
+
+
+def _fit(value: Any) -> Any:
+    return Unfit(str(value[0])) if isinstance(value, list) else value
+
+
+def _unreadable(source: FileSource, file: File, number: int, reason: str) -> BadData:
+    return BadData(f"source {source.name}: {file.label} is not readable as parquet after row {number}: {reason}")

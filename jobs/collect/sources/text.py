@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from jobs.collect.sources.base import BadRow, File, Row, TextSource, row_of
+from jobs.collect.sources.base import File, TextSource
+from jobs.collect.sources.rows import AnyRow, BadRow, row_of
 
 
 class Text(TextSource):
@@ -13,7 +14,7 @@ class Text(TextSource):
 
     kind: Literal["text"]
 
-    def rows(self, file: File) -> Iterator[Row | BadRow]:
+    def rows(self, file: File) -> Iterator[AnyRow]:
         with self.lines(file) as lines:
-            for number, line in enumerate(lines, 1):
-                yield row_of(number, line)
+            for line in lines:
+                yield line if isinstance(line, BadRow) else row_of(*line)

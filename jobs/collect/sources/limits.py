@@ -1,0 +1,31 @@
+"""How much a file of prompts may take: whoever publishes one is not known to mean well."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from jobs.runtime.spec import Params
+
+
+class SourceLimits(Params):
+    """Limits for a source's files. A row that exceeds one cannot be read; a file that does is bad data."""
+
+    line_characters: int = Field(default=16 << 20, ge=1)
+    """A longer line, row of a CSV, or value of parquet is no prompt; 16 million characters take 64 MiB at most."""
+
+    field_characters: int = Field(default=1 << 20, ge=1)
+    """A longer field of a CSV is one whose closing quotation mark is missing; real ones go to some 200,000."""
+
+    expansion: float = Field(default=200.0, ge=1)
+    """How many times its size a `.gz` may expand, beyond its first 64 MiB. Text expands 3 to 20 times; a thousand
+    times, which is the most that gzip can, only what holds one thing over and over."""
+
+    rows: int = Field(default=100_000_000, ge=1)
+    """Rows of one file; the largest that is published has 14 million. A few bytes of parquet can claim any number."""
+
+    seconds: float = Field(default=60.0, gt=0)
+    """CPU time of the process that decodes parquet, for some thousand rows, which usually take 0.02 s."""
+
+    memory_mib: int = Field(default=1024, ge=64)
+    """Memory of that process beside the program itself. A row group's column has to fit in, compressed: raise it for
+    files that were written with larger ones."""

@@ -1,0 +1,76 @@
+"""What a source yields for each row: a prompt, the reason why there is none, or that it was left out on purpose."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A prompt as the source has it, where it stood (counted from 1), and what else is worth keeping of the row."""
+
+    number: int
+    prompt: str
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that cannot be read, and why."""
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A row that the source's own filter leaves out."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """In place of a value that is neither text nor a number; `reason` completes "its prompt …"."""
+
+    reason: str
+
+
+AnyRow = Row | BadRow | LeftOut
+
+
+def unreadable(text: str) -> str | None:
+    """Why a text cannot be a prompt, or None."""
+    if _SURROGATE.search(text):
+        return "is not valid UTF-8"
+    if "\0" in text:
+        return "holds a NUL character"
+    return None
+
+
+def row_of(number: int, prompt: Any, **extra: Any) -> Row | BadRow:
+    """A row if its prompt is readable text and the rest can be kept beside it, otherwise a bad row that says why."""
+    if not isinstance(prompt, str):
+        what = prompt.reason if isinstance(prompt, Unfit) else f"is not text but {type(prompt).__name__}"
+        return BadRow(number, f"its prompt {what}")
+    if reason := unreadable(prompt):
+        return BadRow(number, f"it {reason}")
+    for name, value in extra.items():
+        if why_not := _not_kept(value):
+            return BadRow(number, f"its {name} {why_not}")
+    return Row(number, prompt, extra)
+
+
+def _not_kept(value: Any) -> str | None:
+    if isinstance(value, Unfit):
+        return value.reason
+    if isinstance(value, str):
+        return unreadable(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"is {value}"
+    return None if value is None or isinstance(value, int | float) else f"is a {type(value).__name__}"
