@@ -18,6 +18,8 @@ from jobs.shards.dataset import Writer
 from jobs.shards.keys import key_of, normalise
 from jobs.shards.tar import Sample, json_field
 
+_ROWS_OF_NO_BYTES = 1 << 20  # that a file may have beyond one for each of its bytes: a second or two
+
 
 def run(task: Task, params: CollectParams) -> None:
     """Collect the pending files."""
@@ -59,10 +61,12 @@ def _kept(source: AnySource, file: File | None, params: CollectParams, counts: C
                 counts["unreadable"] += 1
                 continue
             prompt = normalise(row.prompt)
+            if verdict := _unfit(prompt, params):
+                counts[verdict] += 1
+                continue
             key = key_of(prompt)
-            verdict = _verdict(prompt, params, repeated=key in seen)
-            counts[verdict] += 1
-            if verdict == "kept":
+            counts["repeated" if key in seen else "kept"] += 1
+            if key not in seen:
                 seen.add(key)
                 told = {**origin, "row": row.number, **row.extra}
                 yield Sample(key, {"txt": prompt.encode(), "json": json_field(told)})
@@ -73,11 +77,13 @@ def _rows(source: AnySource, file: File | None) -> Generator[AnyRow]:
         yield from source.rows()
         return
     assert file is not None  # noqa: S101 - by construction of the origins
+    stat = file.store.stat(file.name)
+    most = min(source.limits.rows, _ROWS_OF_NO_BYTES + (stat.size if stat else 0))
     for count, row in enumerate(source.rows(file), 1):
-        if count > source.limits.rows:
+        if count > most:
             raise BadData(
-                f"source {source.name}: {file.label} has more than {source.limits.rows:,} rows; if that is right, "
-                "raise `limits.rows` of the source, or set `limit` to read only the first"
+                f"source {source.name}: {file.label} has more than {most:,} rows, which is more than `limits.rows` of "
+                "the source allows, or than it has bytes; set `limit` to read only the first"
             )
         yield row
 
@@ -92,12 +98,10 @@ def _up_to(limit: int | None, rows: Iterable[AnyRow]) -> Iterator[AnyRow]:
             return
 
 
-def _verdict(prompt: str, params: CollectParams, *, repeated: bool) -> str:
+def _unfit(prompt: str, params: CollectParams) -> str | None:
     if len(prompt.split()) < params.min_words:
         return "too_short"
-    if len(prompt) > params.max_characters:
-        return "too_long"
-    return "repeated" if repeated else "kept"
+    return "too_long" if len(prompt) > params.max_characters else None
 
 
 def _skip_or_fail(source: AnySource, file: File | None, row: BadRow) -> None:

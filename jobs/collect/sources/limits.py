@@ -17,11 +17,12 @@ class SourceLimits(Params):
     """A longer field of a CSV is one whose closing quotation mark is missing; real ones go to some 200,000."""
 
     expansion: float = Field(default=200.0, ge=1)
-    """How many times its size a `.gz` may expand, beyond its first 64 MiB. Text expands 3 to 20 times; a thousand
+    """How many times its size a `.gz` may expand, beyond its first 4 MiB. Text expands 3 to 20 times; a thousand
     times, which is the most that gzip can, only what holds one thing over and over."""
 
     rows: int = Field(default=100_000_000, ge=1)
-    """Rows of one file; the largest that is published has 14 million. A few bytes of parquet can claim any number."""
+    """Rows of one file; the largest that is published has 14 million. A few bytes of parquet can claim any number, so a
+    file with more rows than bytes is refused too, beyond a million."""
 
     seconds: float = Field(default=60.0, gt=0)
     """CPU time of the process that decodes parquet, for some thousand rows, which usually take 0.02 s."""
