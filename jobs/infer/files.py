@@ -76,11 +76,19 @@ def names_in(address: str) -> list[str]:
     """The names in a JSON file {"names": […]}; raises BadData when it is not one."""
     store, name = open_file(address, patience_seconds=store_patience())
     try:
-        names = json.loads(store.read(name).data)["names"]
-    except (NotFound, ValueError, TypeError, KeyError) as error:
+        return names_in_json(store.read(name).data, address)
+    except NotFound as error:
         raise BadData(f"files: {address} is not a JSON file with names: {error}") from error
+
+
+def names_in_json(data: bytes, where: str) -> list[str]:
+    """The names in the JSON that was read from `where`; raises BadData when it has none."""
+    try:
+        names = json.loads(data)["names"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise BadData(f"files: {where} is not a JSON file with names: {error}") from error
     if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
-        raise BadData(f'files: {address} should be {{"names": ["a.png", …]}}')
+        raise BadData(f'files: {where} should be {{"names": ["a.png", …]}}')
     return names
 
 

@@ -40,11 +40,13 @@ class Sample:
             raise Corrupt(f"field {field!r} of sample {self.key} is not UTF-8 text: {error}") from error
 
     def json(self) -> dict[str, Any]:
-        """The `json` field, decoded; raises Corrupt when the sample lacks it or it is not JSON."""
+        """The `json` field, decoded; raises Corrupt when the sample lacks it or it is not a JSON object."""
         try:
-            value: dict[str, Any] = json.loads(self["json"])
-        except ValueError as error:
+            value = json.loads(self["json"])
+        except (ValueError, RecursionError) as error:
             raise Corrupt(f"field 'json' of sample {self.key} is not JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise Corrupt(f"field 'json' of sample {self.key} is not a JSON object but {type(value).__name__}")
         return value
 
     def adding(self, **fields: bytes) -> Sample:

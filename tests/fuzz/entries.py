@@ -1,0 +1,172 @@
+"""What reads bytes that anybody may have written: each with a few whole inputs. A new one is one line in ENTRIES."""
+
+# ruff: noqa: E501 - one line an entry
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import struct
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+from PIL import Image
+from pydantic import TypeAdapter
+
+from jobs.collect.sources import AnySource
+from jobs.collect.sources.base import File, FileSource
+from jobs.collect.sources.parquet_rows import rows_server
+from jobs.collect.sources.rows import Row
+from jobs.infer.files import names_in_json
+from jobs.regressor.foreign import decode_foreign
+from jobs.regressor.limits import ImageLimits
+from jobs.runtime import frames
+from jobs.runtime.arrays import from_npy, npy_field
+from jobs.runtime.task import TaskDescription
+from jobs.shards.digests import canonical_json
+from jobs.shards.keys import key_of, normalise
+from jobs.shards.records import CommitRecord, Manifest
+from jobs.shards.store import Store
+from jobs.shards.strict_json import decode
+from jobs.shards.tar import Sample, json_field, read_tar, write_tar
+from pipeline.claims import _STORED, Claim
+from tests.hostile.images import ANIMATED, JPEG, PNG, PROGRESSIVE, WEBP, encoded, png
+from tests.hostile.sources import table
+from tests.samples import SAMPLES, record_of
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A function that reads bytes, inputs that it reads, and how many mutations `make test` has time for."""
+
+    read: Callable[[bytes], object]
+    seeds: Sequence[bytes]
+    expected: tuple[type[BaseException], ...] = ()  # beside our own errors
+    repair: Callable[[bytes], bytes] | None = None  # of checksums, for every other mutation
+
+
+_LIMITS = ImageLimits(pixels=1 << 20, scanned_pixels=16 << 20)  # else a mutated header costs seconds, as it may
+_PARQUET: dict[str, Any] = {"file": -1, "characters": 1000}
+_SERVE = rows_server(_PARQUET)
+_KINDS = ("text", "csv", "tsv", "jsonl", "conceptual-captions")
+_SOURCE: TypeAdapter[AnySource] = TypeAdapter(AnySource)
+_SOURCES = {
+    kind: cast(FileSource, _SOURCE.validate_python({"kind": kind, "name": "a", "path": "a"})) for kind in _KINDS
+}
+
+
+class OneFile:
+    """A store with one object, which a source reads."""
+
+    url = "memory"
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def open(self, name: str) -> BinaryIO:
+        """The object."""
+        return io.BytesIO(self.data)
+
+
+def rows_of(kind: str, data: bytes, name: str = "a.x") -> int:
+    """Read all rows of a source and make samples of the good ones, as the worker does."""
+    count = 0
+    for row in _SOURCES[kind].rows(File(cast(Store, OneFile(data)), name, "1")):
+        if isinstance(row, Row):
+            prompt = normalise(row.prompt)
+            Sample(key_of(prompt), {"txt": prompt.encode(), "json": json_field({"row": row.number, **row.extra})})
+        count += 1
+    return count
+
+
+def parquet_messages(data: bytes) -> int:
+    """Decode in this process what is decoded in quarantine."""
+    file = _PARQUET["file"] = os.memfd_create("a.parquet")
+    try:
+        os.write(file, data)
+        return sum(1 for _ in _SERVE({"columns": ["prompt", "prompt_nsfw"]}, b""))
+    except KeyError as error:  # a column that is not there is found out by who asks
+        if "prompt" not in str(error):
+            raise
+        return 0
+    finally:
+        os.close(file)
+
+
+def answer(data: bytes) -> object:
+    """Read what a process in quarantine sends."""
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, data[:60_000])
+        os.close(writing)
+        return frames.receive(reading, most=1 << 20)
+    finally:
+        os.close(reading)
+
+
+def with_right_sums(data: bytes) -> bytes:
+    """A PNG with the checksum that each of its chunks should have, so that what is in them is looked at."""
+    parts, place = [data[:8]], 8
+    while place + 12 <= len(data):
+        (size,) = struct.unpack_from(">I", data, place)
+        content = data[place + 4 : place + 8 + size]
+        parts += [data[place : place + 4], content, struct.pack(">I", zlib.crc32(content))]
+        place += 12 + size
+    return b"".join(parts)
+
+
+def _tar() -> bytes:
+    file = io.BytesIO()
+    write_tar(SAMPLES, file)
+    return file.getvalue()
+
+
+def _message(head: bytes, body: bytes) -> bytes:
+    return struct.pack(">II", len(head), len(body)) + head + body
+
+
+_TASK = TaskDescription(store="s3://a/b", run="r", stage="embed", params={"a": [1, None]}, inputs={"collect": "0" * 64},
+                        completions=2, units=("a", "b"))  # fmt: skip
+_RECORD = record_of("train-00000")
+_CLAIM = Claim(1, datetime(2026, 11, 22, 3, tzinfo=UTC), "s3://a/b", ("a.png", "b.png"))
+_CSV = b'id,prompt\n1,"a ""big"" cat,\nin two lines"\n2,dog\n'
+_ROWS = {"prompt": ["a cat", "a dog", None], "image_name": ["1", "2", "3"], "prompt_nsfw": [0.1, 0.9, None]}
+_PARQUETS = [
+    table(_ROWS),
+    table(_ROWS, compression="zstd", use_dictionary=False),
+    table({**_ROWS, "prompt": [b"a", b"b", None]}),
+]
+_PNGS = [
+    PNG,
+    png(8, 8),
+    png(8, 8, colour=3, methods=b"\0\0\1"),
+    png(8, 8, bits=16, colour=6),
+    encoded(Image.new("1", (9, 9)), "PNG"),
+]
+
+ENTRIES: dict[str, Entry] = {
+    "tar": Entry(lambda data: list(read_tar(data)), [_tar()]),
+    "npy": Entry(from_npy, [npy_field(np.arange(9, dtype=np.float32)), npy_field(np.zeros((2, 3), ">f8"))]),
+    "sample": Entry(lambda data: Sample("a", {"json": data, "txt": data}).json(), [json_field({"a": [1, {"b": None}]})]),
+    "task": Entry(lambda data: TaskDescription.decode(data.decode("latin-1")), [_TASK.encode().encode(), replace(_TASK, units=("u" * 99,) * 999).encode().encode()]),
+    "record": Entry(CommitRecord.decode, [_RECORD.encode()]),
+    "manifest": Entry(Manifest.decode, [Manifest("embed", (_RECORD.outcome,) * 2).encode()]),
+    "claim": Entry(lambda data: decode(_STORED, data, "it", "a claim"), [canonical_json(_CLAIM.values)]),
+    "names": Entry(lambda data: names_in_json(data, "a.json"), [b'{"images": "x", "names": ["a.png", "b.png"]}']),
+    "answers": Entry(answer, [_message(b'{"a": 1}', b"x" * 99), _message(b"{}", b"")], (frames.BrokenOffPipe,)),
+    "png": Entry(lambda data: decode_foreign(data, "a", _LIMITS), _PNGS, repair=with_right_sums),
+    "jpeg": Entry(lambda data: decode_foreign(data, "a", _LIMITS), [JPEG, PROGRESSIVE]),
+    "webp": Entry(lambda data: decode_foreign(data, "a", _LIMITS), [WEBP, ANIMATED]),
+    "text": Entry(partial(rows_of, "text"), ["a cat\r\n\n a   dög \na cat\n".encode()]),
+    "csv": Entry(partial(rows_of, "csv"), [_CSV, b"prompt\n" + b"a cat\n" * 20]),
+    "tsv": Entry(partial(rows_of, "tsv"), [b'prompt\tkind\n"a cat\treal\n']),
+    "jsonl": Entry(partial(rows_of, "jsonl"), [b'{"file_name": "1.png", "prompt": "a cat"}\n\n{"prompt": "a dog"}\n']),
+    "captions": Entry(partial(rows_of, "conceptual-captions"), [b"a cat .\thttp://x/1.jpg\na dog .\thttp://x/2.jpg\n"]),
+    "gzip": Entry(partial(rows_of, "text", name="a.txt.gz"), [gzip.compress(b"a cat\na dog\n" * 50, mtime=0), gzip.compress(b"", mtime=0)]),
+    "parquet": Entry(parquet_messages, _PARQUETS, (MemoryError,)),
+}  # fmt: skip
