@@ -24,6 +24,7 @@ from queue import LifoQueue
 from typing import Any
 
 import jobs
+from jobs.errors import JobError
 from jobs.runtime.frames import BrokenOffPipe, Message, TooSlow, receive, send
 
 _START_SECONDS = 120.0  # of a busy machine; a quiet one takes 0.3
@@ -73,11 +74,16 @@ class Child:
         self._started = False
 
     def ask(self, head: dict[str, Any], body: bytes = b"") -> None:
-        """Send a request; raises Died."""
+        """Send a request; raises Died, or JobError when the process cannot start: that is no request's fault."""
         if not self._started:
+            try:
+                with self._told(_START_SECONDS) as deadline:
+                    started, _ = receive(self._from, most=0, deadline=deadline)
+            except (Died, Refused) as error:
+                raise JobError(f"a process to decode foreign bytes {error} before it was asked anything") from error
+            if "error" in started:
+                raise JobError(f"a process to decode foreign bytes cannot start: {started['error']}")
             self._started = True
-            with self._told(_START_SECONDS) as deadline:
-                receive(self._from, most=0, deadline=deadline)
         with self._told(self.bounds.patience) as deadline:
             send(self._to, head, body, deadline=deadline)
 
@@ -139,10 +145,10 @@ class Pool:
                 try:
                     child.ask(head, body)
                     return child.answer(most)
-                except (Died, Refused) as error:
+                except (Died, Refused, JobError) as error:
                     self._end(child)
                     child = None
-                    if isinstance(error, Refused):
+                    if not isinstance(error, Died):
                         raise
                     if tries + 1 == _TRIES:
                         raise Refused("ended the process that decoded it", str(error)) from error

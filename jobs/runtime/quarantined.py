@@ -26,10 +26,14 @@ def main(description: str) -> None:
     """Serve until the pipe of requests is closed."""
     told = json.loads(description)
     requests, answers = _pipes()
-    module, _, function = told["entry"].partition(":")
-    server: Server = getattr(importlib.import_module(module), function)(told["settings"])
-    _bound_memory(told["memory"])
-    confine()
+    try:
+        module, _, function = told["entry"].partition(":")
+        server: Server = getattr(importlib.import_module(module), function)(told["settings"])
+        _bound_memory(told["memory"])
+        confine()
+    except Exception as error:  # nothing foreign was read yet
+        send(answers, {"error": _words(error)})
+        return
     send(answers, {"ready": True})
     while True:
         try:
@@ -44,7 +48,11 @@ def main(description: str) -> None:
         except MemoryError:
             send(answers, {"refused": "memory"})
         except Exception as error:
-            send(answers, {"error": f"{type(error).__name__}: {error}"[:1000]})
+            send(answers, {"error": _words(error)})
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:1000]
 
 
 def _pipes() -> tuple[int, int]:

@@ -78,7 +78,7 @@ class TaskDescription:
             if told.get("units") is not None:
                 told["units"] = tuple(told["units"])
             return cls(**told)
-        except (ValueError, TypeError, AttributeError, zlib.error) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError, zlib.error) as error:
             raise BadConfiguration(f"{TASK_VARIABLE} is not the description of a task: {error}") from error
 
 

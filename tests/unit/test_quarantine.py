@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.errors import JobError
 from jobs.runtime.confinement import confine
 from jobs.runtime.quarantine import Bounds, Pool, Refused
 
@@ -70,3 +71,9 @@ def test_it_sees_no_secret_and_reaches_nothing(pool: Pool, monkeypatch: pytest.M
 def test_several_threads_have_a_process_each() -> None:
     with Pool(ENTRY, {"a": 1}, BOUNDS, 2) as both, ThreadPoolExecutor(4) as threads:
         assert all(threads.map(lambda _: served(both), range(8)))
+
+
+@pytest.mark.parametrize("entry", ["tests.fakes.nowhere:misbehaving", "tests.fakes.servers:nothing", "os:abort"])
+def test_where_no_process_can_start_no_request_is_blamed(entry: str) -> None:
+    with Pool(entry, {}, BOUNDS, 1) as pool, pytest.raises(JobError, match="a process to decode foreign bytes"):
+        pool.ask({"do": "echo"}, b"", most=0)
