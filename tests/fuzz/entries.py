@@ -35,7 +35,7 @@ from jobs.shards.store import Store
 from jobs.shards.strict_json import decode
 from jobs.shards.tar import Sample, json_field, read_tar, write_tar
 from pipeline.claims import _STORED, Claim
-from tests.hostile.images import ANIMATED, JPEG, PNG, PROGRESSIVE, WEBP, encoded, png
+from tests.hostile.images import ANIMATED, JPEG, PNG, PROGRESSIVE, WEBP, chunk, encoded, png
 from tests.hostile.sources import table
 from tests.samples import SAMPLES, record_of
 
@@ -141,10 +141,11 @@ _PARQUETS = [
     table(_ROWS, compression="zstd", use_dictionary=False),
     table({**_ROWS, "prompt": [b"a", b"b", None]}),
 ]
+_INTERLACED = chunk(b"IDAT", zlib.compress(bytes(79)))  # the seven passes of 8 x 8 pixels of a byte, and their filters
 _PNGS = [
     PNG,
     png(8, 8),
-    png(8, 8, colour=3, methods=b"\0\0\1"),
+    png(8, 8, colour=3, methods=b"\0\0\1", data=_INTERLACED),
     png(8, 8, bits=16, colour=6),
     encoded(Image.new("1", (9, 9)), "PNG"),
 ]
