@@ -150,10 +150,9 @@ class Schedule:
         returns = collects and choices.below(2) == 1 if self.plan.returns is None else self.plan.returns
         if returns:  # somebody goes on with what the run was before
             controllers.append(self._controller(replace(self.config, tag="y")))
-            self._delay(controllers[-1])
         others = [world.start("operator", self._operate)] if self.plan.damages else []
         others += [self._collector() for _ in range(1 + choices.below(2))] if collects else []
-        for one in others:
+        for one in [*controllers, *others] if collects else ():
             self._delay(one)
         budget = world.calls + 100 + choices.below(500)
         while world.calls < budget and any(not one.done for one in controllers):
@@ -167,8 +166,8 @@ class Schedule:
             world.kill(one)
 
     def _delay(self, actor: Actor) -> None:
-        """Let it begin when others have made some calls."""
-        actor.wakes = self.world.now + CALL_SECONDS * self.choices.below(200)
+        """Let it begin when others have made some calls: to look for garbage twice takes a few hundred."""
+        actor.wakes = self.world.now + CALL_SECONDS * self.choices.below(400)
 
     def _quiet(self, *, collects: bool) -> None:
         """No faults any more: what was begun ends, a last controller finishes the run, and what it holds is right."""
