@@ -6,17 +6,16 @@ The task stands in the environment (I2P_TASK, JOB_COMPLETION_INDEX); the exit co
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 
 from jobs.errors import OK, TRY_AGAIN, exit_code_of
+from jobs.runtime import stopping
 
 
 def main() -> int:
     """Run the task that the environment describes; returns the exit code."""
-    # The kernel drops a SIGTERM for process 1 of a container that has no handler, and what follows takes seconds.
-    signal.signal(signal.SIGTERM, lambda _signal, _frame: os._exit(TRY_AGAIN))
+    stopping.note_sigterm()  # what follows takes seconds; `run_task` leaves the reason
     if os.environ.get("I2P_END_WITH_PARENT"):
         threading.Thread(target=_end_with_parent, daemon=True).start()
     from jobs.catalog import stage_named
@@ -31,11 +30,11 @@ def main() -> int:
         in_gang = description.gang
         if in_gang and "RANK" not in os.environ:  # else started by `launch`
             worlds = gang.worlds_of_pod(index, description.completions, os.environ)
-            if len(worlds) > 1:
+            if len(worlds) > 1 and not stopping.asked_early():
                 return gang.launch(worlds, attempt, task.ATTEMPT_VARIABLE)
             os.environ.update(worlds[0].variables())
         task.run_task(stage_named(description.stage), description, index=index, attempt=attempt)
-    except Exception as error:
+    except (Exception, stopping.Stopped) as error:
         evidence.leave_termination_message(error, unit=None, attempt=attempt)
         log.event("exit", code=exit_code_of(error), error=f"{type(error).__name__}: {error}")
         if in_gang:  # the threads of torch's collectives would wait for processes that are gone

@@ -2,7 +2,8 @@
 
 The codes are those of sysexits.h, and they are the contract between a worker and whatever runs it: bad data fails
 its index and nothing else, bad configuration fails the whole Job, everything else is tried again. A member of a gang
-that ends only because another one did is tried again too, and none of its own tries is counted.
+that ends only because another one did is tried again too, and none of its own tries is counted. A worker that waited
+in vain for the store has a code of its own: its Job may be submitted again, because its tries said nothing of the work.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import ClassVar
 OK = 0
 BAD_DATA = 65
 PEER_LOST = 69  # EX_UNAVAILABLE
+STORE_AWAY = 74  # EX_IOERR; only workers end with it
 TRY_AGAIN = 75
 BAD_CONFIGURATION = 78
 
@@ -47,6 +49,10 @@ class NotFound(StoreError):
     """The store holds no object of that name."""
 
 
+class StoreAway(StoreError):
+    """The store cannot be reached, or does nothing now; waiting is all that helps."""
+
+
 class StoreFull(StoreError):
     """The store has no room left."""
 
@@ -62,7 +68,9 @@ class StalePlan(JobError):
 
 
 def exit_code_of(error: BaseException) -> int:
-    """What the process should exit with: the error's own code, or the one of a counted retry."""
+    """What a worker should exit with: the error's own code, or the one of a counted retry."""
+    if isinstance(error, StoreAway):
+        return STORE_AWAY
     return error.exit_code if isinstance(error, JobError) else TRY_AGAIN
 
 
@@ -71,5 +79,5 @@ def severity(exit_code: int) -> int:
 
     To have lost another process is the least: where one of several fails by itself, the others lose it.
     """
-    order = (OK, PEER_LOST, TRY_AGAIN, BAD_DATA, BAD_CONFIGURATION)
+    order = (OK, PEER_LOST, STORE_AWAY, TRY_AGAIN, BAD_DATA, BAD_CONFIGURATION)
     return order.index(exit_code if exit_code in order else TRY_AGAIN)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from jobs.errors import BAD_CONFIGURATION, OK, TRY_AGAIN, BadConfiguration, JobError
+from jobs.errors import BAD_CONFIGURATION, OK, STORE_AWAY, TRY_AGAIN, BadConfiguration, JobError
 from jobs.runtime.task import TaskDescription
 from jobs.shards.dataset import publish_manifest, restore_record
 from jobs.shards.digests import digest_of
@@ -95,7 +95,8 @@ def decide(
     """What to do now, from the plan, each stage's newest Job, and what this controller has done already.
 
     `submitted` counts its Jobs of each stage, `replaced` names the stages whose Job it stopped. A failed stage stops
-    what depends on it and nothing else; the run ends when nothing runs any more.
+    what depends on it and nothing else; the run ends when nothing runs any more. A Job whose workers waited in vain for
+    the store said nothing of their work: it is history, as often as Jobs are submitted at all.
     """
     if wish == "cancel":
         return [Finish(BAD_CONFIGURATION, "the run was cancelled; `i2p resume` allows it again")]
@@ -120,7 +121,7 @@ def decide(
             continue
         elif plan.manifest:
             actions.append(Publish(stage, plan.manifest))
-        elif job and job.state == "failed" and not job.outdated:
+        elif job and job.state == "failed" and not job.outdated and not _only_waited(job, submitted.get(stage, 0)):
             failures.append((stage, job))
         elif plan.ready and wish == "pause":
             actions.append(Wait())
@@ -132,7 +133,11 @@ def decide(
     if actions or not failures:
         return actions or [Finish(OK)]
     stage, job = failures[0]
-    return [Finish(job.exit_code, f"{stage}: {job.message}")]
+    return [Finish(TRY_AGAIN if job.exit_code == STORE_AWAY else job.exit_code, f"{stage}: {job.message}")]
+
+
+def _only_waited(job: JobStatus, submitted: int) -> bool:
+    return job.exit_code == STORE_AWAY and submitted < _GENERATIONS
 
 
 def _contested(job: JobStatus) -> JobStatus:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from jobs.runtime.patience import store_patience
 from jobs.shards.address import open_store
 from jobs.shards.identity import proved, read_identity
 from jobs.shards.store import Store
@@ -18,7 +19,7 @@ def open_run(config: RunConfig) -> Store:
 
 def identified(config: RunConfig) -> RunConfig:
     """The configuration with the store's id, where one is noted there; nothing is written."""
-    found = read_identity(open_store(config.store))
+    found = read_identity(_patient_root(config))
     return config.of_store(found.id if found else None)
 
 
@@ -27,7 +28,11 @@ def proven(config: RunConfig) -> RunConfig:
 
     Raises BadConfiguration when the store does not keep what commits need.
     """
-    return config.of_store(proved(open_store(config.store)).id)
+    return config.of_store(proved(_patient_root(config)).id)
+
+
+def _patient_root(config: RunConfig) -> Store:
+    return open_store(config.store, patience_seconds=store_patience())
 
 
 class _RunStore:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from jobs.errors import PEER_LOST, BadConfiguration, JobError, PeerLost, severity
 from jobs.runtime import log
-from jobs.runtime.stopping import end_now
+from jobs.runtime.stopping import asked_early, end_now
 
 if TYPE_CHECKING:
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
@@ -108,7 +108,7 @@ def launch(worlds: Sequence[World], attempt: str, attempt_variable: str) -> int:
         env = {**os.environ, **world.variables(), attempt_variable: name, "I2P_END_WITH_PARENT": "1",
                MASTER_VARIABLE: f"{world.host}:{world.port}"}  # fmt: skip
         processes.append(subprocess.Popen([sys.executable, "-m", "jobs"], env=env, stdin=subprocess.PIPE))
-    if asked.is_set():  # while they were being started
+    if asked.is_set() or asked_early():  # while they were being started, or just before
         pass_on(signal.SIGTERM, None)
     stop_at = kill_at = math.inf
     while any(process.poll() is None for process in processes):

@@ -1,4 +1,7 @@
-"""How long a worker waits for a store that is away: its work so far is worth more than the time."""
+"""How long a worker waits for a store that is away: its work so far is worth more than the time.
+
+So does a controller that runs in the cluster, where it begins: nobody looks, and each restart of its Pod is counted.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,17 @@ from jobs.errors import BadConfiguration
 
 PATIENCE_VARIABLE = "I2P_STORE_PATIENCE_SECONDS"
 TASK_VARIABLE = "I2P_TASK"
-_WORKERS_SECONDS = 3600.0  # of an outage; a retry would find the same, and of retries there are few
+INVOCATION_VARIABLE = "I2P_INVOCATION"  # set by the charts, for a controller in the cluster
+_SECONDS = 3600.0  # of an outage; a retry would find the same, and of retries there are few
 
 
 def store_patience() -> float:
-    """Seconds: in a worker what the environment says, or an hour; elsewhere 0, a controller has a loop of its own.
-
-    Raises BadConfiguration.
-    """
-    if TASK_VARIABLE not in os.environ:
+    """Seconds: in Pods of a run what the environment says, or an hour; 0 elsewhere. Raises BadConfiguration."""
+    if not {TASK_VARIABLE, INVOCATION_VARIABLE} & os.environ.keys():
         return 0.0
     told = os.environ.get(PATIENCE_VARIABLE)
     if told is None:
-        return _WORKERS_SECONDS
+        return _SECONDS
     try:
         seconds = float(told)
     except ValueError:

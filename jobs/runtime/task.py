@@ -22,13 +22,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jobs.errors import BadConfiguration, BadData, JobError, StalePlan
+from jobs.errors import BadConfiguration, BadData, Corrupt, StalePlan
 from jobs.runtime import log
 from jobs.runtime.evidence import Evidence
 from jobs.runtime.patience import TASK_VARIABLE as TASK_VARIABLE
 from jobs.runtime.patience import store_patience
 from jobs.runtime.spec import StageSpec, Unit
-from jobs.runtime.stopping import STUCK_SECONDS, ending_when_stuck
+from jobs.runtime.stopping import Stopped, ending_when_stuck, stop_when_asked_early
 from jobs.shards.address import open_store, without_patience
 from jobs.shards.dataset import Committed, Dataset, Writer, commit, load_manifest
 from jobs.shards.digests import canonical_json, digest_of
@@ -80,10 +80,6 @@ class TaskDescription:
             return cls(**told)
         except (ValueError, TypeError, AttributeError, RecursionError, zlib.error) as error:
             raise BadConfiguration(f"{TASK_VARIABLE} is not the description of a task: {error}") from error
-
-
-class Stopped(JobError):
-    """The worker was asked to stop (SIGTERM); a retry goes on where it left off."""
 
 
 @dataclass(slots=True)
@@ -203,7 +199,7 @@ class Task:
 
 
 def run_task(spec: StageSpec, description: TaskDescription, *, index: int, attempt: str) -> None:
-    """Run one task to its end; raises the JobError whose exit code tells the controller what to do."""
+    """Run one task to its end; raises the JobError whose exit code tells the controller what to do, or Stopped."""
     evidence = Evidence(open_store(description.store).at(description.run).at(spec.name), index, attempt)
     task: Task | None = None
 
@@ -211,9 +207,10 @@ def run_task(spec: StageSpec, description: TaskDescription, *, index: int, attem
         return task is not None and task.stops_itself
 
     log.event("started", stage=spec.name, index=index, completions=description.completions, attempt=attempt)
-    with evidence.shipping(), ending_when_stuck(stops_itself, partial(last_words, evidence, Stopped(_STUCK))):
+    with evidence.shipping(), ending_when_stuck(stops_itself, partial(last_words, evidence)):
         try:
-            signal.signal(signal.SIGTERM, _stop)  # until here it ends the process at once, see jobs/__main__.py
+            signal.signal(signal.SIGTERM, _stop)  # until here it was only noted, see jobs/__main__.py
+            stop_when_asked_early()
             task = Task.open(spec, description, index=index, attempt=attempt)
             signal.signal(signal.SIGTERM, task.on_sigterm)
             module, _, function = spec.worker.partition(":")
@@ -228,7 +225,7 @@ def run_task(spec: StageSpec, description: TaskDescription, *, index: int, attem
         raise BadData(f"{task.failures[0]}{others}")
 
 
-def last_words(evidence: Evidence, reason: JobError) -> None:
+def last_words(evidence: Evidence, reason: BaseException) -> None:
     """Leave the reason for an end that the main thread does not come to know of."""
     evidence.report_failure(reason)
     evidence.ship_log()
@@ -236,9 +233,6 @@ def last_words(evidence: Evidence, reason: JobError) -> None:
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
     raise Stopped("asked to stop by SIGTERM; what was committed is kept, a retry goes on from there")
-
-
-_STUCK = f"asked to stop by SIGTERM and did not within {STUCK_SECONDS:.0f} s; a retry goes on from what was committed"
 
 
 def new_attempt() -> str:
@@ -260,7 +254,10 @@ def library_versions() -> dict[str, str]:
 
 
 def _planned_input(run: Store, stage: str, digests: Mapping[str, str]) -> Dataset:
-    manifest = load_manifest(run.at(stage))
+    try:
+        manifest = load_manifest(run.at(stage))
+    except Corrupt as error:
+        raise StalePlan(f"{error}; the controller plans it again, which writes it anew from the records") from error
     if manifest is None or manifest.digest != digests.get(stage):
         raise StalePlan(f"the dataset {stage} is not the one this task was planned with; the controller plans it again")
     return Dataset(run.at(stage), manifest)

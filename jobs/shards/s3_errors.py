@@ -20,7 +20,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
-from jobs.errors import BadConfiguration, JobError, NotFound, StoreError, StoreFull
+from jobs.errors import BadConfiguration, JobError, NotFound, StoreAway, StoreError, StoreFull
 
 _NOT_UNDERSTOOD = (
     ResponseParserError,
@@ -55,7 +55,7 @@ class Unmet(StoreError):
     retried = False
 
 
-class Away(StoreError):
+class Away(StoreAway):
     """The service did not do it now and may do it later: what patience waits for."""
 
 

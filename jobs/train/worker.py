@@ -22,7 +22,8 @@ from jobs.regressor.stored import MODEL, to_sample
 from jobs.runtime import log
 from jobs.runtime.device import prepare_torch
 from jobs.runtime.gang import Gang, join, peers_told
-from jobs.runtime.task import Stopped, Task, last_words
+from jobs.runtime.stopping import Stopped
+from jobs.runtime.task import Task, last_words
 from jobs.shards.tar import Sample, json_field
 from jobs.train.batches import Batch, batches, steps_per_epoch
 from jobs.train.checkpoints import Checkpoints

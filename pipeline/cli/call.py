@@ -61,7 +61,7 @@ class Call:
     def executor(self, config: RunConfig | None = None) -> Executor:
         """What runs the tasks of this run, or of another one at the same place."""
         if not self.on_cluster:
-            return LocalExecutor()
+            return LocalExecutor(remote_store="://" in (config or self.config).store)
         from pipeline.executors.kubernetes import Caller, KubernetesExecutor
 
         config = config or self.config

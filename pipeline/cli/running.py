@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from datetime import UTC, datetime
 
-from jobs.errors import OK, JobError
+from jobs.errors import OK, JobError, StoreAway
 from pipeline import inspect
 from pipeline.batches import batch_rows, batch_text, batches, drop, scheduled_time
 from pipeline.cli.call import Call
@@ -39,7 +40,8 @@ def finish_run(call: Call, *, repair: bool = False) -> int:
 def _run(call: Call, config: RunConfig, *, repair: bool = False) -> int:
     config = proven(config)
     store = open_run(config)
-    store.sweep()
+    with suppress(StoreAway):  # the controller waits for it, or tells it
+        store.sweep()
     note = LiveNote(store, config)
     with open_display() as display:
         executor = call.executor(config)

@@ -65,8 +65,9 @@ class Observation:
 class Executor(Protocol):
     """Runs Jobs. Deciding what to run is the controller's business."""
 
-    patience_seconds: float
-    """How long a server that does not answer is waited for."""
+    @property
+    def patience_seconds(self) -> float:
+        """How long a server that does not answer is waited for."""
 
     def observe(self, plans: Mapping[str, JobPlan]) -> Observation:
         """How the Jobs of the run stand now; `plans` are the Jobs that would be submitted now, by stage."""

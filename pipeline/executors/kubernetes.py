@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.errors import BAD_CONFIGURATION, BAD_DATA, PEER_LOST, TRY_AGAIN
+from jobs.errors import BAD_CONFIGURATION, BAD_DATA, PEER_LOST, STORE_AWAY, TRY_AGAIN
+from jobs.runtime.patience import INVOCATION_VARIABLE
 from jobs.shards.store import Store
 from pipeline import explain, labels, manifest
 from pipeline.config import RunConfig
 from pipeline.executors import JobPlan, JobState, JobStatus, Observation
+from pipeline.executors.ended import EndedPods
 from pipeline.executors.shipped import Shipped, begun_by_index, indexes_in, worst
 from pipeline.kube.client import CONFIG_MAPS, EVENTS, JOBS, PODS, SERVICES, Api
 from pipeline.kube.errors import Conflict, Refused
@@ -54,7 +56,7 @@ class Caller:
     @classmethod
     def of_environment(cls, api: Api, env: Mapping[str, str] = os.environ) -> Caller:
         """From what the charts set; a call at somebody's desk has a name of its own and owns nothing."""
-        invocation, job = env.get("I2P_INVOCATION"), env.get("I2P_JOB_NAME", "")
+        invocation, job = env.get(INVOCATION_VARIABLE), env.get("I2P_JOB_NAME", "")
         if not invocation:
             return cls(uuid.uuid4().hex)
         if name := env.get("I2P_OWNER_CONFIG_MAP"):
@@ -80,6 +82,7 @@ class KubernetesExecutor:
         self._newest: dict[str, Object] = {}  # Jobs by stage, as of the last look
         self._history: set[str] | None = None  # uids of Jobs that had failed before this call began
         self._served: set[str] = set()  # uids of gangs whose Service is there
+        self._ended = EndedPods()
         self._noted: set[tuple[str, str]] | None = None  # uids of Pods whose end was told, and nodes they hang on
         self._watch: Watch | None = None
 
@@ -90,6 +93,7 @@ class KubernetesExecutor:
         if self._history is None:
             self._history = {job["metadata"]["uid"] for job in jobs if self._is_history(job)}
         self._newest = newest_by_stage(jobs)
+        self._ended.look(pods)
         statuses = {
             stage: self._status(stage, job, plans.get(stage), pods_of(job, pods))
             for stage, job in self._newest.items()
@@ -155,7 +159,7 @@ class KubernetesExecutor:
             self._give_up(job)
             state = "ending"
         elif state == "failed":
-            exit_code, message = self._why_failed(stage, job, pods, disrupted)
+            exit_code, message = self._why_failed(stage, job, disrupted)
         return JobStatus(
             state=state,
             generation=int(meta["labels"][labels.GENERATION]),
@@ -198,10 +202,10 @@ class KubernetesExecutor:
         if job["spec"].get("activeDeadlineSeconds") != _PASSED_SECONDS:
             self._api.patch(JOBS, job["metadata"]["name"], {"spec": {"activeDeadlineSeconds": _PASSED_SECONDS}})
 
-    def _why_failed(self, stage: str, job: Object, pods: Sequence[Object], disrupted: str) -> tuple[int, str]:
-        """The exit code of the Job and its reason, from what its attempts left, else from what its Pods tell."""
-        failed = explain.condition(job, labels.FAILED) or {}
-        failures = self._shipped[stage].failures(job["metadata"]["name"])
+    def _why_failed(self, stage: str, job: Object, disrupted: str) -> tuple[int, str]:
+        """The exit code of the Job and its reason, from what its attempts left, else from what its Pods told."""
+        failed, name = explain.condition(job, labels.FAILED) or {}, job["metadata"]["name"]
+        failures = self._shipped[stage].failures(name)
         indexes = list(indexes_in(job["status"].get("failedIndexes", "")))
         others = f" ({len(indexes)} of {job['spec']['completions']} indexes failed)" if len(indexes) > 1 else ""
         if failed.get("reason") == "DeadlineExceeded" and disrupted:
@@ -210,18 +214,18 @@ class KubernetesExecutor:
             return TRY_AGAIN, f"not done by its deadline of {job['spec']['activeDeadlineSeconds']} s"
         if code := worst(failures):
             return code, failures[0].error + others
-        ended = sorted(
-            (pod for pod in pods if pod["status"].get("phase") == "Failed"),
-            key=lambda pod: pod["status"].get("startTime", ""),
-        )
-        told = [explain.failure(pod) for pod in ended]
+        told = self._ended.failures(name)
         for code, words in told:
             if code in (BAD_DATA, BAD_CONFIGURATION):
                 return code, words + others
-        code = BAD_CONFIGURATION if failed.get("reason") == "PodFailurePolicy" else TRY_AGAIN
-        if told:  # also of what a worker cannot tell: too little memory, a missing image
-            return code, told[-1][1] + others
-        return code, (failures[0].error if failures else failed.get("message", "no word of why")) + others
+        last = told[-1] if told else (failures[0].exit_code, failures[0].error) if failures else (0, "")
+        code = STORE_AWAY if last[0] == STORE_AWAY else TRY_AGAIN
+        if failed.get("reason") == "PodFailurePolicy":
+            code = BAD_CONFIGURATION
+        if not last[1]:  # what a worker cannot tell, too little memory or a missing image, is among what its Pod told
+            gone = self._ended.deleted(name) or f"its Pods left no word; `kubectl describe job {name}` may tell more"
+            return code, f"{failed.get('message', 'it failed')}: {gone}{others}"
+        return code, last[1] + others
 
     def _notes(self, pods: Sequence[Object]) -> list[tuple[str, str]]:
         """One line for each Pod that ended badly, is being taken away, or whose node stopped answering, since the last

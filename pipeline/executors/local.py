@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from jobs.errors import BAD_CONFIGURATION, BAD_DATA, OK, TRY_AGAIN
+from jobs.errors import BAD_CONFIGURATION, BAD_DATA, OK, STORE_AWAY, TRY_AGAIN
 from jobs.runtime.events import event_in
 from jobs.runtime.task import ATTEMPT_VARIABLE, INDEX_VARIABLE, TASK_VARIABLE, new_attempt
 from pipeline.executors import JobPlan, JobState, JobStatus, Observation, Progress
@@ -24,16 +24,23 @@ from pipeline.executors import JobPlan, JobState, JobStatus, Observation, Progre
 _LOOK_SECONDS = 0.5
 _GRACE_SECONDS = 20.0
 _LONGEST_WAIT_SECONDS = 30.0
+_PATIENCE_SECONDS = 3600.0  # as long as its workers wait for a store
 
 
 class LocalExecutor:
-    """Processes of this machine; they end when this process does, however it ends."""
+    """Processes of this machine; they end when this process does, however it ends.
 
-    patience_seconds = 0.0
+    Nothing is waited for before anything was started, so that a wrong address is told at once. From then on a store
+    that can be away, unlike a folder, is waited for as its workers do.
+    """
 
-    def __init__(self, command: Sequence[str] = (sys.executable, "-m", "jobs")) -> None:
-        self._command = command
+    def __init__(self, command: Sequence[str] = (sys.executable, "-m", "jobs"), *, remote_store: bool = False) -> None:
+        self._command, self._remote_store = command, remote_store
         self._jobs: dict[str, _Job] = {}  # by stage
+
+    @property
+    def patience_seconds(self) -> float:
+        return _PATIENCE_SECONDS if self._remote_store and self._jobs else 0.0
 
     def observe(self, plans: Mapping[str, JobPlan]) -> Observation:
         jobs = {stage: job.look() for stage, job in self._jobs.items()}
@@ -141,7 +148,8 @@ class _Job:
         if code in (OK, BAD_DATA, BAD_CONFIGURATION):
             index.exit_code, index.message = code, message
         elif index.attempts > self.plan.resources.retries:
-            index.exit_code, index.message = TRY_AGAIN, f"{message} (tried {index.attempts} times)"
+            last = STORE_AWAY if code == STORE_AWAY else TRY_AGAIN
+            index.exit_code, index.message = last, f"{message} (tried {index.attempts} times)"
         else:
             wait = random.uniform(0.5, 1) * min(2.0 ** (index.attempts - 1), _LONGEST_WAIT_SECONDS)  # noqa: S311
             index.not_before = time.monotonic() + wait
