@@ -15,7 +15,7 @@ demo: $(READY)  ## the whole pipeline on this machine: prompts to report.html an
 
 test: lint  ## everything that must hold: lint, types, layers, then the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
-	$(BIN)/python -m pytest tests/cluster  # on one real cluster, which some of them disturb: one after the other
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests/cluster  # most of them wait, for Pods and faults
 
 lint: $(READY)  ## ruff, strict types, import layers
 	$(BIN)/ruff check

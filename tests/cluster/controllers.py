@@ -28,6 +28,9 @@ from tests.waiting import wait_for
 
 Object = dict[str, Any]
 
+GIVEN = ("embed", "dedup", "train", "evaluate", "infer")  # what a half run has from the beginning: the slow stages
+MADE = ("collect", "generate-prompts", "generate-images", "submission")
+
 
 @dataclass
 class DisturbedRun:

@@ -10,7 +10,7 @@ from typing import Any
 
 from jobs.shards.s3 import S3Store
 from tests.cluster.commands import ROOT, written
-from tests.cluster.conftest import Cluster
+from tests.cluster.conftest import NO_PODS, Cluster
 from tests.cluster.graph import configuration
 from tests.cluster.images import base_image
 from tests.e2e.runs import RUN
@@ -25,13 +25,15 @@ def test_it_submits_once(
     values["kubernetes"] = {key: value for key, value in values["kubernetes"].items() if "models" not in key}
     preset = written(values, tmp_path)
 
+    cluster.apply(namespace, NO_PODS)  # or the Job may be over before the second command looks at it
     first = deploy("collect", preset, cluster)
     assert "to be created; dry run: accepted" in first
     assert "started: 1 of 1 unit to make" in first
     again = deploy("collect", preset, cluster)
     assert "unchanged" in again
     (job,) = jobs(cluster, namespace)
-    wait_for(lambda: jobs(cluster, namespace)[0]["status"].get("succeeded"), 120, "the Job to finish")
+    cluster.kubectl("delete", "resourcequota", NO_PODS["metadata"]["name"], namespace=namespace)
+    wait_for(lambda: jobs(cluster, namespace)[0]["status"].get("succeeded"), 240, "the Job to finish")
 
     assert "done" in deploy("collect", preset, cluster), "its manifest is published"
     before = everything(cluster, namespace, store)

@@ -18,7 +18,7 @@ from jobs.errors import BAD_CONFIGURATION, BAD_DATA, OK, TRY_AGAIN
 from jobs.shards.s3 import S3Store
 from tests.cluster.collecting import FAILURES, QUICK, RUN, SLOW, STAGE, Object, Run, grammars
 from tests.cluster.commands import answer, begun, i2p
-from tests.cluster.conftest import Cluster
+from tests.cluster.conftest import NO_PODS, Cluster
 from tests.waiting import wait_for
 
 
@@ -163,9 +163,6 @@ def test_a_pod_that_somebody_deletes_uses_a_retry(run):
     wait_for(lambda: run.job()["status"].get("failedIndexes") == "0")
     wait_for(lambda: [one for one in run.job()["status"]["conditions"] if one["type"] == "Failed"])
     assert "asked to stop by SIGTERM" in i2p(preset, "status").stdout
-
-
-NO_PODS = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}, "spec": {"hard": {"pods": "0"}}}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, OK
-from jobs.runtime.task import TASK_VARIABLE, Stopped, TaskDescription
+from jobs.runtime.stopping import Stopped
+from jobs.runtime.task import TASK_VARIABLE, TaskDescription
 from pipeline import labels
 from pipeline.kube.client import JOBS, PODS, Listing, Resource
 from pipeline.kube.errors import Conflict, Refused, Unreachable
@@ -22,7 +23,7 @@ from tests.simulation.world import Actor, World
 Manifest = dict[str, Any]
 Work = Callable[[TaskDescription, int, str], int]  # (task, index, attempt) -> exit code
 
-_STOPS = Stopped("asked to stop by SIGTERM; what was committed is kept, a retry goes on from there")
+_STOPS = "asked to stop by SIGTERM; what was committed is kept, a retry goes on from there"
 
 
 @dataclass(slots=True)
@@ -225,7 +226,7 @@ class Cluster:
     def _stop_pods(self, job: Job) -> None:
         for pod in job.pods:
             if not pod.disrupted:
-                pod.disrupted, pod.actor.signal, pod.actor.wakes = True, _STOPS, 0.0
+                pod.disrupted, pod.actor.signal, pod.actor.wakes = True, Stopped(_STOPS), 0.0
 
     def _disturb(self, job: Job) -> None:
         if not self.world.faults or not job.pods:
@@ -236,7 +237,7 @@ class Cluster:
             pod.forgotten = True
         elif not pod.disrupted and self.world.choices.happens(self.rules.disrupted_once_in):
             self.world.trace.append((self.world.now, pod.name, "is preempted"))
-            pod.disrupted, pod.actor.signal, pod.actor.wakes = True, _STOPS, 0.0
+            pod.disrupted, pod.actor.signal, pod.actor.wakes = True, Stopped(_STOPS), 0.0
 
     def _pod_as_stored(self, job: Job, pod: Pod) -> Manifest:
         marks = {**job.spec["template"]["metadata"]["labels"], labels.JOB_NAME: job.manifest["metadata"]["name"],

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jobs.errors import JobError, exit_code_of
+from jobs.runtime.stopping import Stopped
 from jobs.runtime.task import TaskDescription, run_task
 from jobs.shards.address import open_store
 from jobs.shards.records import record_name
@@ -256,7 +257,7 @@ class Schedule:
     def _work(self, task: TaskDescription, index: int, attempt: str) -> int:
         try:
             run_task(BY_NAME[task.stage], task, index=index, attempt=attempt)
-        except JobError as error:
+        except (JobError, Stopped) as error:
             return exit_code_of(error)
         return 0
 

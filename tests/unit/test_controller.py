@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from jobs.catalog import stage_named
-from jobs.errors import BAD_CONFIGURATION, BAD_DATA, OK, TRY_AGAIN, StoreError
+from jobs.errors import BAD_CONFIGURATION, BAD_DATA, OK, STORE_AWAY, TRY_AGAIN, StoreError
 from jobs.shards.local import LocalStore
 from jobs.shards.records import Manifest, Outcome
 from pipeline.config import load_config
@@ -18,6 +18,7 @@ from pipeline.plan import StagePlan, UnitPlan
 
 RUNNING, SUCCEEDED = JobStatus(state="running"), JobStatus(state="succeeded")
 FAILED = JobStatus(state="failed", exit_code=BAD_DATA, message="row 7 is bad")
+WAITED = JobStatus(state="failed", generation=4, exit_code=STORE_AWAY, message="s3 did not answer")
 HELD, FREE = replace(RUNNING, suspended=True), replace(RUNNING, suspended=False)
 
 
@@ -67,6 +68,17 @@ def test_decide(stages, jobs, expected):
 def test_it_does_not_submit_for_ever():
     (finish,) = decide([stage("collect", "to do")], {"collect": SUCCEEDED}, submitted={"collect": 3})
     assert finish == Finish(TRY_AGAIN, "collect: 3 Jobs ended well, but 1 units are still not committed")
+
+
+def test_a_job_whose_workers_waited_in_vain_for_the_store_is_history_but_not_for_ever():
+    for submitted in range(3):
+        assert decide([stage("collect", "to do")], {"collect": WAITED}, submitted={"collect": submitted}) == [
+            Submit("collect", 5)
+        ]
+    (finish,) = decide([stage("collect", "to do")], {"collect": WAITED}, submitted={"collect": 3})
+    assert finish == Finish(TRY_AGAIN, "collect: s3 did not answer")
+    assert decide([stage("collect", "to do")], {"collect": WAITED}, wish="pause") == [Wait()]
+    assert decide([stage("collect", "made")], {"collect": WAITED}) != [Submit("collect", 5)], "it is all there"
 
 
 def test_two_controllers_of_different_configurations_do_not_replace_each_other_s_jobs_for_ever():

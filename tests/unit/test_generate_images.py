@@ -18,7 +18,7 @@ from jobs.generate_images import diffusion, encode, worker
 from jobs.generate_images.stage import GENERATE_IMAGES, GenerateImagesParams
 from jobs.runtime import log
 from jobs.runtime.groups import CERTIFICATE, DROPPED
-from jobs.runtime.task import Stopped
+from jobs.runtime.stopping import Stopped
 from jobs.shards.dataset import Dataset
 from jobs.shards.keys import key_of, seed_of
 from jobs.shards.tar import Sample, json_field

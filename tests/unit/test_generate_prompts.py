@@ -18,7 +18,7 @@ from jobs.generate_prompts import language_model, worker
 from jobs.generate_prompts.stage import GENERATE_PROMPTS, GeneratePromptsParams
 from jobs.generate_prompts.tidy import tidy
 from jobs.runtime import log
-from jobs.runtime.task import Stopped
+from jobs.runtime.stopping import Stopped
 from jobs.shards.dataset import Dataset
 from jobs.shards.keys import key_of, normalise
 from jobs.shards.tar import Sample, json_field

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from jobs.errors import BAD_CONFIGURATION, BAD_DATA, TRY_AGAIN
+from jobs.errors import BAD_CONFIGURATION, BAD_DATA, STORE_AWAY, TRY_AGAIN
 from jobs.runtime.task import TaskDescription
 from pipeline.executors import JobPlan, JobStatus
 from pipeline.executors import local as module
@@ -24,9 +24,9 @@ def quick_retries(monkeypatch):
     monkeypatch.setattr(module, "_LONGEST_WAIT_SECONDS", 0.05)
 
 
-def start(code: str, *, completions: int = 1, **resources: int | None) -> LocalExecutor:
+def start(code: str, *, completions: int = 1, remote_store: bool = False, **resources: int | None) -> LocalExecutor:
     """Start a program as the worker of every index."""
-    executor = LocalExecutor([sys.executable, "-c", INDEX + code])
+    executor = LocalExecutor([sys.executable, "-c", INDEX + code], remote_store=remote_store)
     task = TaskDescription(store="store", run="run", stage="stage", params={}, inputs={}, completions=completions)
     size = Resources.model_validate({"parallelism": 2, "retries": 0} | resources)
     executor.submit(JobPlan(task=task, generation=1, resources=size))
@@ -116,3 +116,17 @@ def alive(pid: int) -> bool:
             return stat.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_a_store_that_can_be_away_is_waited_for_once_something_was_started():
+    assert LocalExecutor(remote_store=True).patience_seconds == 0, "a wrong address is told at once"
+    for remote, seconds in ((True, 3600), (False, 0)):
+        executor = start("pass", remote_store=remote)
+        assert executor.patience_seconds == seconds
+        executor.close()
+
+
+@pytest.mark.parametrize("code", [STORE_AWAY, TRY_AGAIN])
+def test_a_job_whose_last_attempt_waited_in_vain_for_the_store_says_so(code):
+    status, _ = run(f"sys.exit({code})", retries=1)
+    assert (status.state, status.exit_code) == ("failed", code)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from jobs.errors import BadConfiguration, StoreError
-from jobs.runtime.patience import PATIENCE_VARIABLE, TASK_VARIABLE, store_patience
+from jobs.runtime.patience import INVOCATION_VARIABLE, PATIENCE_VARIABLE, TASK_VARIABLE, store_patience
 from jobs.shards import patience
 from jobs.shards.patience import Patience, give_up
 
@@ -104,9 +104,12 @@ def test_workers_wait_for_an_hour_and_nobody_else_does(monkeypatch: pytest.Monke
     monkeypatch.delenv(TASK_VARIABLE, raising=False)
     monkeypatch.setenv(PATIENCE_VARIABLE, "2.5")
     assert store_patience() == 0
-    monkeypatch.setenv(TASK_VARIABLE, "{}")
     monkeypatch.delenv(PATIENCE_VARIABLE)
-    assert store_patience() == 3600
+    for variable in (TASK_VARIABLE, INVOCATION_VARIABLE):  # a worker, and a controller in the cluster
+        with monkeypatch.context() as environment:
+            environment.setenv(variable, "{}")
+            assert store_patience() == 3600
+    monkeypatch.setenv(TASK_VARIABLE, "{}")
     monkeypatch.setenv(PATIENCE_VARIABLE, "2.5")
     assert store_patience() == 2.5
     for wrong in ("", "an hour", "-1", "nan", "inf"):

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from jobs.catalog import stage_named
-from jobs.errors import BAD_DATA, TRY_AGAIN, BadConfiguration, BadData, JobError, StalePlan, StoreError
+from jobs.errors import BAD_DATA, TRY_AGAIN, BadConfiguration, BadData, JobError, StalePlan, StoreError, exit_code_of
 from jobs.runtime import evidence as module
 from jobs.runtime import log
 from jobs.runtime.evidence import Evidence, leave_termination_message
 from jobs.runtime.models import by_content
+from jobs.runtime.stopping import Stopped
 from jobs.runtime.task import TASK_VARIABLE, Task, TaskDescription
 from jobs.shards.dataset import load_manifest
 from jobs.shards.digests import digest_of
@@ -255,38 +256,85 @@ def test_a_task_that_cannot_be_opened_leaves_log_failure_and_message_too(tmp_pat
     assert [stat.name for stat in store.list("failures/")] == ["failures/index-0-one.json"]
 
 
-def test_sigterm_is_heard_while_the_worker_is_still_being_imported(tmp_path: Path) -> None:
-    description = described(tmp_path)
-    env = {**os.environ, TASK_VARIABLE: description.encode()}
-    process = subprocess.Popen([sys.executable, "-X", "importtime", "-m", "jobs"], env=env, stderr=subprocess.PIPE)
-    assert process.stderr
-    for line in process.stderr:
-        if b"pydantic" in line:
-            break
-    process.send_signal(signal.SIGTERM)
-    process.stderr.read()
-    assert process.wait(10) == TRY_AGAIN
+# `python -m jobs`, in which a SIGTERM comes at the moment at which a module is imported, and that import takes a while
+INTERRUPTED = """
+import os, runpy, signal, sys, time
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(float(sys.argv[2]))
+sys.meta_path.insert(0, Interrupting())
+from jobs.runtime import stopping
+stopping.STUCK_SECONDS = float(sys.argv[3])
+runpy.run_module("jobs", run_name="__main__", alter_sys=True)
+"""
 
 
-def test_a_worker_stuck_in_c_code_ends_some_time_after_sigterm(tmp_path: Path) -> None:
+def interrupted(folder: Path, module: str, *, imported_in: float, stuck: float) -> subprocess.CompletedProcess[str]:
+    """A worker that is asked to stop at an import; what it leaves is in `message` and the store."""
+    env = {**os.environ, TASK_VARIABLE: described(folder).encode(), "I2P_ATTEMPT": "one",
+           "I2P_TERMINATION_LOG": str(folder / "message")}  # fmt: skip
+    command = [sys.executable, "-c", INTERRUPTED, module, str(imported_in), str(stuck)]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["jobs.catalog", "pydantic", "boto3", "jobs.runtime.task", "urllib3.exceptions", "jobs.generate_images.worker"],
+)
+def test_a_worker_that_is_asked_to_stop_while_it_is_imported_says_so_with_its_pod_and_in_the_store(
+    tmp_path: Path, module: str
+) -> None:
+    done = interrupted(tmp_path, module, imported_in=0.3, stuck=30)
+    assert done.returncode == TRY_AGAIN, done.stderr
+    store = local_run(tmp_path).at("generate-images")
+    (failure,) = (json.loads(store.read(stat.name).data) for stat in store.list("failures/"))
+    assert "asked to stop by SIGTERM" in failure["error"]
+    assert (failure["exit_code"], failure["attempt"]) == (TRY_AGAIN, "one")
+    assert json.loads((tmp_path / "message").read_bytes())["error"] == failure["error"]
+    assert [one["event"] for one in shipped(store)][-1] == "failed"
+    assert not list(store.list("commits/")), "nothing was begun"
+
+
+def test_an_import_that_takes_too_long_after_a_sigterm_is_not_waited_for(tmp_path: Path) -> None:
+    done = interrupted(tmp_path, "jobs.catalog", imported_in=50, stuck=0.2)
+    assert done.returncode == TRY_AGAIN
+    assert "asked to stop by SIGTERM while it was imported" in done.stderr
+
+
+def test_a_stop_is_no_error_that_whatever_it_interrupts_may_take_for_one_of_its_own() -> None:
+    assert not issubclass(Stopped, Exception)
+    assert exit_code_of(Stopped()) == TRY_AGAIN
+
+
+@pytest.mark.parametrize("graceful", [True, False])
+def test_a_worker_stuck_in_c_code_leaves_its_reason_soon_after_sigterm_and_ends_later(graceful: bool) -> None:
+    """Where the grace period is short, the reason is all there is time for."""
     code = (
-        "import ctypes, os, signal\n"
+        "import ctypes, signal, sys\n"
         "from jobs.runtime import stopping\n"
-        "stopping.STUCK_SECONDS = 0.2\n"
+        "stopping._HEARD_SECONDS, stopping.STUCK_SECONDS = 0.1, float(sys.argv[1])\n"
         "signal.signal(signal.SIGTERM, lambda *_: None)\n"
-        "with stopping.ending_when_stuck(lambda: False, lambda: print('last words', flush=True)):\n"
+        "def last_words(error): print(error, *error.__notes__, sep='; ', flush=True)\n"
+        "with stopping.ending_when_stuck(lambda: False, last_words):\n"
         "    print('ready', flush=True)\n"
         "    lock = ctypes.CDLL(None).sem_wait\n"
         "    semaphore = (ctypes.c_char * 64)()\n"
         "    ctypes.CDLL(None).sem_init(semaphore, 0, 0)\n"
         "    while True: lock(semaphore)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert process.stdout
-    assert process.stdout.readline() == "ready\n"
-    process.terminate()
-    assert process.wait(10) == TRY_AGAIN
-    assert process.stdout.read() == "last words\n"
+    command = [sys.executable, "-c", code, "0.2" if graceful else "60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        process.terminate()
+        reason = process.stdout.readline()
+        if not graceful:
+            process.kill()
+    assert "asked to stop by SIGTERM" in reason
+    assert "The main thread was here:" in reason
+    assert process.returncode == (TRY_AGAIN if graceful else -signal.SIGKILL)
 
 
 def test_a_worker_that_sees_another_model_than_the_controller_says_so(tmp_path: Path) -> None:
@@ -315,9 +363,9 @@ from jobs.catalog import stage_named
 from jobs.runtime.task import TaskDescription, run_task
 from jobs.shards.local import LocalStore
 put = LocalStore.put
-LocalStore.put = lambda self, name, body: (time.sleep(5), put(self, name, body))
+LocalStore.put = lambda self, name, body: (time.sleep(2), put(self, name, body))
 params = {{"sources": [{{"kind": "grammar", "name": "g", "seed": 1, "num_prompts": 10_000_000}}]}}
-threading.Timer(1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
 task = TaskDescription(store={str(tmp_path)!r}, run="run", stage="collect", params=params, inputs={{}}, completions=1)
 run_task(stage_named("collect"), task, index=0, attempt="a")
 """

@@ -19,7 +19,8 @@ from accelerate.state import AcceleratorState
 from jobs.errors import BadConfiguration, BadData
 from jobs.regressor.images import decode, pixels
 from jobs.regressor.stored import from_sample
-from jobs.runtime.task import Stopped, Task
+from jobs.runtime.stopping import Stopped
+from jobs.runtime.task import Task
 from jobs.shards.dataset import Dataset
 from jobs.shards.local import LocalStore
 from jobs.shards.records import Shard
