@@ -180,8 +180,9 @@ class Controller:
             while True:
                 try:
                     self.renew()
-                    self._past = self._past or seconds_by_unit(self.store, self.config)
-                    plans = plans or self._plan()
+                    if plans is None:
+                        self._past = self._past or seconds_by_unit(self.store, self.config)
+                        plans = self._plan()
                     seen = self.executor.observe(job_plans(self.config, plans))
                     now_ended = {
                         (name, job.generation)

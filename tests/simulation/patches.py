@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -16,6 +17,8 @@ import boto3
 
 import jobs.runtime.task
 from jobs.runtime import evidence, log
+from jobs.shards import records, strict_json
+from jobs.shards.store import Store
 from pipeline.upkeep import live
 from tests.simulation import graph
 from tests.simulation.s3 import Client
@@ -27,6 +30,7 @@ class _Current:
 
     world: World
     client: Client
+    root: Store
     numbers: int = 0
 
 
@@ -67,6 +71,11 @@ def enter(world: World, client: Client) -> None:
     _NOW.world, _NOW.client, _NOW.numbers = world, client, 0
 
 
+def serve(root: Store) -> None:
+    """What workers open, whatever the address."""
+    _NOW.root = root
+
+
 @contextmanager
 def simulated() -> Iterator[None]:
     """Inside the block the project's modules see a simulated time, S3 client and log; `enter` says which world's."""
@@ -89,7 +98,10 @@ def simulated() -> Iterator[None]:
         patch.object(jobs.runtime.task, "ending_when_stuck", lambda *_: nullcontext()),
         patch.object(jobs.runtime.task, "signal", SimpleNamespace(signal=lambda *_: None, SIGTERM=15, SIG_IGN=1)),
         patch.object(jobs.runtime.task, "library_versions", dict),
+        patch.object(jobs.runtime.task, "open_store", lambda *_, **__: _NOW.root),
+        patch.object(jobs.runtime.task, "without_patience", lambda store: store),
         patch.object(graph, "salt", lambda _: ""),
+        patch.object(records, "unseal", _unseal),
         patch.object(live, "check_config", lambda values: graph.Config(**values)),
         *(
             patch.object(module, "ThreadPoolExecutor", _InTurn)
@@ -105,6 +117,12 @@ def simulated() -> Iterator[None]:
     finally:
         for one in reversed((*with_each, *others)):
             one.stop()
+
+
+@lru_cache(maxsize=4_096)
+def _unseal(model: Any, data: bytes, where: str, kind: str) -> Any:
+    """The real one, which gives equal and unchangeable values for equal bytes."""
+    return strict_json.unseal(model, data, where, kind)
 
 
 class _InTurn:

@@ -76,6 +76,11 @@ class Bucket:
                     found[key] = before
         return found
 
+    def tell(self, method: str, key: str, before: Object | None) -> None:
+        """Let the watchers know of a change that was asked for by name."""
+        for watcher in self.watchers:
+            watcher(method, key, before)
+
     def _remember(self, key: str) -> None:
         if self.rules.lists_deleted_seconds:
             self.former.append((self.world.now, key, self.objects.get(key)))
@@ -104,7 +109,7 @@ class Client:
                 if before.etag != IfMatch:
                     raise _refused("PreconditionFailed", 412, "PutObject")
             one = self._bucket.put(Key, body, Metadata)
-            self._tell("PUT", Key, before)
+            self._bucket.tell("PUT", Key, before)
             return _reply(ETag=one.etag)
 
         return self._send(f"PUT {Key}", act)
@@ -139,7 +144,7 @@ class Client:
             before = self._bucket.objects.get(Key)
             self._bucket.remove(Key)
             if before is not None:
-                self._tell("DELETE", Key, before)
+                self._bucket.tell("DELETE", Key, before)
             return _reply(204)
 
         return self._send(f"DELETE {Key}", act)
@@ -181,10 +186,6 @@ class Client:
             raise _refused("InternalError", 500, what.partition(" ")[0])
         act()
         raise ReadTimeoutError(endpoint_url="https://s3.simulated", error="the answer is lost")
-
-    def _tell(self, method: str, key: str, before: Object | None) -> None:
-        for watcher in self._bucket.watchers:
-            watcher(method, key, before)
 
 
 class _Body(io.BytesIO):
