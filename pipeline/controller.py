@@ -16,7 +16,7 @@ from jobs.runtime.task import TaskDescription
 from jobs.shards.dataset import publish_manifest, restore_record
 from jobs.shards.digests import digest_of
 from jobs.shards.records import Manifest, Outcome, record_name
-from jobs.shards.removal import refuse_announced
+from jobs.shards.removal import announced, refuse_announced
 from jobs.shards.store import Store
 from pipeline.config import RunConfig
 from pipeline.control import Wish, read_wish
@@ -215,8 +215,9 @@ class Controller:
         reads something that is not finished, or the run was cancelled.
         """
         while True:
-            seen = self.executor.observe(job_plans(self.config, make_plan(self.store, self.config)))
-            plans = make_plan(self.store, self.config)  # after the look: what has ended by then is in the store
+            self.renew()
+            seen = self.executor.observe(job_plans(self.config, self._plan()))
+            plans = self._plan()  # after the look: what has ended by then is in the store
             (plan,) = (one for one in plans if one.spec.name == stage)
             if not plan.ready:
                 unfinished = {one.spec.name for one in plans if not one.done}
@@ -239,9 +240,10 @@ class Controller:
 
     def _plan(self) -> list[StagePlan]:
         """The plan; raises StoreError while something that it counts on is about to be removed as garbage."""
+        removed = {spec.name: announced(self.store.at(spec.name)) for spec in self.config.specs}  # before the look
         plans = make_plan(self.store, self.config, repair=self.repair)
         for plan in plans:
-            refuse_announced(self.store.at(plan.spec.name), plan.names)
+            refuse_announced(removed[plan.spec.name], plan.names, self.store.at(plan.spec.name))
         return plans
 
     def _act_on(self, plans: Sequence[StagePlan], seen: Observation) -> tuple[Finish | None, bool]:

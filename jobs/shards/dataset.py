@@ -23,7 +23,7 @@ from jobs.shards.records import (
     record_name,
     unit_of,
 )
-from jobs.shards.removal import ensure, refuse_announced
+from jobs.shards.removal import ensure
 from jobs.shards.store import Store, overwrite, spool, spooling, verified
 from jobs.shards.tar import Sample, cut, index_tar, write_tar
 
@@ -180,12 +180,8 @@ def load_manifest(store: Store) -> Manifest | None:
 
 
 def publish_manifest(store: Store, manifest: Manifest) -> None:
-    """Make a dataset's manifest this one; a second controller publishing the same changes nothing.
-
-    Raises StoreError when something that it names is about to be removed: what is left then is to be planned again.
-    """
+    """Make a dataset's manifest this one; a second controller publishing the same changes nothing."""
     overwrite(store, MANIFEST, manifest.encode())
-    refuse_announced(store, manifest.names)
 
 
 def _read(store: Store, name: str, unit: str, fingerprint: str | None) -> CommitRecord | None:

@@ -6,9 +6,12 @@ Names follow from content, so work that is done again needs an object again that
 say what they do and look afterwards, so that at least one of them sees the other, whatever the order:
 
 - who removes: announces the names, looks again whether anything reaches them, removes, withdraws the announcement;
-- who needs an object that is there already: renews it, which makes it too young to be removed, then looks for
-  announcements; who publishes a manifest, or counts on records by a plan: says so, then looks. Who finds what it needs
-  announced tries again later.
+- who needs an object that is there already: renews it, which makes it too young to be removed, looks for announcements,
+  and only then whether the object is still there;
+- who plans: leaves a note of its configuration, looks for announcements, and only then what there is.
+
+Who finds what it needs announced tries again later. To look for announcements last would be too late: they may have
+come and gone with what they named.
 
 No object is removed before it is unreachable and a day old. An hour later an announcement is of somebody who is gone:
 removing what was announced takes a quarter of an hour at most. All ages are by the store's own clock.
@@ -18,7 +21,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Set
 from contextlib import contextmanager, suppress
 from typing import Annotated, BinaryIO
 
@@ -70,9 +73,9 @@ def announced(store: Store) -> set[str]:
     return names
 
 
-def refuse_announced(store: Store, names: Collection[str]) -> None:
-    """Raises StoreError when one of these objects is about to be removed."""
-    if gone := announced(store).intersection(names):
+def refuse_announced(removed: Set[str], names: Collection[str], store: Store) -> None:
+    """Raises StoreError when one of the names that are needed is among those about to be removed."""
+    if gone := removed & set(names):
         raise StoreError(f"{store.url}/{min(gone)} is being removed by `i2p gc` at this moment; try again when that "
                          "has ended, in an hour at most")  # fmt: skip
 
@@ -96,7 +99,9 @@ def ensure(store: Store, name: str, body: bytes | BinaryIO, *, size: int, sha256
     if not written and not store.holds(name, size=size, sha256=sha256_):
         raise StoreError(f"{store.url}/{name} was damaged and someone else is writing it again; try again")
     if whole:
-        refuse_announced(store, [name])
+        refuse_announced(announced(store), [name], store)
+        if store.stat(name) is None:  # removed before it was renewed
+            ensure(store, name, body, size=size, sha256_=sha256_)
 
 
 def age(stat: ObjectStat, now: float | None = None) -> float:

@@ -69,8 +69,8 @@ def deploy(call: Call) -> int:
     def change(plan: StagePlan) -> None:
         print_text(operate.changes_text(operate.changes(call.api, config, [plan])))
 
-    executor = call.executor(config)
-    Controller(call.store, config, executor, tell=tell).deploy(stage, change)
+    executor, note = call.executor(config), LiveNote(call.store, config)  # which stays for as long as notes count
+    Controller(call.store, config, executor, tell=tell, renew=note.renew).deploy(stage, change)
     if not told:
         plans = [plan for plan in make_plan(call.store, config) if plan.spec.name == stage]
         rows = inspect.status_rows(call.store, plans, call.observed(plans))

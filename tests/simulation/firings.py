@@ -91,7 +91,8 @@ class Firings:
         return f"runs/{batches_.run_of(_config(), claim)}/infer/{MANIFEST}" in self.bucket.objects
 
     def _firing(self, number: int) -> Actor:
-        scheduled = _NIGHT + timedelta(hours=number // 2)  # a CronJob may make two Jobs of one time
+        hours = number // 2 if self.choices.below(2) else number  # a CronJob may make two Jobs of one time
+        scheduled = _NIGHT + timedelta(hours=hours)
 
         def fire() -> None:
             for batch in batches_.batches(_config(), scheduled):

@@ -43,6 +43,10 @@ def salt(task: Task) -> str:
     return ""
 
 
+def linger() -> None:
+    """How long a worker takes between its data and their record; the simulation replaces it."""
+
+
 def run(task: Task, params: SimulatedParams) -> None:
     """Write for each unit a text that holds the texts it was made of."""
     for unit in task.pending():
@@ -52,6 +56,7 @@ def run(task: Task, params: SimulatedParams) -> None:
             text += "|".join(sample.text() for shard in shards for sample in task.read(shard))
             output.add_shard(f"{unit.name}-00000" if task.spec is COLLECT else unit.name,
                              [Sample("k", {"txt": f"{text})".encode()})])  # fmt: skip
+            linger()
 
 
 @dataclass(frozen=True)

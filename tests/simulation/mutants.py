@@ -173,7 +173,6 @@ MUTANTS = (
     Mutant(
         "nobody looks for announcements",
         _several(
-            _swap(dataset, "refuse_announced", lambda *_: None),
             _swap(removal, "refuse_announced", lambda *_: None),
             _swap(controller, "refuse_announced", lambda *_: None),
         ),

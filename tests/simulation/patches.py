@@ -101,6 +101,7 @@ def simulated() -> Iterator[None]:
         patch.object(jobs.runtime.task, "open_store", lambda *_, **__: _NOW.root),
         patch.object(jobs.runtime.task, "without_patience", lambda store: store),
         patch.object(graph, "salt", lambda _: ""),
+        patch.object(graph, "linger", lambda: None),
         patch.object(records, "unseal", _unseal),
         patch.object(live, "check_config", lambda values: graph.Config(**values)),
         *(

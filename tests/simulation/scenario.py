@@ -104,7 +104,7 @@ class Schedule:
         self.cluster = Cluster(self.world, self._work, plan.cluster)
         self.watcher = Watcher(self.world, self.bucket)
         patches.enter(self.world, Client(self.bucket))
-        graph.salt = self._salt
+        graph.salt, graph.linger = self._salt, self._linger
         memory = MemoryStore(self.bucket).at("runs")
         self.root: Store = open_store(STORE) if choices.below(4) == 1 else memory  # by way of the client of S3
         patches.serve(self.root)
@@ -136,11 +136,7 @@ class Schedule:
             while not controller.done and self.world.calls < until:
                 self.world.turn()
             self.world.kill(controller)
-        for actor in self.world.actors:
-            self.world.kill(actor)
-        while self.world.actors:
-            self.world.turn()
-        self.cluster.jobs.clear()
+        self._end_all()
         self.world.now += 2 * _DAY
         self.world.faults = True
         loses = self.choices.below(4) == 1 if self.plan.loses_records is None else self.plan.loses_records
@@ -148,6 +144,14 @@ class Schedule:
             if key.partition("/commits/")[0] + "/manifest.json" not in self.bucket.objects:
                 self.watcher.disturbed.add(key)
                 self.bucket.remove(key)
+
+    def _end_all(self) -> None:
+        """Nobody is left of what was begun, zombies neither."""
+        self.cluster.jobs.clear()
+        for actor in self.world.actors:
+            self.world.kill(actor)
+        while self.world.actors:
+            self.world.turn()
 
     def _disturbed(self, *, collects: bool) -> None:
         world, choices = self.world, self.choices
@@ -190,6 +194,7 @@ class Schedule:
             return
         self._acting_as("check", lambda: check_end(self.world, self.run))
         if collects and not self.world.violations:
+            self._end_all()
             self.world.now += 40 * _DAY
             for _ in range(2):
                 self._acting_as("collector", lambda: self._collect(self.config))
@@ -268,6 +273,10 @@ class Schedule:
 
     def _salt(self, task: Any) -> str:
         return "" if self.reproducible else f" {self.choices.below(4)}"
+
+    def _linger(self) -> None:
+        if self.choices.below(4) == 1:
+            self.world.sleep(CALL_SECONDS * self.choices.below(400))
 
     def _operate(self) -> None:
         for _ in range(1 + self.choices.below(self.plan.most_damages)):
