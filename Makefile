@@ -4,6 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 PRESET ?= cluster
+SEEDS ?= 10000
 BIN := .venv/bin
 READY := .venv/ready
 
@@ -16,6 +17,9 @@ demo: $(READY)  ## the whole pipeline on this machine: prompts to report.html an
 test: lint  ## everything that must hold: lint, types, layers, then the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests/cluster  # most of them wait, for Pods and faults
+
+simulate: $(READY)  ## many simulated schedules of crashes, damage and removal: make simulate SEEDS=100000
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 lint: $(READY)  ## ruff, strict types, import layers
 	$(BIN)/ruff check
@@ -50,4 +54,4 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	touch $@
 
-.PHONY: help demo test lint bench images deploy-stage charts lock clean
+.PHONY: help demo test simulate lint bench images deploy-stage charts lock clean
