@@ -84,7 +84,7 @@ def metrics(
 def write_calibration(model_cosines: Floats, closest: Closest, output: Writer) -> None:
     """Write the map from a prediction's cosine to the closest prompt, to the cosine to expect of it."""
     knots = fit(closest.to_predicted[0][:, 0].astype(np.float64), model_cosines)
-    output.add_shard("calibration", [Sample("calibration", {"json": json_field(knots)})])
+    output.add_shard("calibration", [Sample("calibration", {"json": json_field(knots.model_dump())})])
 
 
 def write_scores(scores: dict[str, Floats], held_out: HeldOut, closest: Closest, output: Writer) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
 
 import faiss
 import numpy as np
@@ -16,7 +15,7 @@ from jobs.infer.files import NOT_READ, digest_of_files, escaped, refused_names
 from jobs.infer.foreign import PixelsOf, Read, decoders, read_ahead
 from jobs.infer.stage import FILES, InferParams, files_by_unit, split_in
 from jobs.regressor.bank import nearest, vectors_of
-from jobs.regressor.calibration import expected
+from jobs.regressor.calibration import Calibration, expected, stored
 from jobs.regressor.images import BadImage, Pixels, image_in
 from jobs.regressor.model import Regressor
 from jobs.regressor.predict import in_batches, predict, predict_batches
@@ -52,7 +51,7 @@ class Known:
     regressor: Regressor
     vectors: list[Floats]  # of the training prompts, a block for each shard
     prompts: list[str]
-    calibration: Mapping[str, Any]
+    calibration: Calibration
 
 
 @dataclass(slots=True)
@@ -183,7 +182,7 @@ def _of_files(
         raise StalePlan(f"files in {store.url} changed while {unit.name} was read; the controller plans it again")
 
 
-def _calibration(evaluated: Dataset) -> dict[str, Any]:
+def _calibration(evaluated: Dataset) -> Calibration:
     for sample in evaluated.samples("calibration"):
-        return sample.json()
+        return stored(sample)
     raise BadData(f"the dataset {evaluated.name} holds no calibration; run evaluate first")

@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field, TypeAdapter, model_validator
+
+from jobs.shards.strict_json import STRICT, decode
+from jobs.shards.tar import Sample
 
 Floats = NDArray[np.float64]
+
+Knots = Annotated[list[float], Field(min_length=1)]
 
 _BINS = 32  # quantiles first, so that no knot rests on a handful of images
 
 
-def fit(bank_cosines: Floats, true_cosines: Floats) -> dict[str, list[float]]:
+class Calibration(BaseModel):
+    """The knots of the map: where they are, ascending, and what to expect there."""
+
+    model_config = STRICT
+
+    bank_cosine: Knots
+    expected_cosine: Knots
+
+    @model_validator(mode="after")
+    def _is_a_map(self) -> Calibration:
+        if len(self.bank_cosine) != len(self.expected_cosine) or sorted(self.bank_cosine) != self.bank_cosine:
+            raise ValueError("as many values as knots are required, and knots in ascending order")
+        return self
+
+
+_CALIBRATION = TypeAdapter(Calibration)
+
+
+def stored(sample: Sample) -> Calibration:
+    """The calibration in a sample's `json`; raises Corrupt."""
+    return decode(_CALIBRATION, sample["json"], f"field 'json' of sample {sample.key}", "a calibration")
+
+
+def fit(bank_cosines: Floats, true_cosines: Floats) -> Calibration:
     """The knots of the map, from held-out images of which both are known; both arrays of shape (n,), n >= 1.
 
     Means of quantile bins made monotone by pooling adjacent violators (Ayer et al. 1955), joined by straight lines.
@@ -26,10 +54,10 @@ def fit(bank_cosines: Floats, true_cosines: Floats) -> dict[str, list[float]]:
             (x1, y1, n1), (x2, y2, n2) = blocks[-2:]
             n = n1 + n2
             blocks[-2:] = [((x1 * n1 + x2 * n2) / n, (y1 * n1 + y2 * n2) / n, n)]
-    return {"bank_cosine": [block[0] for block in blocks], "expected_cosine": [block[1] for block in blocks]}
+    return Calibration(bank_cosine=[block[0] for block in blocks], expected_cosine=[block[1] for block in blocks])
 
 
-def expected(knots: Mapping[str, Any], bank_cosines: NDArray[np.float32]) -> Floats:
+def expected(knots: Calibration, bank_cosines: NDArray[np.float32]) -> Floats:
     """The expected cosine for each prediction's cosine to the closest prompt of the bank; flat beyond the knots."""
-    between: Floats = np.interp(bank_cosines, knots["bank_cosine"], knots["expected_cosine"])
+    between: Floats = np.interp(bank_cosines, knots.bank_cosine, knots.expected_cosine)
     return between

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Annotated, Any
 
 import safetensors.torch
 import torch
+from pydantic import BaseModel, Field, TypeAdapter
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -21,9 +22,21 @@ from jobs.shards.digests import canonical_json, sha256
 from jobs.shards.records import NAME_DIGITS
 from jobs.shards.removal import ensure
 from jobs.shards.store import Store, verified
+from jobs.shards.strict_json import STRICT, Count, Digest, decode
 
 _KEPT = 2  # the newest, and the one before it in case that is damaged
 _TOLD = "told"  # the JSON of a checkpoint is stored as a tensor of bytes, under the same digest as all others
+
+
+class _Record(BaseModel):
+    model_config = STRICT
+
+    object: Annotated[str, Field(pattern=r"^checkpoints/[^\x00-\x1f\x7f]+\.safetensors$")]
+    size: Count
+    sha256: Digest
+
+
+_RECORD = TypeAdapter(_Record)
 
 
 class Checkpoints:
@@ -70,7 +83,7 @@ class Checkpoints:
         object_ = f"{self.folder}{step:09d}-{digest[:NAME_DIGITS]}.safetensors"
         ensure(self.store, object_, body, size=len(body), sha256_=digest)
         record = f"{self.folder}{step:09d}.json"
-        told = canonical_json({"object": object_, "size": len(body), "sha256": digest})
+        told = canonical_json(_Record(object=object_, size=len(body), sha256=digest).model_dump())
         if not self.store.create(record, told) and not self._is_whole(record):
             self.store.replace(record, told, version=self.store.version(record))
         log.event("checkpoint", step=step, bytes=len(body))
@@ -91,12 +104,9 @@ class Checkpoints:
 
     def _object(self, record: str) -> bytes:
         """The bytes that a record stands for; raises Corrupt, NotFound."""
-        try:
-            told = json.loads(self.store.read(record).data)
-            name, size, digest = told["object"], told["size"], told["sha256"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise Corrupt(f"{record} is not the record of a checkpoint: {error}") from error
-        return verified(self.store, name, size=size, sha256_=digest)
+        where = f"{self.store.url}/{record}"
+        found = decode(_RECORD, self.store.read(record).data, where, "the record of a checkpoint")
+        return verified(self.store, found.object, size=found.size, sha256_=found.sha256)
 
     def _is_whole(self, record: str) -> bool:
         try:

@@ -15,8 +15,9 @@ import pytest
 
 from jobs.errors import BadData, Corrupt, NotFound
 from jobs.shards.digests import sha256
+from jobs.shards.removal import ensure
 from jobs.shards.s3 import S3Store
-from jobs.shards.store import UNFINISHED, Store, ensure, spool, verified
+from jobs.shards.store import UNFINISHED, Store, spool, verified
 from tests.samples import noise
 
 WRITERS = 16

@@ -89,6 +89,6 @@ def test_a_corrupt_shard_stops_what_reads_it_and_says_what_to_do(undisturbed, tm
     path.write_bytes(body)
     done = i2p(store, "run", "--set", "train.epochs=2", check=False)
     assert done.returncode == BAD_DATA
-    assert "delete the object and run again" in done.stderr
+    assert "`i2p repair` makes it again" in done.stderr
     Path(path).unlink()
     assert ("generate-images", "train-00000") in to_do(store)

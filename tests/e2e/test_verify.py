@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,8 +115,8 @@ def test_a_record_whose_digest_is_of_another_shard(store, finds):
     first, second, *_ = manifest_of(store, "embed").shards
 
     def swap(outcome: Outcome) -> Outcome:
-        shards = [as_json(second) | {"name": first.name} if one == first else as_json(one) for one in outcome.shards]
-        return replaced(outcome, shards=shards)
+        shards = tuple(replace(second, name=first.name) if one == first else one for one in outcome.shards)
+        return replace(outcome, shards=shards)
 
     rewrite(store, "embed", swap)
     assert "another shard's" in finds(store)
@@ -167,21 +168,6 @@ def manifest_of(store: Path, name: str) -> Manifest:
     return manifest
 
 
-def as_json(value: object) -> dict:
-    return json.loads(json.dumps({name: getattr(value, name) for name in value.__slots__}))
-
-
-def replaced(outcome: Outcome, **changes: object) -> Outcome:
-    plain = {**as_json_outcome(outcome), **changes}
-    return Outcome.of(plain)
-
-
-def as_json_outcome(outcome: Outcome) -> dict:
-    return {name: getattr(outcome, name) for name in outcome.__slots__ if name != "shards"} | {
-        "shards": [as_json(shard) for shard in outcome.shards]
-    }
-
-
 def rewrite(store: Path, name: str, change: Callable[[Outcome], Outcome]) -> None:
     """Change a stage's outcomes in records and manifest alike, as a careful forger would."""
     place, outcomes = stage(store, name), []
@@ -203,5 +189,5 @@ def rewrite_shard(store: Path, name: str, shard: str, change: Callable[[list[Sam
     (old,) = (one for one in dataset.shards() if one.name == shard)
     samples = sorted(change(list(dataset.read(old))), key=lambda sample: sample.key)
     new = Writer(place).add_shard(shard, samples)
-    rewrite(store, name, lambda outcome: replaced(
-        outcome, shards=[as_json(new if one.name == shard else one) for one in outcome.shards]))  # fmt: skip
+    rewrite(store, name, lambda outcome: replace(
+        outcome, shards=tuple(new if one.name == shard else one for one in outcome.shards)))  # fmt: skip

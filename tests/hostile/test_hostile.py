@@ -31,13 +31,14 @@ GOOD = 12
 
 
 def largest_child() -> int:
-    """Bytes that the largest process used which this one has waited for."""
+    """Bytes that the largest process used which this one has waited for, other tests' among them."""
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 
 
 def test_hostile_images_are_recorded_and_their_neighbours_predicted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    before = largest_child()
     run, datasets = inputs(tmp_path / "run")
     folder = tmp_path / "files"
     expected = write_images(folder)
@@ -81,10 +82,11 @@ def test_hostile_images_are_recorded_and_their_neighbours_predicted(
     assert len(expected) > 200
     assert set(SPARSE) <= set(expected)
     assert max(taken.values()) < 60, "seconds on the clock of a busy machine; of CPU the limits allow 10"
-    assert largest_child() < MEMORY
+    assert largest_child() < max(MEMORY, before + 1)
 
 
 def test_hostile_files_of_prompts_cost_their_own_rows_or_their_own_unit(tmp_path: Path) -> None:
+    before = largest_child()
     expected = write_sources(tmp_path / "files")
     sources = [
         {"kind": kind, "name": f"s{number}", "path": str(tmp_path / "files" / name), "on_bad_row": "skip"}
@@ -113,4 +115,4 @@ def test_hostile_files_of_prompts_cost_their_own_rows_or_their_own_unit(tmp_path
     assert good is not None
     dataset = Dataset(run.at("collect"), Manifest("collect", (good.outcome,)))
     assert {sample.text() for sample in dataset.samples()} == {"a cat", "a dog"}
-    assert largest_child() < MEMORY
+    assert largest_child() < max(MEMORY, before + 1)

@@ -52,16 +52,17 @@ class Watcher:
     def _record(self, key: str, before: Object | None) -> None:
         outcome = CommitRecord.decode(self.bucket.objects[key].body).outcome
         self.committed.update((shard.object, shard.sha256) for shard in outcome.shards)
-        if not self._is_whole(key.partition("/commits/")[0], outcome, whatever_happened=False):
+        if not self._is_whole(key.partition("/commits/")[0], outcome):
             self.world.violate(DATA_FIRST, f"{key} names {outcome.shards[0].object}, which is not there")
-        if before is None or key in self.disturbed:
+        if before is None:
             return
         try:
             former = CommitRecord.decode(before.body).outcome
         except Corrupt:
             return
         stage = key.partition("/commits/")[0]
-        if former != outcome and self._is_whole(stage, former, whatever_happened=True):
+        damaged = any(f"{stage}/{shard.object}" in self.disturbed for shard in former.shards)
+        if former != outcome and not damaged and self._is_whole(stage, former):
             self.world.violate(ONE_WINNER, f"{key}: a record that counted was replaced by another outcome")
 
     def _manifest(self, key: str) -> None:
@@ -70,7 +71,7 @@ class Watcher:
             for shard in outcome.shards:
                 if (shard.object, shard.sha256) not in self.committed:
                     self.world.violate(COMMITTED, f"{key} names {shard.object}, which no record ever did")
-            if not self._is_whole(stage, outcome, whatever_happened=False):
+            if not self._is_whole(stage, outcome):
                 self.world.violate(WHOLE, f"{key} names {outcome.shards[0].object}, which is not there")
 
     def _removed(self, key: str) -> None:
@@ -87,13 +88,12 @@ class Watcher:
             if not actor.done and not actor.dead and name in names:
                 self.world.violate(REACHABLE, f"{actor.name} counts on {key}")
 
-    def _is_whole(self, stage: str, outcome: Outcome, *, whatever_happened: bool) -> bool:
-        """Whether all objects are there; else those that somebody damaged are taken for whole."""
+    def _is_whole(self, stage: str, outcome: Outcome) -> bool:
+        """Whether all objects are there, apart from those that somebody damaged."""
         for shard in outcome.shards:
             key = f"{stage}/{shard.object}"
             there = self.bucket.objects.get(key)
-            excused = key in self.disturbed and not whatever_happened
-            if not excused and (there is None or sha256(there.body) != shard.sha256):
+            if key not in self.disturbed and (there is None or sha256(there.body) != shard.sha256):
                 return False
         return True
 

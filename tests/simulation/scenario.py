@@ -32,7 +32,19 @@ from tests.simulation.memory import MemoryStore
 from tests.simulation.s3 import Bucket, Client, Rules
 from tests.simulation.world import CALL_SECONDS, Actor, World
 
-DAMAGES = ("delete", "cut", "flip", "record", "garbage", "manifest", "spoilt manifest", "redo")
+DAMAGES = (  # some more often, because they show only at some moments
+    "delete",
+    "delete",
+    "garbage",
+    "garbage",
+    "garbage",
+    "cut",
+    "flip",
+    "record",
+    "manifest",
+    "spoilt manifest",
+    "redo",
+)
 
 _CALLS = 12_000  # more than any schedule needs
 _LAST_TRIES = 3  # runs after the faults are over
@@ -183,7 +195,7 @@ class Schedule:
         said = []
         for _ in range(_LAST_TRIES):
             finish = self._value_of(self._controller(), said)
-            if isinstance(finish, Finish) and finish.exit_code == 0 and not self._flipped():
+            if isinstance(finish, Finish) and finish.exit_code == 0 and not self._hidden():
                 break
             self._acting_as("repair", lambda: list(clear_damage(self.run, self.config)))  # type: ignore[arg-type]
             finish = self._value_of(self._controller(repair=True), said)
@@ -201,9 +213,10 @@ class Schedule:
             self._acting_as("check", lambda: check_end(self.world, self.run))
             check_clean(self.world, self.bucket)
 
-    def _flipped(self) -> bool:
-        """Whether there was a damage that only reading everything can find."""
-        return any(what.startswith("flip") for _, actor, what in self.world.trace if actor == "operator")
+    def _hidden(self) -> bool:
+        """Whether there was a damage that only reading everything finds for certain."""
+        kinds = ("flip", "garbage")
+        return any(what.startswith(kinds) for _, actor, what in self.world.trace if actor == "operator")
 
     def _value_of(self, actor: Actor, said: list[str]) -> Any:
         until = self.world.calls + _CALLS

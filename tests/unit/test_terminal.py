@@ -12,6 +12,7 @@ from rich.live import Live
 
 from jobs.catalog import stage_named
 from jobs.errors import BAD_CONFIGURATION
+from jobs.runtime.log import encodable
 from jobs.shards.local import LocalStore
 from pipeline.__main__ import main
 from pipeline.controller import View
@@ -95,9 +96,11 @@ def test_what_workers_wrote_is_told_without_control_characters(
     command: str, options: list[str], local_store: LocalStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stage = local_store.at("small/collect")
-    failure = {"time": 1.0, "unit": None, "error": CONTROL, "exit_code": 65, "traceback": f"line\n{CONTROL}"}
+    wrote = encodable(CONTROL)
+    failure = {"time": 1.0, "unit": None, "index": 0, "attempt": "x", "error": wrote, "exit_code": 65,
+               "traceback": f"line\n{wrote}"}  # fmt: skip
     stage.create("failures/00000-x.json", json.dumps(failure).encode())
-    stage.create("logs/00000-x.jsonl", json.dumps({"time": 1.0, "event": "exit", "error": CONTROL}).encode())
+    stage.create("logs/00000-x.jsonl", json.dumps({"time": 1.0, "event": "exit", "error": wrote}).encode())
     assert main([command, "collect", "--preset", SMALL, "--set", f"store={local_store.root}", *options]) == 0
     told = capsys.readouterr().out
     assert "title" in told
