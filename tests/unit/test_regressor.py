@@ -22,7 +22,7 @@ from PIL import Image
 from jobs.errors import BadConfiguration, BadData, Corrupt
 from jobs.regressor.ahead import map_ahead
 from jobs.regressor.bank import nearest
-from jobs.regressor.calibration import expected, fit
+from jobs.regressor.calibration import expected, fit, stored
 from jobs.regressor.images import BadImage, decode, image_in, pixels
 from jobs.regressor.metric import cosines, mean_cosine
 from jobs.regressor.model import Architecture, Regressor
@@ -31,7 +31,7 @@ from jobs.regressor.predict import predict
 from jobs.regressor.pretrained import load_pretrained, normalisation
 from jobs.regressor.stored import from_sample, to_sample
 from jobs.shards.digests import sha256
-from jobs.shards.tar import Sample
+from jobs.shards.tar import Sample, json_field
 from tests.pictures import TINY, picture, unit_vectors
 
 COMPETITION = Path(__file__).parents[3] / "shared/data/competition_sample"
@@ -376,18 +376,40 @@ def test_the_calibration_rises_and_finds_the_relation_through_the_noise() -> Non
     bank = random.uniform(0.3, 0.9, 5_000)
     true = 0.2 + 0.5 * bank + random.normal(0, 0.1, 5_000)
     knots = fit(bank, true)
-    assert all(np.diff(knots["bank_cosine"]) > 0)
-    assert all(np.diff(knots["expected_cosine"]) > 0)
+    assert all(np.diff(knots.bank_cosine) > 0)
+    assert all(np.diff(knots.expected_cosine) > 0)
     asked = np.linspace(0.4, 0.8, 9).astype(np.float32)
     assert np.abs(expected(knots, asked) - (0.2 + 0.5 * asked)).max() < 0.02
 
 
 def test_a_calibration_without_a_relation_is_the_mean() -> None:
     knots = fit(np.array([0.1, 0.2, 0.3]), np.array([0.9, 0.6, 0.3]))
-    assert knots["expected_cosine"] == pytest.approx([0.6])
+    assert knots.expected_cosine == pytest.approx([0.6])
     assert expected(knots, np.array([0.0, 1.0], np.float32)) == pytest.approx([0.6, 0.6])
 
 
 def test_equal_weights_give_equal_bytes() -> None:
     digests = {sha256(to_sample(architecture(), tiny(seed=5).state_dict())["safetensors"]) for _ in range(2)}
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        b"{}",
+        b'{"bank_cosine": [], "expected_cosine": []}',
+        b'{"bank_cosine": [0.1, 0.2], "expected_cosine": [0.5]}',
+        b'{"bank_cosine": [0.2, 0.1], "expected_cosine": [0.5, 0.6]}',
+        b'{"bank_cosine": [NaN], "expected_cosine": [0.5]}',
+        b'{"bank_cosine": ["0.1"], "expected_cosine": [0.5]}',
+        b'{"bank_cosine": [0.1], "expected_cosine": [0.5], "unknown": 1}',
+    ],
+)
+def test_a_stored_calibration_that_is_no_map_is_told(told: bytes) -> None:
+    with pytest.raises(Corrupt, match="field 'json' of sample calibration is not a calibration"):
+        stored(Sample("calibration", {"json": told}))
+
+
+def test_a_calibration_is_read_as_it_was_stored() -> None:
+    knots = fit(np.array([0.1, 0.2, 0.3]), np.array([0.3, 0.6, 0.9]))
+    assert stored(Sample("calibration", {"json": json_field(knots.model_dump())})) == knots
