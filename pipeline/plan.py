@@ -166,28 +166,28 @@ def _plan_units(stage: _Stage, spec: StageSpec, units: Sequence[Unit], unmade: S
     former = {outcome.unit: outcome for outcome in outcomes}
     plans = []
     for unit in units:
-        print_ = spec.fingerprint(unit)
-        outcome, lost = stage.outcome(unit.name, print_, known.get((unit.name, print_)))
+        fingerprint = spec.fingerprint(unit)
+        outcome, lost = stage.outcome(unit.name, fingerprint, known.get((unit.name, fingerprint)))
         if outcome is None:
             others = stage.committed.others(unit.name)
             before = former.get(unit.name) or next((one.outcome for one in others), None)
             plans.append(_to_do(spec, unit, before, unmade))
         elif missing := stage.committed.missing(outcome):
             reason = f"{missing[0]} is missing or has another size"
-            plans.append(UnitPlan(unit.name, "redo", reason, fingerprint=print_))
+            plans.append(UnitPlan(unit.name, "redo", reason, fingerprint=fingerprint))
         else:
             reason = "made with these parameters and inputs"
-            plans.append(UnitPlan(unit.name, "skip", reason, outcome, print_, lost))
+            plans.append(UnitPlan(unit.name, "skip", reason, outcome, fingerprint, lost))
     return tuple(plans)
 
 
 def _to_do(spec: StageSpec, unit: Unit, before: Outcome | None, unmade: Set[str]) -> UnitPlan:
-    print_ = spec.fingerprint(unit)
+    fingerprint = spec.fingerprint(unit)
     if before is None:
-        return UnitPlan(unit.name, "run", "not made yet", fingerprint=print_)
+        return UnitPlan(unit.name, "run", "not made yet", fingerprint=fingerprint)
     changes = why_changed(before, unit, spec.version, unmade)
     reason = "; ".join(changes) or "its record is gone or cannot be read"
-    return UnitPlan(unit.name, "redo", reason, fingerprint=print_)
+    return UnitPlan(unit.name, "redo", reason, fingerprint=fingerprint)
 
 
 def why_changed(before: Outcome, unit: Unit, version: int, unmade: Set[str] = frozenset()) -> list[str]:

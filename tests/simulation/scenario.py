@@ -16,7 +16,8 @@ from jobs.runtime.task import TaskDescription, run_task
 from jobs.shards.address import open_store
 from jobs.shards.records import record_name
 from jobs.shards.store import Store
-from pipeline.controller import Controller, Finish
+from pipeline.controller import Controller
+from pipeline.decide import Finish
 from pipeline.executors.kubernetes import Caller, KubernetesExecutor
 from pipeline.plan import StagePlan, make_plan
 from pipeline.upkeep.garbage import Ages, find_garbage, remove_garbage

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.controller import Finish
+from pipeline.decide import Finish
 from pipeline.upkeep.repair import Finding, clear_damage
 from tests.simulation import patches
 from tests.simulation.invariants import check_end

@@ -11,7 +11,8 @@ from jobs.shards.local import LocalStore
 from jobs.shards.records import Manifest, Outcome
 from pipeline.config import load_config
 from pipeline.control import write_wish
-from pipeline.controller import Controller, Finish, Hold, Publish, Replace, Submit, Wait, decide
+from pipeline.controller import Controller
+from pipeline.decide import Finish, Hold, Publish, Replace, Restore, Submit, Wait, decide
 from pipeline.executors import JobStatus, Observation
 from pipeline.kube.errors import Unreachable
 from pipeline.plan import StagePlan, UnitPlan
@@ -130,3 +131,11 @@ def test_it_asks_again_as_soon_as_a_server_may_be_asked_and_else_ever_later(tmp_
     assert end.exit_code == BAD_CONFIGURATION
     assert executor.rests == [1.0, 2.0, 0.5, 22.0, 1.0, 30.0]
     assert told == ["no answer; Jobs go on, trying again"], "once, not at every try"
+
+
+def test_a_record_that_is_lost_is_written_again_and_nothing_else_happens_first_to_a_stage_that_is_done():
+    done = stage("collect", "done")
+    (unit,) = done.units
+    lost = replace(done, units=(replace(unit, lost_record=True),))
+    assert decide([lost], {}) == [Restore("collect", (unit.outcome,))]
+    assert decide([done], {}) == [Finish(OK)]
