@@ -133,7 +133,7 @@ def test_it_asks_again_as_soon_as_a_server_may_be_asked_and_else_ever_later(tmp_
     assert told == ["no answer; Jobs go on, trying again"], "once, not at every try"
 
 
-def test_a_record_that_is_lost_is_written_again_and_nothing_else_happens_first_to_a_stage_that_is_done():
+def test_a_lost_record_is_written_again():
     done = stage("collect", "done")
     (unit,) = done.units
     lost = replace(done, units=(replace(unit, lost_record=True),))
