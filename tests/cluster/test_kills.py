@@ -15,6 +15,7 @@ from tests.cluster.controllers import DisturbedRun, Lives, Object, Runs, kill_wo
 HELD_OUT = {"val": 0.2, "test": 0.15}
 INDEXES = {"collect": 1, "generate-prompts": 15, "embed": 3, "dedup": 1, "generate-images": 12}  # of the killed Pods
 LAST_CHANGE = "PUT report.html"
+MOST_CHANGES = 30  # lives with a change, of which the short run makes about six
 CHANGES = Counter({"patch jobs": 1, "PUT manifest.json": 2, LAST_CHANGE: 1})  # that the short run needs at least
 
 
@@ -27,6 +28,7 @@ def test_a_controller_killed_before_and_after_every_change_is_followed_by_one_th
     deaths: dict[str, list[str]] = {"before": [], "after": []}
     with Lives() as lives:
         while LAST_CHANGE not in deaths["after"]:
+            assert len(deaths["after"]) < MOST_CHANGES, f"lives that come no further: {deaths}"
             for moment, changes in deaths.items():
                 end = lives.live(run, moment, 1, only_changes=True)
                 assert end["code"], f"finished before it was killed {moment} its change\n{run.said()}"
