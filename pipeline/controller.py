@@ -98,8 +98,8 @@ class Controller:
         `change` hears of the stage before anything is submitted or stopped. Raises BadConfiguration when the stage
         reads something that is not finished, or the run was cancelled.
         """
+        noted = False
         while True:
-            self.renew()
             seen = self.executor.observe(job_plans(self.config, self._plan()))
             plans = self._plan()  # after the look: what has ended by then is in the store
             (plan,) = (one for one in plans if one.spec.name == stage)
@@ -113,6 +113,10 @@ class Controller:
             if wish == "cancel" and isinstance(actions[0], Finish):
                 raise BadConfiguration(actions[0].message)
             mine = [action for action in actions if getattr(action, "stage", None) == stage]
+            if mine and not noted:  # where nothing is to be done, no note is left; else it comes before the plan
+                noted = True
+                self.renew()
+                continue
             for action in mine:
                 if isinstance(action, Submit | Replace):
                     change(plan)
