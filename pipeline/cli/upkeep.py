@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import chain
 
-from jobs.errors import BAD_DATA, OK, BadConfiguration, NotFound
+from jobs.errors import OK, BadConfiguration, NotFound
 from jobs.runtime.spec import StageSpec
 from jobs.shards.address import open_store
 from jobs.shards.records import record_name
@@ -20,6 +19,7 @@ from pipeline.cli.running import finish_run
 from pipeline.config import RunConfig
 from pipeline.plan import make_plan
 from pipeline.run_store import open_run
+from pipeline.terminal import print_error, print_text
 from pipeline.upkeep.garbage import Ages, Garbage, find_garbage, remove_garbage
 from pipeline.upkeep.live import live_configs, remove_old_notes
 from pipeline.upkeep.repair import clear_damage
@@ -51,25 +51,23 @@ def redo(call: Call) -> int:
     for unit in units:
         if unit.outcome is not None:
             call.store.at(stage).delete(record_name(unit.unit, unit.fingerprint))
-        print(f"{stage} {unit.unit}: {'to be made again' if unit.outcome else 'is not made yet'}")
-    print("`i2p run` makes it, and what depends on it where it comes out differently")
+        print_text(f"{stage} {unit.unit}: {'to be made again' if unit.outcome else 'is not made yet'}")
+    print_text("`i2p run` makes it, and what depends on it where it comes out differently")
     return OK
 
 
 def repair(call: Call) -> int:
     """Read back everything a run has, make again what is damaged or gone, and say what is lost."""
-    found = []
+    found = False
     for finding in clear_damage(call.store, call.config):
-        found.append(finding)
-        print(f"{'lost' if finding.lost else 'damaged'}  {finding.name}: {finding.what}", flush=True)
+        found = True
+        print_text(f"{'lost' if finding.lost else 'damaged'}  {finding.name}: {finding.what}")
     if not found:
-        print("everything that can be read is as its records say")
+        print_text("everything that can be read is as its records say")
     exit_code = finish_run(call, repair=True)
-    lost = [finding for finding in found if finding.lost]
     if exit_code != OK:
-        print("i2p: what is named above as damaged or gone and could not be made is lost until that is fixed",
-              file=sys.stderr)  # fmt: skip
-    return exit_code or (BAD_DATA if any(finding.name == "" for finding in lost) else OK)
+        print_error("i2p: what is named above as damaged or gone and could not be made is lost until that is fixed")
+    return exit_code
 
 
 def gc(call: Call) -> int:
@@ -104,7 +102,7 @@ def _told(removed: Iterable[Garbage]) -> Iterator[Garbage]:
     for number, one in enumerate(removed, 1):
         if time.monotonic() - said > 10:
             said = time.monotonic()
-            print(f"{one.stage}: {number:,} objects removed so far", file=sys.stderr, flush=True)
+            print_error(f"{one.stage}: {number:,} objects removed so far")
         yield one
 
 
