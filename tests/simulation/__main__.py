@@ -1,6 +1,7 @@
 """Runs many schedules: `python -m tests.simulation --seeds 100000`, which is `make simulate SEEDS=100000`.
 
-A seed whose last digit is 9 is a schedule of inference on cron, any other one of a run. What fails is run again by
+A seed whose last digit is 9 is a schedule of inference on cron, any other one of a run. In a quarter of these
+garbage is collected; with `--garbage` in every one, and none is of inference on cron. What fails is run again by
 `--seed N` (the same every time), with its trace by `--trace`, and made smaller by `--shrink`.
 """
 
@@ -11,28 +12,30 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 from tests.simulation import patches
 from tests.simulation.firings import simulate_firings
-from tests.simulation.scenario import Outcome, simulate
+from tests.simulation.scenario import Outcome, Plan, simulate
 from tests.simulation.shrink import shrink
 
 _AT_ONCE = 250  # schedules of one process
 
 
-def run_seed(seed: int, script: Sequence[int] | None = None) -> Outcome:
+def run_seed(seed: int, script: Sequence[int] | None = None, *, garbage: bool = False) -> Outcome:
     """The schedule of a seed."""
+    if garbage:
+        return simulate(seed, Plan(collects=True), script)
     return simulate_firings(seed, None, script) if seed % 10 == 9 else simulate(seed, None, script)
 
 
-def run_seeds(seeds: Iterable[int]) -> tuple[float, list[Outcome]]:
+def run_seeds(seeds: Iterable[int], *, garbage: bool = False) -> tuple[float, list[Outcome]]:
     """Seconds of CPU, and the outcomes with violations."""
     with patches.simulated():
         began = time.process_time()
-        found = [outcome for seed in seeds if (outcome := run_seed(seed)).violations]
+        found = [outcome for seed in seeds if (outcome := run_seed(seed, garbage=garbage)).violations]
         return time.process_time() - began, [_short(one) for one in found]
 
 
@@ -54,17 +57,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, help="only this one")
     parser.add_argument("--trace", action="store_true", help="print what every actor did")
     parser.add_argument("--shrink", action="store_true", help="look for a smaller schedule that fails likewise")
+    parser.add_argument("--garbage", action="store_true", help="collect garbage in every schedule")
     args = parser.parse_args(arguments)
     if args.seed is not None:
-        return _one(args.seed, trace=args.trace, smaller=args.shrink)
-    return _many(args.first, args.seeds, args.processes)
+        return _one(args.seed, garbage=args.garbage, trace=args.trace, smaller=args.shrink)
+    return _many(args.first, args.seeds, args.processes, garbage=args.garbage)
 
 
-def _many(first: int, count: int, processes: int) -> int:
+def _many(first: int, count: int, processes: int, *, garbage: bool) -> int:
     began, seconds, done = time.monotonic(), 0.0, 0
     failed: list[Outcome] = []
     with ProcessPoolExecutor(processes) as pool:
-        for used, found in pool.map(run_seeds, _blocks(first, count)):
+        for used, found in pool.map(partial(run_seeds, garbage=garbage), _blocks(first, count)):
             done = min(done + _AT_ONCE, count)
             seconds, failed = seconds + used, failed + found
             if sys.stderr.isatty() or done % (20 * _AT_ONCE) == 0:
@@ -80,13 +84,14 @@ def _many(first: int, count: int, processes: int) -> int:
     return 1 if failed else 0
 
 
-def _one(seed: int, *, trace: bool, smaller: bool) -> int:
+def _one(seed: int, *, garbage: bool, trace: bool, smaller: bool) -> int:
+    run = partial(run_seed, garbage=garbage)
     with patches.simulated():
-        outcome = run_seed(seed)
+        outcome = run(seed)
         if smaller and outcome.violations:
             broken = outcome.violations[0][0]
-            script = shrink(outcome.made, partial(_breaks, seed, broken))
-            outcome = run_seed(seed, script)
+            script = shrink(outcome.made, partial(_breaks, partial(run, seed), broken))
+            outcome = run(seed, script)
             print(f"{len(script)} choices, {sum(map(bool, script))} of them not quiet: {script}")
     if trace:
         for when, actor, what in outcome.trace:
@@ -97,8 +102,8 @@ def _one(seed: int, *, trace: bool, smaller: bool) -> int:
     return 1 if outcome.violations else 0
 
 
-def _breaks(seed: int, name: str, script: Sequence[int]) -> bool:
-    return any(broken == name for broken, _ in run_seed(seed, script).violations)
+def _breaks(run: Callable[[Sequence[int]], Outcome], name: str, script: Sequence[int]) -> bool:
+    return any(broken == name for broken, _ in run(script).violations)
 
 
 if __name__ == "__main__":
