@@ -14,15 +14,16 @@ from typing import Any
 from PIL import Image
 
 from jobs.regressor.decoding import BadImage, decode, resized
-from jobs.regressor.jpeg import check_jpeg, check_jpeg_is_whole
+from jobs.regressor.jpeg import check_jpeg, decode_jpeg
 from jobs.regressor.limits import ImageLimits
 from jobs.regressor.png import check_png, check_png_is_whole
 from jobs.regressor.webp import check_webp
 from jobs.runtime.frames import Message
 
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _CHECKS: tuple[tuple[bytes, Callable[[bytes, ImageLimits], None]], ...] = (
-    (b"\x89PNG\r\n\x1a\n", check_png),
-    (b"\xff\xd8\xff", check_jpeg),
+    (_PNG, check_png),
+    (_JPEG, check_jpeg),
     (b"RIFF", check_webp),
 )
 
@@ -33,11 +34,10 @@ def decode_foreign(data: bytes, name: str, limits: ImageLimits) -> Image.Image:
         for magic, check in _CHECKS:
             if data.startswith(magic):
                 check(data, limits)
-        image = decode(data, name, limits.pixels)
-        if data.startswith(_CHECKS[0][0]):
+        image = decode_jpeg(data) if data.startswith(_JPEG) else None
+        image = image or decode(data, name, limits.pixels)
+        if data.startswith(_PNG):
             check_png_is_whole(data, image)
-        if data.startswith(_CHECKS[1][0]):
-            check_jpeg_is_whole(data)
         return image
     except BadImage as error:
         raise error if str(error).startswith(name) else BadImage(f"{name}: {error}", error.reason) from error

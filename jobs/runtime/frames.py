@@ -32,11 +32,10 @@ def send(pipe: int, head: dict[str, Any], body: bytes = b"", *, deadline: float 
     for part in (_LENGTHS.pack(len(text), len(body)) + text, body):
         rest = memoryview(part)
         while rest:
-            _wait(pipe, select.POLLOUT, deadline)
             try:
                 rest = rest[os.write(pipe, rest) :]
             except BlockingIOError:
-                continue
+                _wait(pipe, select.POLLOUT, deadline)
             except OSError as error:
                 raise BrokenOffPipe(str(error)) from error
 
@@ -59,10 +58,10 @@ def _read(pipe: int, size: int, deadline: float | None) -> bytes:
     data = bytearray(size)
     rest = memoryview(data)
     while rest:
-        _wait(pipe, select.POLLIN, deadline)
         try:
             count = os.readv(pipe, [rest])
         except BlockingIOError:
+            _wait(pipe, select.POLLIN, deadline)
             continue
         except OSError as error:
             raise BrokenOffPipe(str(error)) from error
