@@ -27,6 +27,6 @@ class SourceLimits(Params):
     seconds: float = Field(default=60.0, gt=0)
     """CPU time of the process that decodes parquet, for some thousand rows, which usually take 0.02 s."""
 
-    memory_mib: int = Field(default=1024, ge=64)
-    """Memory of that process beside the program itself. A row group's column has to fit in, compressed: raise it for
-    files that were written with larger ones."""
+    memory_mib: int = Field(default=832, ge=64)
+    """Memory of that process beside the program itself, which has 100 MiB. A row group's column has to fit in,
+    compressed: raise it for files that were written with larger ones."""
