@@ -156,7 +156,7 @@ def test_an_index_that_is_disrupted_again_and_again_ends_the_stage_and_may_be_ru
 
 
 def test_a_pod_that_somebody_deletes_uses_a_retry(run):
-    preset = run.configured(grammars(20 * SLOW), retries=0)
+    preset = run.configured(grammars(20 * SLOW), retries=0, grace_seconds=60)  # a fifth of a core says why in seconds
     i2p(preset, "deploy", STAGE)
     pod = wait_for(run.working)
     run.cluster.kubectl("delete", "pod", pod, "--wait=false", namespace=run.namespace)

@@ -71,7 +71,7 @@ def test_cancelling_removes_jobs_and_pods_and_is_remembered_until_resume(run):
 
 
 def test_logs_and_reasons_outlive_their_pods(run):
-    preset = run.configured(grammars(QUICK, 20 * SLOW), retries=0)
+    preset = run.configured(grammars(QUICK, 20 * SLOW), retries=0, grace_seconds=60)
     i2p(preset, "deploy", STAGE)
     pod = wait_for(lambda: run.committed() == {"g0"} and run.working(1))
     run.cluster.kubectl("delete", "pod", pod, "--wait=false", namespace=run.namespace)

@@ -12,8 +12,10 @@ import io
 import shutil
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 from pipeline.__main__ import main
@@ -75,14 +77,16 @@ def _main() -> int:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp())
     if not (folder / RUN).exists():
         i2p(folder, "run")
-    tried = wrong = 0
-    for name in list(objects(folder)):
-        for how in DAMAGES:
-            said = check(folder, name, how)
-            tried, wrong = tried + 1, wrong + bool(said)
-            if said:
-                print(f"{how} {name}: {said}", flush=True)
-    print(f"{tried} objects damaged and repaired, {wrong} not as they should be")
+    damages = list(product(objects(folder), DAMAGES))
+    began, wrong = time.monotonic(), 0
+    for done, (name, how) in enumerate(damages, 1):
+        said = check(folder, name, how)
+        wrong += bool(said)
+        if said:
+            print(f"{how} {name}: {said}", flush=True)
+        left = (time.monotonic() - began) / done * (len(damages) - done)
+        print(f"{done} of {len(damages)} damages, {wrong} not repaired, {left:.0f} s left", file=sys.stderr, flush=True)
+    print(f"{len(damages)} damages repaired, {wrong} not as they should be")
     return 1 if wrong else 0
 
 
