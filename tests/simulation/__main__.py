@@ -22,6 +22,7 @@ from tests.simulation.scenario import Outcome, Plan, simulate
 from tests.simulation.shrink import shrink
 
 _AT_ONCE = 250  # schedules of one process
+_SEEDS_TOLD = 10  # of those that break an invariant
 
 
 def run_seed(seed: int, script: Sequence[int] | None = None, *, garbage: bool = False) -> Outcome:
@@ -76,8 +77,9 @@ def _many(first: int, count: int, processes: int, *, garbage: bool) -> int:
                 print(f"{done:,} of {count:,} schedules, {len(failed)} with violations, {left:.0f} s left",
                       file=sys.stderr)  # fmt: skip
     for name, number in Counter(name for one in failed for name, _ in set(one.violations)).most_common():
-        example = next(one for one in failed if name in dict(one.violations))
-        print(f"{number:>6}  {name}: seed {example.seed}: {dict(example.violations)[name][:300]}")
+        examples = [one for one in failed if name in dict(one.violations)]
+        seeds = ", ".join(str(one.seed) for one in examples[:_SEEDS_TOLD])
+        print(f"{number:>6}  {name}: seeds {seeds}: {dict(examples[0].violations)[name][:300]}")
     print(
         f"schedules: {count:,}, rate: {count / max(seconds, 1e-9):.0f} a second and core, violations: {len(failed):,}"
     )

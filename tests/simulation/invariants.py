@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 
 from jobs.errors import Corrupt, JobError
@@ -36,6 +37,7 @@ class Watcher:
         self.disturbed: set[str] = set()  # keys that were deleted, cut or flipped from outside
         self.committed: set[tuple[str, str]] = set()  # objects and digests that a record has named
         self.counting: dict[Actor, list[str]] = {}  # what each controller's plan counts on: STAGE/NAME
+        self.named_by: dict[str, set[str]] = defaultdict(set)  # of each shard's key, the keys of the records
         bucket.watchers.append(self.changed)
 
     def changed(self, method: str, key: str, before: Object | None) -> None:
@@ -51,8 +53,12 @@ class Watcher:
 
     def _record(self, key: str, before: Object | None) -> None:
         outcome = CommitRecord.decode(self.bucket.objects[key].body).outcome
+        stage = key.partition("/commits/")[0]
         self.committed.update((shard.object, shard.sha256) for shard in outcome.shards)
-        if not self._is_whole(key.partition("/commits/")[0], outcome):
+        for shard in outcome.shards:
+            self.named_by[f"{stage}/{shard.object}"].add(key)
+        self.disturbed.discard(key)
+        if not self._is_whole(stage, outcome):
             self.world.violate(DATA_FIRST, f"{key} names {outcome.shards[0].object}, which is not there")
         if before is None:
             return
@@ -60,7 +66,6 @@ class Watcher:
             former = CommitRecord.decode(before.body).outcome
         except Corrupt:
             return
-        stage = key.partition("/commits/")[0]
         damaged = any(f"{stage}/{shard.object}" in self.disturbed for shard in former.shards)
         if former != outcome and not damaged and self._is_whole(stage, former):
             self.world.violate(ONE_WINNER, f"{key}: a record that counted was replaced by another outcome")
@@ -84,9 +89,16 @@ class Watcher:
             published = frozenset()
         if name.removeprefix(f"{stage}/") in published:
             self.world.violate(REACHABLE, f"{key} is published")
+        if self._has_lost_its_records(key):
+            return
         for actor, names in self.counting.items():
             if not actor.done and not actor.dead and name in names:
                 self.world.violate(REACHABLE, f"{actor.name} counts on {key}")
+
+    def _has_lost_its_records(self, shard: str) -> bool:
+        """Whether all records that named a shard were deleted or damaged, so that a plan of before is out of date."""
+        lost = self.named_by[shard] & self.disturbed
+        return bool(lost) and not any(key in self.bucket.objects for key in self.named_by[shard] - lost)
 
     def _is_whole(self, stage: str, outcome: Outcome) -> bool:
         """Whether all objects are there, apart from those that somebody damaged."""
