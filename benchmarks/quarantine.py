@@ -1,8 +1,8 @@
 """What decoding in quarantine costs, beside the same work in the stage's own process; `python -m benchmarks.quarantine`
 
-Six minutes. Pictures in a folder, only decoded and also predicted by the demo's network; prompts in parquet, collected.
-Pixels and shards must be equal. The peer is what the stages did before: Pillow and pyarrow in the process itself,
-without looking at the file first.
+Eight minutes. Pictures in a folder, only decoded and also predicted by the demo's network; prompts in parquet, as
+collect takes them. Pixels and shards must be equal. The peer is what the stages did before: Pillow and pyarrow in the
+process itself, without looking at the file first.
 """
 
 from __future__ import annotations

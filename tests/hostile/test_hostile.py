@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,17 +25,19 @@ from tests.hostile.sources import MANY
 from tests.stages import local_run, run_stage
 from tests.unit.test_infer import inputs
 
-MEMORY = 1e9  # bytes, of a decoder with its program as of what a worker takes more for hostile files
-SECONDS = 5.0  # of a decoder's CPU for one image
+MEMORY = 1e9  # bytes: of a decoder with its program, and what a worker grows by
+SECONDS = 5.0  # of a decoder's CPU for one answer
+WAIT_SECONDS = 60.0  # on the clock of a busy machine
 GOOD = 12
 
 
 @dataclass
 class Taken:
-    """The most that a decoder took: bytes, and seconds of CPU for one answer."""
+    """The most that a decoder took: bytes, and seconds for one answer, of CPU and on the clock."""
 
     memory: int = 0
     seconds: float = 0.0
+    waited: float = 0.0
     _before: dict[int, float] = field(default_factory=dict)  # seconds of each process until its last answer
 
     def look(self, child: Child) -> None:
@@ -60,7 +63,11 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[Taken]:
     answer, close = Child.answer, Child.close
 
     def answering(child: Child, most: int) -> Message:
-        message = answer(child, most)
+        began = time.monotonic()
+        try:
+            message = answer(child, most)
+        finally:
+            taken.waited = max(taken.waited, time.monotonic() - began)
         taken.look(child)
         return message
 
@@ -76,6 +83,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[Taken]:
     yield taken
     assert 50e6 < taken.memory < MEMORY
     assert 0 < taken.seconds < SECONDS
+    assert 0 < taken.waited < WAIT_SECONDS
     assert resident("self", "VmHWM") - before < MEMORY
 
 

@@ -61,7 +61,7 @@ class Plan:
     damages: tuple[str, ...] = DAMAGES
     most_damages: int = 2
     reproducible: bool | None = None  # None: both are tried
-    collects: bool | None = None  # whether garbage is collected, beside what the run was two days ago
+    collects: bool = False  # whether garbage is collected in every schedule, not only where chance has it
     past: str | None = None  # the tags that the run had one after the other; None: by chance
     past_calls: tuple[int, ...] = (900,)  # how far it got with each; 900 are enough to finish
     loses_records: bool | None = None  # whether what was not published two days ago has lost its records since
@@ -129,8 +129,7 @@ class Schedule:
 
     def outcome(self) -> Outcome:
         """Run it to its end."""
-        collects = self.plan.past is not None or self.choices.below(4) == 1
-        collects = self.plan.collects or collects
+        collects = self.plan.past is not None or self.choices.below(4) == 1 or self.plan.collects
         try:
             if collects:
                 self._past(self.plan.past)
