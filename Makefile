@@ -38,7 +38,7 @@ deploy-stage: images  ## build, push and submit one stage: make deploy-stage STA
 	$(BIN)/i2p deploy $(STAGE) --preset $(PRESET) --executor kubernetes --values images/built.yaml
 
 charts: $(READY)  ## write the schemas of the charts' values anew, from the configuration
-	$(BIN)/python -m pipeline.schema
+	$(BIN)/python -m pipeline.configuration.chart_values
 
 lock: $(READY)  ## pin the newest versions that fit pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra local --group dev --python-version 3.11 --upgrade --no-header --quiet -o requirements.lock

@@ -30,9 +30,9 @@ from jobs.collect.sources.parquet import Parquet
 from jobs.collect.sources.rows import AnyRow, row_of
 from jobs.collect.stage import CollectParams
 from jobs.collect.worker import collect
-from jobs.infer.foreign import PixelsOf, decoders, read_ahead
-from jobs.regressor.images import Pixels, decode, pixels
-from jobs.regressor.limits import ImageLimits
+from jobs.imaging.limits import ImageLimits
+from jobs.imaging.pixels import Pixels, decode, pixels
+from jobs.infer.reading import PixelsOf, decoders, read_ahead
 from jobs.regressor.model import Architecture, Regressor
 from jobs.regressor.params import PredictParams
 from jobs.regressor.predict import in_batches, predict_batches

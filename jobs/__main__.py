@@ -19,7 +19,7 @@ def main() -> int:
     if os.environ.get("I2P_END_WITH_PARENT"):
         threading.Thread(target=_end_with_parent, daemon=True).start()
     from jobs.catalog import stage_named
-    from jobs.runtime import evidence, gang, log, task
+    from jobs.runtime import diagnostics, gang, log, task
 
     log.capture_library_logs()
     attempt = task.new_attempt()
@@ -35,7 +35,7 @@ def main() -> int:
             os.environ.update(worlds[0].variables())
         task.run_task(stage_named(description.stage), description, index=index, attempt=attempt)
     except (Exception, stopping.Stopped) as error:
-        evidence.leave_termination_message(error, unit=None, attempt=attempt)
+        diagnostics.leave_termination_message(error, unit=None, attempt=attempt)
         log.event("exit", code=exit_code_of(error), error=f"{type(error).__name__}: {error}")
         if in_gang:  # the threads of torch's collectives would wait for processes that are gone
             os._exit(exit_code_of(error))

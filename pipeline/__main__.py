@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 
 from jobs.catalog import STAGES
 from jobs.errors import OK, JobError
-from pipeline.cli import operating, reporting, running, upkeep
 from pipeline.cli.call import Call
-from pipeline.config import load_config, presets
-from pipeline.terminal import print_error
+from pipeline.cli.commands import inspecting, maintaining, operating, running
+from pipeline.cli.terminal import print_error
+from pipeline.configuration.run_config import load_config, presets
 
 _INTERRUPTED = 130
 
@@ -63,28 +63,28 @@ def _parser() -> argparse.ArgumentParser:
 
     stages = ", ".join(spec.name for spec in STAGES)
     command("run", running.run, common)
-    command("plan", reporting.plan).add_argument("--all", action="store_true", help="every shard, not only a summary")
-    command("status", reporting.status).add_argument("--live", action="store_true", help="again and again, to the end")
-    one = command("logs", reporting.logs)
+    command("plan", inspecting.plan).add_argument("--all", action="store_true", help="every shard, not only a summary")
+    command("status", inspecting.status).add_argument("--live", action="store_true", help="again and again, to the end")
+    one = command("logs", inspecting.logs)
     one.add_argument("stage", help=stages)
     one.add_argument("--index", type=int, help="only of this index")
-    one = command("why", reporting.why)
+    one = command("why", inspecting.why)
     one.add_argument("stage", help=stages)
     one.add_argument("shard", nargs="?")
-    command("runs", upkeep.runs)
-    one = command("redo", upkeep.redo, common)
+    command("runs", maintaining.runs)
+    one = command("redo", maintaining.redo, common)
     one.add_argument("stage", help=stages)
     one.add_argument("unit", nargs="?", help="as `i2p plan --all` names it; the whole stage if none is named")
-    command("repair", upkeep.repair, common)
-    one = command("gc", upkeep.gc)
+    command("repair", maintaining.repair, common)
+    one = command("gc", maintaining.gc)
     one.add_argument("--delete", action="store_true", help="remove what is listed, instead of only listing it")
     one.add_argument("--days", type=float, default=1, help="of what nothing reaches, only what is as old (default 1)")
     one.add_argument("--logs-days", type=float, default=30, help="remove logs that are as old (default 30)")
-    command("metrics", reporting.metrics)
-    command("verify", reporting.verify_run)
-    command("report", reporting.report)
-    command("doctor", reporting.doctor)
-    command("render", reporting.render)
+    command("metrics", inspecting.metrics)
+    command("verify", inspecting.verify_run)
+    command("report", inspecting.report)
+    command("doctor", inspecting.doctor)
+    command("render", inspecting.render)
     command("deploy", running.deploy, common).add_argument("stage", help=stages)
     command("pause", operating.pause, common)
     command("resume", operating.resume, common)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from jobs.errors import BadData
 from jobs.evaluate.stage import SPLIT, EvaluateParams
 from jobs.evaluate.thumbnails import centred, thumbnail
-from jobs.regressor.bank import nearest, vectors_of
-from jobs.regressor.images import decode, image_in
+from jobs.imaging.pixels import decode, image_in
 from jobs.regressor.model import Regressor
 from jobs.regressor.predict import predict
+from jobs.regressor.retrieval import nearest, vectors_of
 from jobs.runtime import log
 from jobs.runtime.arrays import from_npy
 from jobs.shards.dataset import Dataset

@@ -18,10 +18,10 @@ from jobs.evaluate.held_out import (
 from jobs.evaluate.metrics import CONFIDENCE, histogram, interval
 from jobs.evaluate.stage import SPLIT, EvaluateParams
 from jobs.evaluate.thumbnails import shown
+from jobs.imaging.pixels import decode, image_in
 from jobs.regressor.calibration import fit
-from jobs.regressor.images import decode, image_in
 from jobs.regressor.metric import cosines
-from jobs.regressor.stored import load_trained
+from jobs.regressor.saved_model import load_trained
 from jobs.runtime.device import prepare_torch
 from jobs.runtime.task import Task
 from jobs.shards.dataset import Dataset, Writer

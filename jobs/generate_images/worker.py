@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from PIL import Image
 
-from jobs.generate_images.encode import stored
+from jobs.generate_images.encoding import stored
 from jobs.generate_images.stage import DRAWING, GenerateImagesParams
 from jobs.runtime import log
 from jobs.runtime.task import Task
@@ -31,7 +31,7 @@ def run(task: Task, params: GenerateImagesParams) -> None:
 def load(params: GenerateImagesParams) -> tuple[Paint, CountCut]:
     """What makes the images: the drawing, or Stable Diffusion, which is loaded here."""
     if params.model == DRAWING:
-        from jobs.standins.drawing import draw
+        from jobs.synthetic.drawing import draw
 
         return lambda samples: (draw(sample.text(), size=params.stored_size) for sample in samples), lambda samples: 0
     from jobs.generate_images import diffusion  # the stand-in needs no torch

@@ -14,7 +14,7 @@ from jobs.runtime.spec import Unit
 from jobs.runtime.task import Task
 from jobs.shards.keys import key_of
 from jobs.shards.tar import Sample, json_field
-from jobs.standins import grammar
+from jobs.synthetic import grammar
 
 Write = Callable[[int, Sequence[str]], Iterable[str]]  # (shard's number, a beginning for each text) -> texts in order
 

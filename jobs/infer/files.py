@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 
 from jobs.errors import BadData, NotFound
-from jobs.runtime.patience import store_patience
+from jobs.runtime.environment import store_patience
 from jobs.shards.address import open_file
 from jobs.shards.digests import digest_of
 from jobs.shards.store import ObjectStat, Store, checked

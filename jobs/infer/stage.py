@@ -8,10 +8,10 @@ from typing import Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from jobs.errors import BadData, StalePlan
+from jobs.imaging.limits import ImageLimits
 from jobs.infer.files import check_gone, check_names, digest_of_files, find_images, names_in, versions_of
-from jobs.regressor.limits import ImageLimits
 from jobs.regressor.params import PredictParams
-from jobs.runtime.patience import store_patience
+from jobs.runtime.environment import store_patience
 from jobs.runtime.spec import StageSpec, Unit, without_defaults
 from jobs.shards.address import open_store
 from jobs.shards.dataset import Dataset

@@ -11,19 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.errors import BadData, NotFound, StalePlan
+from jobs.imaging.pixels import BadImage, Pixels, image_in
 from jobs.infer.files import NOT_READ, digest_of_files, escaped, refused_names
-from jobs.infer.foreign import PixelsOf, Read, decoders, read_ahead
+from jobs.infer.reading import PixelsOf, Read, decoders, read_ahead
 from jobs.infer.stage import FILES, InferParams, files_by_unit, split_in
-from jobs.regressor.bank import nearest, vectors_of
 from jobs.regressor.calibration import Calibration, expected, stored
-from jobs.regressor.images import BadImage, Pixels, image_in
 from jobs.regressor.model import Regressor
 from jobs.regressor.predict import in_batches, predict, predict_batches
-from jobs.regressor.stored import load_trained
+from jobs.regressor.retrieval import nearest, vectors_of
+from jobs.regressor.saved_model import load_trained
 from jobs.runtime import log
 from jobs.runtime.arrays import npy_field
 from jobs.runtime.device import prepare_torch
-from jobs.runtime.patience import store_patience
+from jobs.runtime.environment import store_patience
 from jobs.runtime.spec import Unit
 from jobs.runtime.task import Task
 from jobs.shards.address import open_store

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from jobs.errors import BadConfiguration
-from jobs.regressor.ahead import map_ahead
-from jobs.regressor.images import BadImage, Pixels, decode, pixels
+from jobs.imaging.pixels import BadImage, Pixels, decode, pixels
 from jobs.regressor.model import Regressor
 from jobs.regressor.params import PredictParams
+from jobs.runtime.prefetch import map_ahead
 
 T = TypeVar("T")
 Floats = NDArray[np.float32]

@@ -24,9 +24,9 @@ from pydantic import ValidationError
 
 from jobs.errors import BadConfiguration, BadData, Corrupt, StalePlan
 from jobs.runtime import log
-from jobs.runtime.evidence import Evidence
-from jobs.runtime.patience import TASK_VARIABLE as TASK_VARIABLE
-from jobs.runtime.patience import store_patience
+from jobs.runtime.diagnostics import Evidence
+from jobs.runtime.environment import TASK_VARIABLE as TASK_VARIABLE
+from jobs.runtime.environment import store_patience
 from jobs.runtime.spec import StageSpec, Unit
 from jobs.runtime.stopping import Stopped, ending_when_stuck, stop_when_asked_early
 from jobs.shards.address import open_store, without_patience

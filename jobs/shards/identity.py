@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from jobs.errors import BadConfiguration, NotFound
-from jobs.shards.doctor import Check, prove_quickly
 from jobs.shards.s3 import S3Store
 from jobs.shards.store import Store
+from jobs.shards.store_checks import Check, prove_quickly
 
 NAME = "store.json"
 _TRIES = 10  # of writing it while others do

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
-from jobs.regressor.images import Pixels, pixels, square
+from jobs.imaging.pixels import Pixels, pixels, square
 from jobs.train.order import random_of
 from jobs.train.stage import TrainParams
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from jobs.errors import BadConfiguration
-from jobs.regressor.ahead import map_ahead
-from jobs.regressor.images import decode, image_in
+from jobs.imaging.pixels import decode, image_in
 from jobs.runtime.arrays import from_npy
+from jobs.runtime.prefetch import map_ahead
 from jobs.shards.dataset import Dataset
 from jobs.shards.tar import Sample
 from jobs.train.augment import augmented

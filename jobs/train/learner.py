@@ -10,8 +10,8 @@ from torch import Tensor
 
 from jobs.regressor.model import Architecture, Regressor
 from jobs.regressor.pretrained import load_pretrained, normalisation
-from jobs.regressor.stored import require_loadable
-from jobs.train.average import Average, moving
+from jobs.regressor.saved_model import require_loadable
+from jobs.train.ema import Average, moving
 from jobs.train.optimiser import build_optimiser, load_moments, moments
 from jobs.train.stage import TrainParams
 

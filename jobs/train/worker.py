@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional
 
 from jobs.errors import BadConfiguration, JobError, PeerLost
-from jobs.regressor.stored import MODEL, to_sample
+from jobs.regressor.saved_model import MODEL, to_sample
 from jobs.runtime import log
 from jobs.runtime.device import prepare_torch
 from jobs.runtime.gang import Gang, join, peers_told

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 from jobs.catalog import stage_named
 from jobs.errors import BadConfiguration
 from jobs.shards.store import Store
-from pipeline.config import RunConfig
-from pipeline.controller import job_plans
-from pipeline.executors import Executor, Observation
+from pipeline.cli.terminal import json_text, printable
+from pipeline.configuration.run_config import RunConfig
+from pipeline.executors.base import Executor, Observation
 from pipeline.executors.local import LocalExecutor
-from pipeline.plan import StagePlan
-from pipeline.run_store import identified, open_run
-from pipeline.terminal import json_text, printable
+from pipeline.planning.job_plan import job_plans
+from pipeline.planning.plan import StagePlan
+from pipeline.planning.run_store import identified, open_run
 
 if TYPE_CHECKING:
-    from pipeline.kube.client import Api
+    from pipeline.executors.kubernetes.client.api import Api
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Call:
         """The cluster; raises BadConfiguration when the run is not on one."""
         if not self.on_cluster:
             raise BadConfiguration(f"{self.args.name} is about a run on a cluster: add --executor kubernetes")
-        from pipeline.executors.kubernetes import connect  # with what it needs half a second
+        from pipeline.executors.kubernetes.executor import connect  # with what it needs half a second
 
         return connect(self.config)
 
@@ -62,7 +62,7 @@ class Call:
         """What runs the tasks of this run, or of another one at the same place."""
         if not self.on_cluster:
             return LocalExecutor(remote_store="://" in (config or self.config).store)
-        from pipeline.executors.kubernetes import Caller, KubernetesExecutor
+        from pipeline.executors.kubernetes.executor import Caller, KubernetesExecutor
 
         config = config or self.config
         return KubernetesExecutor(self.api, open_run(config), config, Caller.of_environment(self.api))

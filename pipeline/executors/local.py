@@ -19,7 +19,8 @@ from dataclasses import dataclass, field, replace
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, OK, STORE_AWAY, TRY_AGAIN
 from jobs.runtime.events import event_in
 from jobs.runtime.task import ATTEMPT_VARIABLE, INDEX_VARIABLE, TASK_VARIABLE, new_attempt
-from pipeline.executors import JobPlan, JobState, JobStatus, Observation, Progress
+from pipeline.executors.base import JobState, JobStatus, Observation, Progress
+from pipeline.planning.job_plan import JobPlan
 
 _LOOK_SECONDS = 0.5
 _GRACE_SECONDS = 20.0

@@ -8,16 +8,23 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from jobs.shards.store import Store
-from pipeline.config import RunConfig
-from pipeline.outputs import put, write_submission
-from pipeline.report import figures, stages, words
+from pipeline.configuration.run_config import RunConfig
+from pipeline.report import figures, formatting, stage_facts
 from pipeline.report.data import Page, collect_page
+from pipeline.report.exports import put, write_submission
 
 REPORT = "report.html"
 
 _FILTERS = (
-    words.count, words.cosine, words.percent, words.size, words.duration, words.moment, words.plural, words.listed,
-)  # fmt: skip
+    formatting.count,
+    formatting.cosine,
+    formatting.percent,
+    formatting.size,
+    formatting.duration,
+    formatting.moment,
+    formatting.plural,
+    formatting.listed,
+)
 
 
 def write_report(store: Store, config: RunConfig) -> str:
@@ -41,5 +48,9 @@ def render(page: Page) -> str:
     environment.filters |= {function.__name__: function for function in _FILTERS}
     style = Markup((resources.files("pipeline.report") / "style.css").read_text())  # noqa: S704 - the page's own
     return environment.get_template("page.html.j2").render(
-        page=page, style=style, figures=figures, seeds=stages.seeds(page.stages), versions=stages.versions(page.stages)
+        page=page,
+        style=style,
+        figures=figures,
+        seeds=stage_facts.seeds(page.stages),
+        versions=stage_facts.versions(page.stages),
     )

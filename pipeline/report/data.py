@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from jobs.catalog import STAGES
 from jobs.shards.store import Store
-from pipeline.config import RunConfig
-from pipeline.outputs import submission_address
+from pipeline.configuration.run_config import RunConfig
 from pipeline.report.duplicates import FilterFacts, filter_facts
+from pipeline.report.exports import submission_address
 from pipeline.report.pictures import Gallery, gallery
 from pipeline.report.predictions import PredictionFacts, prediction_facts
 from pipeline.report.scores import CurveFacts, ScoreFacts, curve_facts, score_facts
-from pipeline.report.stages import StageFacts, published, stage_facts
+from pipeline.report.stage_facts import StageFacts, published, stage_facts
 
 _SMALL = 128  # pixels of a side
 

@@ -12,7 +12,7 @@ from jobs.generate_prompts.stage import GROUP
 from jobs.runtime.groups import CERTIFICATE, DROPPED
 from jobs.shards.dataset import Dataset
 from jobs.shards.tar import Sample
-from pipeline.report.stages import Datasets
+from pipeline.report.stage_facts import Datasets
 
 _SHARDS_READ = 3  # of the dropped prompts, and again of the kept ones
 _EXAMPLES = 3  # of each kind

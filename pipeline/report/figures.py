@@ -7,10 +7,10 @@ from functools import partial
 
 from markupsafe import Markup
 
-from pipeline.report import charts, graph, words
+from pipeline.report import charts, formatting, graph_figure
 from pipeline.report.duplicates import FilterFacts, bins
 from pipeline.report.scores import NAMES, CurveFacts, LeakCheck, ScoreFacts
-from pipeline.report.stages import StageFacts
+from pipeline.report.stage_facts import StageFacts
 
 names = NAMES
 _LEAK_BIN = 0.02
@@ -18,16 +18,15 @@ _LEAK_BIN = 0.02
 
 def graph_of(stages: tuple[StageFacts, ...]) -> Markup:
     """The stages, for wide and for narrow screens."""
-    return graph.wide(stages) + graph.narrow(stages)
+    return graph_figure.wide(stages) + graph_figure.narrow(stages)
 
 
 def dropped(facts: FilterFacts) -> Markup:
     """How close the near duplicates are to the prompts that stayed."""
     scale = (facts.threshold, 1.0)
     series = charts.Bars("accent", bins(facts.cosines, *scale))
-    label = (
-        f"Histogram of the cosines of {words.plural(len(facts.cosines), 'dropped prompt')} to the prompts that stayed."
-    )
+    prompts = formatting.plural(len(facts.cosines), "dropped prompt")
+    label = f"Histogram of the cosines of {prompts} to the prompts that stayed."
     return charts.histogram(
         [series], [], x=scale, label=label, axis="cosine to the kept prompt", unit="prompts dropped"
     )
@@ -39,7 +38,7 @@ def scores(facts: ScoreFacts) -> Markup:
     series = [charts.Bars(name, counts) for name, counts in facts.counts]
     marks = [charts.Mark(NAMES[name], name, means[name]) for name, _ in facts.counts]
     told = ", ".join(f"{NAMES[name]} {means[name]:.3f}" for name, _ in facts.counts)
-    label = f"Histogram of the cosines on {words.plural(facts.samples, 'held-out prompt')}; means: {told}."
+    label = f"Histogram of the cosines on {formatting.plural(facts.samples, 'held-out prompt')}; means: {told}."
     draw = partial(
         charts.histogram, series, marks, x=(facts.edges[0], facts.edges[-1]), label=label,
         axis="cosine to the true prompt's vector", unit="images",
@@ -67,7 +66,7 @@ def loss(facts: CurveFacts) -> Markup:
     """Loss over steps."""
     points = [(point["step"], point["loss"]) for point in facts.points]
     label = (
-        f"Training loss over {words.count(facts.steps)} steps, from {points[0][1]:.3f} to {points[-1][1]:.3f}."
+        f"Training loss over {formatting.count(facts.steps)} steps, from {points[0][1]:.3f} to {points[-1][1]:.3f}."
         if points
         else ""
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
 
 from jobs.shards.tar import Sample
-from pipeline.report.stages import Datasets
+from pipeline.report.stage_facts import Datasets
 
 _TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
 _GRID = 24

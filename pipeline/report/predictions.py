@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jobs.shards.records import Shard
-from pipeline.report.stages import Datasets
+from pipeline.report.stage_facts import Datasets
 
 _SHARDS_READ = 2
 _EXAMPLES = 6

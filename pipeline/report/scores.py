@@ -12,7 +12,7 @@ from jobs.shards.records import Shard
 from jobs.shards.tar import Sample
 from pipeline.report.duplicates import marked
 from pipeline.report.pictures import uri, within
-from pipeline.report.stages import Datasets
+from pipeline.report.stage_facts import Datasets
 
 CASES_BYTES = 1_000_000  # of the best cases' images, and again of the worst's
 _CASES = 6

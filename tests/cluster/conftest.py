@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobs.shards.s3 import S3Store
-from pipeline import manifest
+from pipeline.executors.kubernetes import manifests
 from tests.cluster.images import built_images
 from tests.conftest import CLUSTER, whole_cluster_runs
-from tests.e2e.runs import i2p, manifests
+from tests.e2e.runs import i2p, manifest_digests
 from tests.sharing import in_use, locked, made_once, undisturbed
 
 if TYPE_CHECKING:
@@ -157,13 +157,13 @@ def _pull(cluster: Cluster, namespace: str, references: Mapping[str, str]) -> No
     small = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}}
     containers = [
         {"name": name, "image": image, "command": ["/usr/bin/env", "true"], "resources": small,
-         "securityContext": manifest.container_security()}
+         "securityContext": manifests.container_security()}
         for name, image in references.items()
     ]  # fmt: skip
     nodes = [node["metadata"]["name"] for node in cluster.objects("nodes", namespace)]
     cluster.apply(namespace, *(
         {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"pull-on-{node}"},
-         "spec": {"nodeName": node, "restartPolicy": "Never", "securityContext": manifest.pod_security(),
+         "spec": {"nodeName": node, "restartPolicy": "Never", "securityContext": manifests.pod_security(),
                   "initContainers": containers[1:], "containers": containers[:1]}}
         for node in nodes
     ))  # fmt: skip
@@ -221,7 +221,7 @@ def reference_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def reference(reference_store: Path) -> dict[str, str]:
     """The digest of every stage's manifest of that run."""
-    return manifests(reference_store)
+    return manifest_digests(reference_store)
 
 
 @pytest.fixture(scope="session")

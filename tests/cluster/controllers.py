@@ -18,11 +18,11 @@ import pytest
 
 from jobs.shards.identity import proved
 from jobs.shards.s3 import S3Store
-from pipeline import labels, manifest
+from pipeline.executors.kubernetes import labels, manifests
 from tests.cluster.commands import written
 from tests.cluster.conftest import Cluster
 from tests.cluster.graph import configuration, copy_run, digests
-from tests.e2e.runs import RUN, manifests
+from tests.e2e.runs import RUN, manifest_digests
 from tests.fakes.mortal_controller import End, Life
 from tests.waiting import wait_for
 
@@ -58,7 +58,7 @@ class DisturbedRun:
         self.preset = written(values, self.folder, f"{name}.yaml")
         self.log = self.folder / f"{name}.log"
         self.log.touch()
-        self.selector = manifest.selector(proved(self.bucket).id, RUN)
+        self.selector = manifests.selector(proved(self.bucket).id, RUN)
 
     def begins_with(self, *stages: str, unpublished: tuple[str, ...] = ()) -> DisturbedRun:
         """Copy what the reference made of some stages into the bucket, of some of them without the manifest."""
@@ -87,7 +87,7 @@ class DisturbedRun:
 
     def is_as_if_undisturbed(self, *stages: str) -> None:
         """The reference's digests, one Job of the first generation for each of these stages, and no Pod left over."""
-        expected = manifests(self.reference)
+        expected = manifest_digests(self.reference)
         found = digests(self.bucket.at(RUN))
         assert found == {stage: expected[stage] for stage in self.stages or expected}, self.said()
         jobs = self.jobs()

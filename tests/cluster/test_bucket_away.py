@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from jobs.runtime.patience import PATIENCE_VARIABLE
-from pipeline import explain, labels
+from jobs.runtime.environment import PATIENCE_VARIABLE
+from pipeline.executors.kubernetes import labels, reasons
 from tests.cluster.collecting import SLOW, grammars
 from tests.cluster.commands import i2p
 from tests.cluster.conftest import Cluster
 from tests.cluster.controllers import DisturbedRun, Runs
 from tests.cluster.graph import digests
-from tests.e2e.runs import RUN, manifests
+from tests.e2e.runs import RUN, manifest_digests
 from tests.fakes.relay import Relay
 from tests.waiting import wait_for
 
@@ -70,10 +70,10 @@ def test_a_bucket_that_is_away_for_long_costs_no_retry_and_workers_without_patie
     patient.is_as_if_undisturbed(*FIRST)
     assert [pod for pod in patient.pods() if pod["status"]["phase"] == "Failed"] == []
     assert "the store" not in patient.said()
-    assert digests(impatient.bucket.at(RUN)) == manifests(impatient.reference), impatient.said()
+    assert digests(impatient.bucket.at(RUN)) == manifest_digests(impatient.reference), impatient.said()
     assert {job["metadata"]["labels"][labels.GENERATION] for job in impatient.jobs()} >= {"1", "2"}
 
 
 def failed(run: DisturbedRun) -> list[dict[str, Any]]:
     """The Jobs of a run that have failed."""
-    return [job for job in run.jobs() if explain.condition(job, labels.FAILED)]
+    return [job for job in run.jobs() if reasons.condition(job, labels.FAILED)]

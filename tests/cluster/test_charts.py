@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from jobs.shards.s3 import S3Store
-from pipeline import labels
+from pipeline.executors.kubernetes import labels
 from tests.cluster.commands import helm, written
 from tests.cluster.conftest import CANARY, SECRET, Cluster
 from tests.unit.test_charts import CHARTS, NAMES, SETS, laid_over

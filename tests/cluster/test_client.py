@@ -17,10 +17,10 @@ import pytest
 import yaml
 
 from jobs.errors import BAD_CONFIGURATION
-from pipeline.kube import watch as watch_module
-from pipeline.kube.client import CONFIG_MAPS, JOBS, PODS, SERVICES, Api
-from pipeline.kube.errors import Conflict, Forbidden, Refused, Unauthenticated, Untrusted
-from pipeline.kube.watch import Watch
+from pipeline.executors.kubernetes.client import watch as watch_module
+from pipeline.executors.kubernetes.client.api import CONFIG_MAPS, JOBS, PODS, SERVICES, Api
+from pipeline.executors.kubernetes.client.api_errors import Conflict, Forbidden, Refused, Unauthenticated, Untrusted
+from pipeline.executors.kubernetes.client.watch import Watch
 from tests.fakes.fake_apiserver import write_kubeconfig
 from tests.waiting import wait_for
 

@@ -6,7 +6,7 @@ import signal
 import time
 from typing import Any
 
-from pipeline import labels
+from pipeline.executors.kubernetes import labels
 from tests.cluster.commands import i2p
 from tests.cluster.conftest import Cluster
 from tests.cluster.controllers import MADE, DisturbedRun, Runs, signal_worker

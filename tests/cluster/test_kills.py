@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from pipeline import labels
+from pipeline.executors.kubernetes import labels
 from tests.cluster.commands import i2p
 from tests.cluster.conftest import Cluster
 from tests.cluster.controllers import DisturbedRun, Lives, Object, Runs, kill_worker

@@ -12,11 +12,11 @@ import pytest
 
 from jobs.catalog import STAGES, stage_named
 from jobs.runtime.task import TaskDescription
-from pipeline import manifest
-from pipeline.config import RunConfig, check_config
-from pipeline.executors import JobPlan
-from pipeline.kube.client import JOBS, PODS, SERVICES, Api
-from pipeline.kube.errors import Forbidden, Refused
+from pipeline.configuration.run_config import RunConfig, check_config
+from pipeline.executors.kubernetes import manifests
+from pipeline.executors.kubernetes.client.api import JOBS, PODS, SERVICES, Api
+from pipeline.executors.kubernetes.client.api_errors import Forbidden, Refused
+from pipeline.planning.job_plan import JobPlan
 from tests.cluster.conftest import SECRET, Cluster
 
 COMBINATIONS = 120
@@ -82,8 +82,8 @@ def rendered(number: int, priority: str) -> list[dict[str, Any]]:
     config = check_config({"run": draw.choice(RUNS), "store": "s3://bucket/prefix", "kubernetes": settings,
                            spec.name: {"resources": resources}})  # fmt: skip
     owner = draw.choice([None, OWNER])
-    job = manifest.job(planned(config, spec.name, draw), config.kubernetes, invocation="0" * 32, owner=owner)
-    return [job, manifest.service(job, OWNER["uid"])] if manifest.is_gang(job) else [job]
+    job = manifests.job(planned(config, spec.name, draw), config.kubernetes, invocation="0" * 32, owner=owner)
+    return [job, manifests.service(job, OWNER["uid"])] if manifests.is_gang(job) else [job]
 
 
 def planned(config: RunConfig, stage: str, draw: random.Random) -> JobPlan:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import explain, labels
+from pipeline.executors.kubernetes import labels, reasons
 from tests.cluster.conftest import Cluster
 from tests.cluster.controllers import MADE, DisturbedRun, Runs
 from tests.fakes.wire import Wire
@@ -49,7 +49,7 @@ def noticed_after(run: DisturbedRun) -> dict[str, float]:
         stage = job["metadata"]["labels"][labels.STAGE]
         told = re.search(rf"(\d\d:\d\d:\d\d)  {stage} +done", run.said())
         assert told, run.said()
-        ended = datetime.fromtimestamp(explain.timestamp(job["status"]["completionTime"]))
+        ended = datetime.fromtimestamp(reasons.timestamp(job["status"]["completionTime"]))
         midnight = ended.replace(hour=0, minute=0, second=0, microsecond=0)
         hours, minutes, seconds = map(int, told[1].split(":"))
         found[stage] = (3600 * hours + 60 * minutes + seconds - (ended - midnight).total_seconds()) % 86_400

@@ -19,10 +19,10 @@ from jobs.shards.local import LocalStore
 from jobs.shards.records import Manifest
 from jobs.shards.s3 import S3Store
 from jobs.shards.store import Store
-from pipeline import claims
-from pipeline.batches import Batch, batch_rows, batches
-from pipeline.claims import Claim, create_claim, end_claim, read_chain
-from pipeline.config import RunConfig, check_config
+from pipeline.configuration.run_config import RunConfig, check_config
+from pipeline.scheduled import claims
+from pipeline.scheduled.batches import Batch, batch_rows, batches
+from pipeline.scheduled.claims import Claim, create_claim, end_claim, read_chain
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 CLAIMERS = 16
@@ -35,7 +35,7 @@ class Killed(BaseException):
 @pytest.fixture(autouse=True)
 def one_client(monkeypatch: pytest.MonkeyPatch) -> None:
     """A store is opened once: making a client for S3 takes longer than all of a firing's requests."""
-    monkeypatch.setattr("pipeline.batches.open_store", cache(open_store))
+    monkeypatch.setattr("pipeline.scheduled.batches.open_store", cache(open_store))
 
 
 def config_for(store: Store) -> RunConfig:
@@ -159,7 +159,7 @@ def test_a_firing_that_is_killed_around_any_call_is_made_up_for(store: Store, mo
                 raise Killed
 
         with monkeypatch.context() as patch:
-            patch.setattr("pipeline.batches.open_store", lambda url, die=die: Mortal(opened(url), die))
+            patch.setattr("pipeline.scheduled.batches.open_store", lambda url, die=die: Mortal(opened(url), die))
             try:
                 for batch in batches(config_for(store), hours(3 * deadly + 1)):
                     finish(store, batch)
@@ -185,7 +185,7 @@ def test_two_thousand_inputs_and_a_long_chain_take_few_requests(store: Store, mo
     with ThreadPoolExecutor(CLAIMERS) as pool:
         list(pool.map(lambda number: come(store, f"x{number}.png"), range(2000)))
     requests = list[str]()
-    monkeypatch.setattr("pipeline.batches.open_store", counting(requests))
+    monkeypatch.setattr("pipeline.scheduled.batches.open_store", counting(requests))
     first = batches(config_for(store), hours(50))
     # the claims: a listing, a block, 8 after it; the inputs: 3 pages of a listing; the new claim; is its run finished?
     assert len(next(first).names) == 2000

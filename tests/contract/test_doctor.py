@@ -7,9 +7,9 @@ import uuid
 
 import pytest
 
-from jobs.shards.doctor import Check, examine
 from jobs.shards.s3 import S3Store
 from jobs.shards.store import Store
+from jobs.shards.store_checks import Check, examine
 from tests.fakes.faulty_proxy import FaultyProxy
 
 

@@ -19,7 +19,7 @@ from itertools import product
 from pathlib import Path
 
 from pipeline.__main__ import main
-from tests.e2e.runs import PRESET, RUN, i2p, manifests
+from tests.e2e.runs import PRESET, RUN, i2p, manifest_digests
 
 DAMAGES = ("delete", "cut", "flip")
 VIEWS = ("report.html", "submission.csv")  # written anew at the end of every run
@@ -58,7 +58,7 @@ def objects(store: Path) -> Iterator[Path]:
 
 def check(whole: Path, name: Path, how: str) -> str:
     """What is wrong after damage and repair; empty where nothing is."""
-    before = manifests(whole)
+    before = manifest_digests(whole)
     with tempfile.TemporaryDirectory() as folder:
         store = Path(shutil.copytree(whole, Path(folder) / "store"))
         damage(store / name, how)
@@ -66,8 +66,8 @@ def check(whole: Path, name: Path, how: str) -> str:
         code, said = repair(store)
         made = attempts(store) - began
         expected = {name.parts[1]} if name.parent.name == "shards" else set()
-        if code or manifests(store) != before:
-            return f"exit code {code}, digests {'equal' if manifests(store) == before else 'differ'}: {said}"
+        if code or manifest_digests(store) != before:
+            return f"exit code {code}, digests {'equal' if manifest_digests(store) == before else 'differ'}: {said}"
         if made.keys() - expected:
             return f"made {dict(made)}, expected {expected}"
         return "" if name.name not in VIEWS or (store / name).is_file() else "the view is not there"

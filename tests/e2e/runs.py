@@ -32,7 +32,7 @@ def answer(store: Path | str, *arguments: str, preset: str = PRESET) -> Any:
     return json.loads(i2p(store, *arguments, "--json", preset=preset).stdout)
 
 
-def manifests(store: Path, run: str = RUN) -> dict[str, str]:
+def manifest_digests(store: Path, run: str = RUN) -> dict[str, str]:
     """The digest of every stage's manifest."""
     found = {spec.name: load_manifest(LocalStore(store / run / spec.name)) for spec in STAGES}
     return {name: manifest.digest for name, manifest in found.items() if manifest}

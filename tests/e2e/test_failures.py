@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, TRY_AGAIN
-from tests.e2e.runs import RUN, answer, copy_of, i2p, manifests, records, to_do, without
+from tests.e2e.runs import RUN, answer, copy_of, i2p, manifest_digests, records, to_do, without
 
 
 def test_a_misspelt_parameter(tmp_path):
@@ -76,7 +76,7 @@ def test_a_full_disk_loses_nothing_and_the_run_goes_on_when_there_is_room(undist
         ballast.unlink()
         i2p(store, "run", *one_try)
         assert kept.items() <= records(store).items()
-        assert manifests(store) == manifests(undisturbed)
+        assert manifest_digests(store) == manifest_digests(undisturbed)
     finally:
         subprocess.run(["umount", disk], check=True)
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from jobs.catalog import STAGES
-from tests.e2e.runs import PRESET, RUN, answer, copy_of, i2p, manifests, records, the_object, to_do, without
+from tests.e2e.runs import PRESET, RUN, answer, copy_of, i2p, manifest_digests, records, the_object, to_do, without
 
 ALL = {spec.name for spec in STAGES}
 
@@ -21,7 +21,7 @@ def test_a_run_ends_with_scores_a_report_and_a_submission(undisturbed):
     said = (undisturbed.parent / "stdout").read_text()
     assert f"{undisturbed}/{RUN}/report.html" in said.splitlines()[-2]
     assert f"{undisturbed}/{RUN}/submission.csv" in said.splitlines()[-1]
-    assert manifests(undisturbed).keys() == ALL
+    assert manifest_digests(undisturbed).keys() == ALL
     found = answer(undisturbed, "metrics")
     assert found["samples"] > 5
     assert found["interval"][0] <= found["score"] <= found["interval"][1]
@@ -62,7 +62,7 @@ def test_deleting_one_training_image_shard_redoes_it_and_its_descendants(undistu
     assert all("is to be made anew" in reason for reason in redone.values())
     i2p(store, "run")
     assert to_do(store) == set()
-    assert manifests(store) == manifests(undisturbed)
+    assert manifest_digests(store) == manifest_digests(undisturbed)
 
 
 def test_a_test_image_shard_has_fewer_descendants(undisturbed, tmp_path):
@@ -90,7 +90,7 @@ def test_a_changed_shard_redoes_exactly_its_descendants_and_a_change_back_redoes
     assert {"generate-prompts/generated-00001", "embed/generated-00001", "dedup/kept"} <= made
     assert not made & {"generate-prompts/generated-00000", "embed/generated-00000", "embed/grammar-00000"}
     i2p(store, "run")
-    assert manifests(store) == manifests(undisturbed)
+    assert manifest_digests(store) == manifest_digests(undisturbed)
 
 
 def test_killing_the_run_at_any_moment_changes_nothing(undisturbed, tmp_path):
@@ -104,7 +104,7 @@ def test_killing_the_run_at_any_moment_changes_nothing(undisturbed, tmp_path):
             run.send_signal(moment.choice([signal.SIGKILL, signal.SIGTERM]))
             run.wait()
     i2p(store, "run")
-    assert manifests(store) == manifests(undisturbed)
+    assert manifest_digests(store) == manifest_digests(undisturbed)
     i2p(store, "verify")
 
 
@@ -113,7 +113,7 @@ def test_two_runs_beside_each_other_are_harmless(undisturbed, tmp_path):
     command = [sys.executable, "-m", "pipeline", "run", "--preset", PRESET, "--set", f"store={store}"]
     both = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [run.wait() for run in both] == [0, 0]
-    assert manifests(store) == manifests(undisturbed)
+    assert manifest_digests(store) == manifest_digests(undisturbed)
 
 
 def test_every_command_that_reports_answers_in_json_and_in_words(undisturbed):

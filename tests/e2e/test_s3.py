@@ -10,7 +10,7 @@ from jobs.catalog import STAGES
 from jobs.shards.dataset import load_manifest
 from jobs.shards.local import LocalStore
 from jobs.shards.s3 import S3Store
-from tests.e2e.runs import RUN, answer, i2p, manifests
+from tests.e2e.runs import RUN, answer, i2p, manifest_digests
 from tests.fakes.faulty_proxy import FaultyProxy
 
 CHEAP = ("collect", "generate-prompts", "dedup", "generate-images", "submission")
@@ -33,7 +33,7 @@ def digests(run: S3Store) -> dict[str, str]:
 def test_a_run_in_a_bucket_has_the_digests_of_the_local_one(undisturbed, bucket_run):
     said = i2p(bucket_run.url, "run").stdout
     assert f"{bucket_run.url}/{RUN}/report.html" in said
-    assert digests(bucket_run.at(RUN)) == manifests(undisturbed)
+    assert digests(bucket_run.at(RUN)) == manifest_digests(undisturbed)
     assert bucket_run.at(RUN).read("submission.csv").data == (undisturbed / RUN / "submission.csv").read_bytes()
     assert {row["action"] for row in answer(bucket_run.url, "plan")} == {"skip"}
     i2p(bucket_run.url, "verify")
@@ -44,7 +44,7 @@ def test_one_fault_in_twenty_requests_changes_nothing(undisturbed, bucket_run, s
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
         i2p(bucket_run.url, "run")
         assert sum(proxy.injected.values()) > 5
-    assert digests(bucket_run.at(RUN)) == manifests(undisturbed)
+    assert digests(bucket_run.at(RUN)) == manifest_digests(undisturbed)
 
 
 def test_sources_are_read_from_a_bucket(s3_store):

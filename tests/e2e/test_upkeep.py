@@ -14,11 +14,11 @@ import pytest
 
 from jobs.errors import BAD_CONFIGURATION
 from pipeline.__main__ import main
-from pipeline.config import load_config
-from pipeline.run_store import open_run
-from pipeline.upkeep.live import LiveNote
+from pipeline.configuration.run_config import load_config
+from pipeline.maintenance.live_runs import LiveNote
+from pipeline.planning.run_store import open_run
 from tests.e2e.every_object import DAMAGES, check, objects
-from tests.e2e.runs import PRESET, RUN, copy_of, manifests, the_object, to_do
+from tests.e2e.runs import PRESET, RUN, copy_of, manifest_digests, the_object, to_do
 
 DAY = 86_400
 CLAIM = b'{"images":"incoming","names":["a.png"],"scheduled":"2026-11-22T03:00:00Z"}'
@@ -56,16 +56,16 @@ def test_runs_are_listed_with_stages_size_and_age(store: Path, i2p: Callable[...
 
 
 def test_a_unit_is_made_again_and_what_comes_out_the_same_changes_nothing(store: Path, i2p: Callable[..., Any]) -> None:
-    before = manifests(store)
+    before = manifest_digests(store)
     code, said = i2p(store, "redo", "collect", "grammar")
     assert (code, "collect grammar: to be made again" in said) == (0, True)
     assert {stage for stage, _ in to_do(store)} >= {"collect"}
-    assert manifests(store) == before, "what is published stays until it is made"
+    assert manifest_digests(store) == before, "what is published stays until it is made"
     code, said = i2p(store, "run")
     assert code == 0
     assert "collect           started: 1 of 1 unit to make" in said
     assert said.count("started:") == 1
-    assert manifests(store) == before
+    assert manifest_digests(store) == before
     assert to_do(store) == set()
 
 
@@ -92,7 +92,7 @@ def test_a_damaged_object_is_made_again_and_nothing_else(undisturbed: Path, kind
 
 
 def test_repair_names_what_it_found_and_leaves_a_run_that_verifies(store: Path, i2p: Callable[..., Any]) -> None:
-    before = manifests(store)
+    before = manifest_digests(store)
     shard = the_object(store, "collect", "grammar-00001")
     body = shard.read_bytes()
     shard.unlink()
@@ -102,7 +102,7 @@ def test_repair_names_what_it_found_and_leaves_a_run_that_verifies(store: Path, 
     assert code == 0
     assert f"damaged  collect/shards/{shard.name}: set aside as damaged/{shard.name}, to be made again" in said
     assert "lost  control.json: removed, the run is neither paused nor cancelled" in said
-    assert manifests(store) == before
+    assert manifest_digests(store) == before
     assert i2p(store, "verify")[0] == 0
     assert "everything that can be read is as its records say" in i2p(store, "repair")[1]
 
@@ -139,7 +139,7 @@ def write(path: Path, body: bytes, *, days: float) -> Path:
 
 
 def test_garbage_is_listed_and_then_removed_and_nothing_else_is(store: Path, i2p: Callable[..., Any]) -> None:
-    before = manifests(store)
+    before = manifest_digests(store)
     run = store / RUN
     for path in run.rglob("*"):
         if path.is_file():
@@ -165,7 +165,7 @@ def test_garbage_is_listed_and_then_removed_and_nothing_else_is(store: Path, i2p
     assert (code, "removed: 5 objects" in said) == (0, True)
     assert there - set(objects(store)) == {path.relative_to(store) for path in garbage}
     assert all(path.exists() for path in (young, foreign, claim))
-    assert manifests(store) == before
+    assert manifest_digests(store) == before
     assert i2p(store, "verify")[0] == 0
     assert to_do(store) == set()
 

@@ -21,8 +21,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from pipeline.kube.backoff import Gate
-from pipeline.kube.client import Api
+from pipeline.executors.kubernetes.client.api import Api
+from pipeline.executors.kubernetes.client.backoff import Gate
 
 TOKEN = "a-token-that-nobody-may-see"  # noqa: S105
 _LONGEST_HANG = 30.0  # seconds; no test waits so long

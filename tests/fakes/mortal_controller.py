@@ -19,9 +19,13 @@ from urllib.parse import urlsplit
 import botocore.httpsession
 
 import pipeline.__main__ as command_line
-from pipeline.kube import connection
+from pipeline.executors.kubernetes.client import connection
 
-_IMPORTED_LATE = ("pipeline.executors.kubernetes", "kubernetes.config", "kubernetes.client.rest")  # by every life
+_IMPORTED_LATE = (
+    "pipeline.executors.kubernetes.executor",
+    "kubernetes.config",
+    "kubernetes.client.rest",
+)  # by every life
 _LONGEST_LIFE = 200  # seconds
 _READING = ("get", "list", "watch", "GET", "HEAD")
 _NOTE = "a note"  # that a controller runs, which each leaves first and withdraws last; nothing depends on it

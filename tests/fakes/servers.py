@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from jobs.runtime.frames import Message
+from jobs.runtime.sandbox.frames import Message
 
 
 def misbehaving(settings: dict[str, Any]) -> Callable[[dict[str, Any], bytes], Iterator[Message]]:

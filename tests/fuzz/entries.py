@@ -22,11 +22,11 @@ from jobs.collect.sources import AnySource
 from jobs.collect.sources.base import File, FileSource
 from jobs.collect.sources.parquet_rows import rows_server
 from jobs.collect.sources.rows import Row
+from jobs.imaging.limits import ImageLimits
+from jobs.imaging.untrusted import decode_foreign
 from jobs.infer.files import names_in_json
-from jobs.regressor.foreign import decode_foreign
-from jobs.regressor.limits import ImageLimits
-from jobs.runtime import frames
 from jobs.runtime.arrays import from_npy, npy_field
+from jobs.runtime.sandbox import frames
 from jobs.runtime.task import TaskDescription
 from jobs.shards.digests import canonical_json
 from jobs.shards.keys import key_of, normalise
@@ -34,7 +34,7 @@ from jobs.shards.records import CommitRecord, Manifest
 from jobs.shards.store import Store
 from jobs.shards.strict_json import decode
 from jobs.shards.tar import Sample, json_field, read_tar, write_tar
-from pipeline.claims import _STORED, Claim
+from pipeline.scheduled.claims import _STORED, Claim
 from tests.hostile.images import ANIMATED, JPEG, PNG, PROGRESSIVE, WEBP, chunk, encoded, png
 from tests.hostile.sources import table
 from tests.samples import SAMPLES, record_of

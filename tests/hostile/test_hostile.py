@@ -14,8 +14,8 @@ import pytest
 from jobs.collect.stage import COLLECT, CollectParams
 from jobs.infer.stage import INFER, InferParams
 from jobs.runtime.arrays import from_npy
-from jobs.runtime.frames import Message
-from jobs.runtime.quarantine import Child
+from jobs.runtime.sandbox.frames import Message
+from jobs.runtime.sandbox.pool import Child
 from jobs.runtime.task import Task
 from jobs.shards.dataset import Committed, Dataset
 from jobs.shards.records import Manifest

@@ -15,9 +15,9 @@ from typing import Any
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, OK
 from jobs.runtime.stopping import Stopped
 from jobs.runtime.task import TASK_VARIABLE, TaskDescription
-from pipeline import labels
-from pipeline.kube.client import JOBS, PODS, Listing, Resource
-from pipeline.kube.errors import Conflict, Refused, Unreachable
+from pipeline.executors.kubernetes import labels
+from pipeline.executors.kubernetes.client.api import JOBS, PODS, Listing, Resource
+from pipeline.executors.kubernetes.client.api_errors import Conflict, Refused, Unreachable
 from tests.simulation.world import Actor, World
 
 Manifest = dict[str, Any]

@@ -12,9 +12,9 @@ from jobs.errors import JobError
 from jobs.shards.address import open_store
 from jobs.shards.dataset import publish_manifest
 from jobs.shards.records import MANIFEST, Manifest
-from pipeline import batches as batches_
-from pipeline.claims import Claim, read_chain
-from pipeline.config import RunConfig, check_config
+from pipeline.configuration.run_config import RunConfig, check_config
+from pipeline.scheduled import batches as batches_
+from pipeline.scheduled.claims import Claim, read_chain
 from tests.simulation import patches
 from tests.simulation.choices import Choices
 from tests.simulation.invariants import CLAIMED, ENDS, RAW

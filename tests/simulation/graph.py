@@ -9,7 +9,7 @@ from typing import Any
 from jobs.runtime.spec import Params, StageSpec, Unit, one_unit, unit_per_shard
 from jobs.runtime.task import Task
 from jobs.shards.tar import Sample
-from pipeline.resources import Kubernetes, Resources
+from pipeline.configuration.resources import Kubernetes, Resources
 
 RUN = "run"
 STORE = "s3://simulated/runs"

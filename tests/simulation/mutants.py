@@ -17,11 +17,12 @@ from jobs.shards import dataset, removal
 from jobs.shards.dataset import Committed, load_manifest
 from jobs.shards.records import MANIFEST, CommitRecord, Manifest, record_name
 from jobs.shards.store import Store, overwrite
-from pipeline import batches, claims, controller
-from pipeline.claims import Claim
-from pipeline.plan import StagePlan, _Stage
-from pipeline.upkeep import garbage
-from pipeline.upkeep.garbage import Ages
+from pipeline.maintenance import garbage
+from pipeline.maintenance.garbage import Ages
+from pipeline.planning.desired_state import controller
+from pipeline.planning.plan import StagePlan, _Stage
+from pipeline.scheduled import batches, claims
+from pipeline.scheduled.claims import Claim
 from tests.simulation import scenario
 from tests.simulation.cluster import Rules as ClusterRules
 from tests.simulation.s3 import Rules

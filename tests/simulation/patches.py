@@ -16,10 +16,10 @@ from unittest.mock import patch
 import boto3
 
 import jobs.runtime.task
-from jobs.runtime import evidence, log
+from jobs.runtime import diagnostics, log
 from jobs.shards import records, strict_json
 from jobs.shards.store import Store
-from pipeline.upkeep import live
+from pipeline.maintenance import live_runs
 from tests.simulation import graph
 from tests.simulation.s3 import Client
 from tests.simulation.world import World
@@ -94,7 +94,7 @@ def simulated() -> Iterator[None]:
         patch.object(log, "written", lambda: len(_lines())),
         patch.object(log, "progress", lambda *_, **__: None),
         patch.object(log, "working_on", lambda _: None),
-        patch.object(evidence.Evidence, "shipping", _shipping),
+        patch.object(diagnostics.Evidence, "shipping", _shipping),
         patch.object(jobs.runtime.task, "ending_when_stuck", lambda *_: nullcontext()),
         patch.object(jobs.runtime.task, "signal", SimpleNamespace(signal=lambda *_: None, SIGTERM=15, SIG_IGN=1)),
         patch.object(jobs.runtime.task, "library_versions", dict),
@@ -103,7 +103,7 @@ def simulated() -> Iterator[None]:
         patch.object(graph, "salt", lambda _: ""),
         patch.object(graph, "linger", lambda: None),
         patch.object(records, "unseal", _unseal),
-        patch.object(live, "check_config", lambda values: graph.Config(**values)),
+        patch.object(live_runs, "check_config", lambda values: graph.Config(**values)),
         *(
             patch.object(module, "ThreadPoolExecutor", _InTurn)
             for module in list(sys.modules.values())
@@ -156,7 +156,7 @@ def _event(name: str, **fields: Any) -> None:
 
 
 @contextmanager
-def _shipping(self: evidence.Evidence) -> Iterator[None]:
+def _shipping(self: diagnostics.Evidence) -> Iterator[None]:
     self.ship_log()
     try:
         yield

@@ -16,13 +16,13 @@ from jobs.runtime.task import TaskDescription, run_task
 from jobs.shards.address import open_store
 from jobs.shards.records import record_name
 from jobs.shards.store import Store
-from pipeline.controller import Controller
-from pipeline.decide import Finish
-from pipeline.executors.kubernetes import Caller, KubernetesExecutor
-from pipeline.plan import StagePlan, make_plan
-from pipeline.upkeep.garbage import Ages, find_garbage, remove_garbage
-from pipeline.upkeep.live import LiveNote, live_configs, remove_old_notes
-from pipeline.upkeep.repair import clear_damage
+from pipeline.control.controller import Controller
+from pipeline.control.decisions import Finish
+from pipeline.executors.kubernetes.executor import Caller, KubernetesExecutor
+from pipeline.maintenance.garbage import Ages, find_garbage, remove_garbage
+from pipeline.maintenance.live_runs import LiveNote, live_configs, remove_old_notes
+from pipeline.maintenance.repair import clear_damage
+from pipeline.planning.plan import StagePlan, make_plan
 from tests.simulation import graph, patches
 from tests.simulation.choices import Choices
 from tests.simulation.cluster import Cluster

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.decide import Finish
-from pipeline.upkeep.repair import Finding, clear_damage
+from pipeline.control.decisions import Finish
+from pipeline.maintenance.repair import Finding, clear_damage
 from tests.simulation import patches
 from tests.simulation.invariants import check_end
 from tests.simulation.s3 import Object

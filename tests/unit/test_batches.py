@@ -18,9 +18,9 @@ from jobs.shards.dataset import publish_manifest
 from jobs.shards.local import LocalStore
 from jobs.shards.records import Manifest
 from jobs.shards.store import Body
-from pipeline import claims
-from pipeline.batches import Batch, batch_rows, batch_text, batches, drop, scheduled_time
-from pipeline.config import RunConfig, check_config
+from pipeline.configuration.run_config import RunConfig, check_config
+from pipeline.scheduled import claims
+from pipeline.scheduled.batches import Batch, batch_rows, batch_text, batches, drop, scheduled_time
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

@@ -15,13 +15,14 @@ import pytest
 import yaml
 
 from jobs.infer.stage import INFER
-from pipeline import labels, manifest, schema
-from pipeline.config import FullConfig, load_config, presets
+from pipeline.configuration import chart_values
+from pipeline.configuration.run_config import FullConfig, load_config, presets
+from pipeline.executors.kubernetes import labels, manifests
 
 Object = dict[str, Any]
 
 CHARTS = Path(__file__).parents[2] / "charts"
-NAMES = list(schema.CHARTS)
+NAMES = list(chart_values.CHARTS)
 VERSIONS = ["1.33", "1.34", "1.35", "1.36", "1.37"]
 
 SMALLEST: Object = {
@@ -136,7 +137,7 @@ def laid_over(below: Object, above: Object) -> Object:
 
 @every_chart
 def test_the_committed_schema_is_the_generated_one(chart: str) -> None:
-    assert (CHARTS / chart / "values.schema.json").read_text() == schema.text(chart), "run `make charts`"
+    assert (CHARTS / chart / "values.schema.json").read_text() == chart_values.text(chart), "run `make charts`"
 
 
 @every_chart
@@ -182,7 +183,7 @@ def test_a_charts_own_values_are_not_the_others(render: Any, chart: str, others:
 @every_chart
 @pytest.mark.parametrize("preset", presets())
 def test_every_preset_passes_as_values(charts: dict[str, helm_python.Chart], chart: str, preset: str) -> None:
-    values = yaml.safe_load((Path(schema.__file__).parent / "presets" / f"{preset}.yaml").read_text())
+    values = yaml.safe_load((Path(chart_values.__file__).parent / "presets" / f"{preset}.yaml").read_text())
     charts[chart].validate_schema(charts[chart].merge_values(values))
 
 
@@ -299,8 +300,8 @@ def test_every_pod_is_as_restricted_as_a_stages(render: Any, chart: str, values:
     assert len(found) == 2
     for pod in found:
         (container,) = pod["containers"]
-        assert pod["securityContext"] == manifest.pod_security()
-        assert container["securityContext"] == manifest.container_security()
+        assert pod["securityContext"] == manifests.pod_security()
+        assert container["securityContext"] == manifests.container_security()
         assert not any("hostPath" in volume for volume in pod["volumes"])
         mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
         volumes = {volume["name"]: volume for volume in pod["volumes"]}
@@ -441,7 +442,7 @@ def test_the_network_s_rules_are_for_the_release_s_stages(render: Any, tmp_path:
     cluster = load_config(str(tmp_path / "run.yaml")).kubernetes
     pods = (
         cluster.labels
-        | manifest.run_labels("0123456789abcdef", "nightly-20261122-0300")
+        | manifests.run_labels("0123456789abcdef", "nightly-20261122-0300")
         | {labels.COMPONENT: INFER.name}
     )
     assert chosen_by(policy["podSelector"], pods)

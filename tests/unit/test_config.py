@@ -8,7 +8,7 @@ import pytest
 
 from jobs.catalog import STAGES, stage_named
 from jobs.errors import BadConfiguration
-from pipeline.config import FullConfig, load_config, presets
+from pipeline.configuration.run_config import FullConfig, load_config, presets
 
 
 @pytest.mark.parametrize("preset", presets())

@@ -9,13 +9,13 @@ from jobs.catalog import stage_named
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, OK, STORE_AWAY, TRY_AGAIN, StoreError
 from jobs.shards.local import LocalStore
 from jobs.shards.records import Manifest, Outcome
-from pipeline.config import load_config
-from pipeline.control import write_wish
-from pipeline.controller import Controller
-from pipeline.decide import Finish, Hold, Publish, Replace, Restore, Submit, Wait, decide
-from pipeline.executors import JobStatus, Observation
-from pipeline.kube.errors import Unreachable
-from pipeline.plan import StagePlan, UnitPlan
+from pipeline.configuration.run_config import load_config
+from pipeline.control.controller import Controller
+from pipeline.control.decisions import Finish, Hold, Publish, Replace, Restore, Submit, Wait, decide
+from pipeline.executors.base import JobStatus, Observation
+from pipeline.executors.kubernetes.client.api_errors import Unreachable
+from pipeline.planning.desired_state import write_wish
+from pipeline.planning.plan import StagePlan, UnitPlan
 
 RUNNING, SUCCEEDED = JobStatus(state="running"), JobStatus(state="succeeded")
 FAILED = JobStatus(state="failed", exit_code=BAD_DATA, message="row 7 is bad")

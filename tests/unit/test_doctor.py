@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from jobs.shards.doctor import Check
 from jobs.shards.identity import proved
 from jobs.shards.local import LocalStore
-from pipeline import doctor
-from pipeline.config import load_config
+from jobs.shards.store_checks import Check
+from pipeline.configuration.run_config import load_config
+from pipeline.maintenance import preflight
 
 ASKED_LATER: Any = object()  # a cluster that no check of a model asks
 
 
 def model_of_embed(tmp_path: Path, *assignments: str, cluster: Any = ASKED_LATER) -> Check:
-    checks = doctor.examine(LocalStore(tmp_path), load_config("demo", list(assignments)), cluster)
+    checks = preflight.examine(LocalStore(tmp_path), load_config("demo", list(assignments)), cluster)
     return next(check for check in checks if check.name == "model of embed")
 
 
@@ -40,7 +40,9 @@ def test_where_stages_run_here_a_folder_is_enough(tmp_path: Path) -> None:
 
 def test_what_is_noted_of_the_store_is_shown(tmp_path: Path) -> None:
     def identity() -> Check:
-        checks = doctor.examine(LocalStore(tmp_path / "run"), load_config("demo", [f"store={tmp_path}"]), ASKED_LATER)
+        checks = preflight.examine(
+            LocalStore(tmp_path / "run"), load_config("demo", [f"store={tmp_path}"]), ASKED_LATER
+        )
         return next(check for check in checks if check.name == "identity")
 
     assert "the first run proves the store" in identity().detail

@@ -18,7 +18,7 @@ from jobs.evaluate.metrics import histogram, interval
 from jobs.evaluate.stage import EVALUATE, EvaluateParams
 from jobs.evaluate.thumbnails import centred
 from jobs.regressor.model import Architecture, Regressor
-from jobs.regressor.stored import to_sample
+from jobs.regressor.saved_model import to_sample
 from jobs.runtime.arrays import from_npy
 from jobs.shards.dataset import Dataset
 from jobs.shards.store import Store

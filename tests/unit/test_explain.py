@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobs.errors import BAD_DATA
-from pipeline import explain, labels
+from pipeline.executors.kubernetes import labels, reasons
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC).timestamp()
 
@@ -73,12 +73,12 @@ QUOTA = 'Error creating: pods "small-embed-1-0a1b2c3d-0-x7k2p" is forbidden: exc
          "running", "failed"],
 )  # fmt: skip
 def test_why_a_pod_waits(found, words):
-    assert explain.waiting(job(), [found], [], NOW) == words
+    assert reasons.waiting(job(), [found], [], NOW) == words
 
 
 def test_reasons_of_many_pods_are_counted_most_frequent_first_and_three_at_most():
     pods = [waits("ErrImagePull", f"reason {number}") for number in (1, 2, 2, 3, 3, 3, 4)]
-    told = explain.waiting(job(), pods, [], NOW).split("; ")
+    told = reasons.waiting(job(), pods, [], NOW).split("; ")
     assert told[0] == "3 Pods: its image cannot be pulled (ErrImagePull): reason 3"
     assert told[1] == "2 Pods: its image cannot be pulled (ErrImagePull): reason 2"
     assert told[2].startswith("1 Pod: ")
@@ -94,7 +94,7 @@ def test_reasons_of_many_pods_are_counted_most_frequent_first_and_three_at_most(
     ],
 )
 def test_a_suspended_job_says_who_holds_it(held, words):
-    assert explain.waiting(held, [], [], NOW) == words
+    assert reasons.waiting(held, [], [], NOW) == words
 
 
 @pytest.mark.parametrize(
@@ -109,12 +109,12 @@ def test_a_suspended_job_says_who_holds_it(held, words):
     ids=["quota", "the newest counts", "without a time", "other events", "none"],
 )
 def test_pods_that_are_not_even_created_are_told_by_the_job_s_events(events, words):
-    assert explain.waiting(job(), [], events, NOW) == words
+    assert reasons.waiting(job(), [], events, NOW) == words
 
 
 def test_old_events_say_nothing_of_a_job_whose_pods_run():
-    assert explain.waiting(job(active=1), [], [event(QUOTA)], NOW) == ""
-    assert explain.waiting(job(), [pod("Running")], [event(QUOTA)], NOW) == ""
+    assert reasons.waiting(job(active=1), [], [event(QUOTA)], NOW) == ""
+    assert reasons.waiting(job(), [pod("Running")], [event(QUOTA)], NOW) == ""
 
 
 @pytest.mark.parametrize(
@@ -131,8 +131,8 @@ def test_old_events_say_nothing_of_a_job_whose_pods_run():
     ids=["overdue", "never started", "within the margin", "within its grace", "ended", "not asked to end", "nowhere"],
 )
 def test_a_pod_hangs_when_its_node_should_have_ended_it_a_while_ago(found, node):
-    assert explain.lost_on(found, NOW) == node
-    assert (f"`i2p release {node}`" in explain.waiting(job(), [found], [], NOW)) == bool(node)
+    assert reasons.lost_on(found, NOW) == node
+    assert (f"`i2p release {node}`" in reasons.waiting(job(), [found], [], NOW)) == bool(node)
 
 
 @pytest.mark.parametrize(
@@ -148,9 +148,9 @@ def test_a_pod_hangs_when_its_node_should_have_ended_it_a_while_ago(found, node)
 )
 def test_why_a_pod_was_taken_away(reason, words):
     taken = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "told"}
-    assert explain.disruption(pod("Failed", conditions=[taken])) == words
-    assert explain.disruption(pod("Failed", conditions=[{**taken, "status": "False"}])) == ""
-    assert explain.disruption(pod("Failed")) == ""
+    assert reasons.disruption(pod("Failed", conditions=[taken])) == words
+    assert reasons.disruption(pod("Failed", conditions=[{**taken, "status": "False"}])) == ""
+    assert reasons.disruption(pod("Failed")) == ""
 
 
 def ended(code: int, *, reason: str = "Error", message: str = "") -> dict[str, Any]:
@@ -179,15 +179,15 @@ NO_LAST_WORDS = 'booting\n{"time": 1, "event": "started"}\nSegmentation fault\n'
          "evicted before it started", "reason only", "nothing at all"],
 )  # fmt: skip
 def test_why_a_pod_failed(found, expected):
-    assert explain.failure(found) == expected
+    assert reasons.failure(found) == expected
 
 
 def test_long_messages_are_cut_and_put_on_one_line():
-    _, words = explain.failure(ended(1, message=json.dumps({"error": "line\n" * 200})))
+    _, words = reasons.failure(ended(1, message=json.dumps({"error": "line\n" * 200})))
     assert "\n" not in words
     assert len(words) < 310
 
 
 def test_times_are_read_as_kubernetes_writes_them():
-    assert explain.timestamp("2026-11-22T12:00:00Z") == NOW
-    assert explain.timestamp("2026-11-22T12:00:00.500000Z") == NOW + 0.5
+    assert reasons.timestamp("2026-11-22T12:00:00Z") == NOW
+    assert reasons.timestamp("2026-11-22T12:00:00.500000Z") == NOW + 0.5

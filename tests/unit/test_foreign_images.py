@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.regressor.decoding import BadImage, decode
-from jobs.regressor.foreign import decode_foreign
-from jobs.regressor.limits import ImageLimits
+from jobs.imaging.decoding import BadImage, decode
+from jobs.imaging.limits import ImageLimits
+from jobs.imaging.untrusted import decode_foreign
 
 LIMITS = ImageLimits()
 CUT = "cut short: a part of the image is missing"

@@ -18,7 +18,7 @@ import pytest
 from torch.distributed import DistNetworkError
 
 from jobs.errors import BAD_DATA, PEER_LOST, TRY_AGAIN, BadConfiguration, JobError, PeerLost, StoreError, severity
-from jobs.regressor.stored import from_sample
+from jobs.regressor.saved_model import from_sample
 from jobs.runtime import gang
 from jobs.runtime.gang import Gang, World, worlds_of_pod
 from jobs.runtime.task import TASK_VARIABLE, TaskDescription

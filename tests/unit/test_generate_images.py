@@ -14,7 +14,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from jobs.errors import BadConfiguration, BadData
-from jobs.generate_images import diffusion, encode, worker
+from jobs.generate_images import diffusion, encoding, worker
 from jobs.generate_images.stage import GENERATE_IMAGES, GenerateImagesParams
 from jobs.runtime import log
 from jobs.runtime.groups import CERTIFICATE, DROPPED
@@ -22,7 +22,7 @@ from jobs.runtime.stopping import Stopped
 from jobs.shards.dataset import Dataset
 from jobs.shards.keys import key_of, seed_of
 from jobs.shards.tar import Sample, json_field
-from jobs.standins.drawing import draw
+from jobs.synthetic.drawing import draw
 from tests import tiny
 from tests.stages import dataset_of, local_run, run_stage
 
@@ -226,8 +226,8 @@ def test_equal_pixels_give_equal_bytes_in_every_format() -> None:
     image = draw("a fox on the moon", size=48)
     for kind, quality, form in [("png", 95, "PNG"), ("jpg", 95, "JPEG"), ("webp", 80, "WEBP"), ("webp", 100, "WEBP")]:
         params = params_of("drawing", format=kind, quality=quality, stored_size=48)
-        data = encode.stored(image, params)
-        assert data == encode.stored(image.copy(), params)
+        data = encoding.stored(image, params)
+        assert data == encoding.stored(image.copy(), params)
         back = Image.open(io.BytesIO(data))
         assert (back.format, back.size) == (form, (48, 48))
         lossless = np.array_equal(np.asarray(back.convert("RGB")), np.asarray(image))
@@ -236,7 +236,7 @@ def test_equal_pixels_give_equal_bytes_in_every_format() -> None:
 
 def test_the_filter_decides_how_an_image_is_made_smaller() -> None:
     image = draw("a fox on the moon", size=48)
-    smaller = {name: encode.stored(image, params_of("drawing", resize=name)) for name in encode.FILTERS}
+    smaller = {name: encoding.stored(image, params_of("drawing", resize=name)) for name in encoding.FILTERS}
     assert len(set(smaller.values())) == 4
     expected = image.resize((24, 24), Image.Resampling.BICUBIC)
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(smaller["bicubic"]))), np.asarray(expected))

@@ -22,7 +22,7 @@ from jobs.runtime.stopping import Stopped
 from jobs.shards.dataset import Dataset
 from jobs.shards.keys import key_of, normalise
 from jobs.shards.tar import Sample, json_field
-from jobs.standins import grammar
+from jobs.synthetic import grammar
 from tests import tiny
 from tests.stages import dataset_of, local_run, run_stage
 

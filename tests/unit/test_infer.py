@@ -23,7 +23,7 @@ from jobs.errors import BadData, StalePlan
 from jobs.infer.files import NOT_READ, digest_of_files, escaped, find_images, id_of, refused_names, versions_of
 from jobs.infer.stage import INFER, InferParams, files_by_unit
 from jobs.regressor.model import Architecture, Regressor
-from jobs.regressor.stored import to_sample
+from jobs.regressor.saved_model import to_sample
 from jobs.runtime.arrays import from_npy
 from jobs.runtime.task import Task
 from jobs.shards.dataset import Committed, Dataset

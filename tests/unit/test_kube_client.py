@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from jobs.errors import BAD_CONFIGURATION, TRY_AGAIN, BadConfiguration, JobError
-from pipeline.kube import connection
-from pipeline.kube.backoff import Gate
-from pipeline.kube.client import CONFIG_MAPS, JOBS, PODS, Api
-from pipeline.kube.errors import Conflict, Forbidden, Refused, Unauthenticated, Unreachable
+from pipeline.executors.kubernetes.client import connection
+from pipeline.executors.kubernetes.client.api import CONFIG_MAPS, JOBS, PODS, Api
+from pipeline.executors.kubernetes.client.api_errors import Conflict, Forbidden, Refused, Unauthenticated, Unreachable
+from pipeline.executors.kubernetes.client.backoff import Gate
 from tests.fakes.fake_apiserver import (
     TOKEN,
     FakeApiServer,
@@ -54,8 +54,9 @@ def api(server: FakeApiServer, connect: Callable[..., Api]) -> Api:
 
 
 def test_reading_the_module_costs_neither_the_library_nor_an_http_client() -> None:
-    code = "import sys, pipeline.kube.client, pipeline.kube.watch; print([m for m in sys.modules if m in " \
-           "('kubernetes', 'urllib3', 'yaml', 'boto3')])"  # fmt: skip
+    heavy = ("kubernetes", "urllib3", "yaml", "boto3")
+    modules = "pipeline.executors.kubernetes.client.api, pipeline.executors.kubernetes.client.watch"
+    code = f"import sys, {modules}; print([m for m in sys.modules if m in {heavy}])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 

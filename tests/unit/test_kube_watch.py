@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.kube import watch as watch_module
-from pipeline.kube.backoff import Backoff, Gate
-from pipeline.kube.client import JOBS, PODS, Api
-from pipeline.kube.errors import Unreachable
-from pipeline.kube.watch import Watch
+from pipeline.executors.kubernetes.client import watch as watch_module
+from pipeline.executors.kubernetes.client.api import JOBS, PODS, Api
+from pipeline.executors.kubernetes.client.api_errors import Unreachable
+from pipeline.executors.kubernetes.client.backoff import Backoff, Gate
+from pipeline.executors.kubernetes.client.watch import Watch
 from tests.fakes.fake_apiserver import Asked, Events, FakeApiServer, Reply, connected, event, in_turn, listing, status
 from tests.waiting import wait_for
 

@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, STORE_AWAY, TRY_AGAIN, JobError, StoreAway
-from jobs.runtime.evidence import Evidence
+from jobs.runtime.diagnostics import Evidence
 from jobs.shards.local import LocalStore
-from pipeline import labels
-from pipeline.config import load_config
-from pipeline.executors import JobStatus
-from pipeline.executors.kubernetes import Caller, KubernetesExecutor
-from pipeline.kube.client import JOBS
+from pipeline.configuration.run_config import load_config
+from pipeline.executors.base import JobStatus
+from pipeline.executors.kubernetes.client.api import JOBS
+from pipeline.executors.kubernetes.executor import Caller, KubernetesExecutor, labels
 
 NAME = "small-collect-1-0a1b2c3d"
 FAILED = {"type": "Failed", "status": "True", "reason": "FailedIndexes", "message": "Job has failed indexes"}

@@ -10,10 +10,11 @@ import pytest
 
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, STORE_AWAY, TRY_AGAIN
 from jobs.runtime.task import TaskDescription
-from pipeline.executors import JobPlan, JobStatus
+from pipeline.configuration.resources import Resources
 from pipeline.executors import local as module
+from pipeline.executors.base import JobStatus
 from pipeline.executors.local import LocalExecutor
-from pipeline.resources import Resources
+from pipeline.planning.job_plan import JobPlan
 from tests.waiting import wait_for
 
 INDEX = "import json, os, pathlib, sys, time; index = int(os.environ['JOB_COMPLETION_INDEX'])\n"

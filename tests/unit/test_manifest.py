@@ -11,11 +11,11 @@ import yaml
 
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, PEER_LOST, BadConfiguration
 from jobs.runtime.task import TaskDescription
-from pipeline import manifest
-from pipeline.config import check_config
-from pipeline.executors import JobPlan
-from pipeline.operate import NumberQuotingDumper
-from pipeline.resources import Kubernetes, Resources
+from pipeline.configuration.resources import Kubernetes, Resources
+from pipeline.configuration.run_config import check_config
+from pipeline.executors.kubernetes import manifests
+from pipeline.executors.kubernetes.operations import NumberQuotingDumper
+from pipeline.planning.job_plan import JobPlan
 
 DNS_LABEL = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 LONGEST_PREFIX_OF_A_POD = 58  # Kubernetes cuts the Job's name so that index and five random letters fit into 63
@@ -37,7 +37,7 @@ def cluster(**values: Any) -> Kubernetes:
 
 
 def job(one: JobPlan, **values: Any) -> dict[str, Any]:
-    return manifest.job(one, cluster(**values))
+    return manifests.job(one, cluster(**values))
 
 
 def pod(one: JobPlan, **values: Any) -> dict[str, Any]:
@@ -58,13 +58,13 @@ def test_a_name_is_a_dns_label_with_any_index_and_leaves_a_pod_s_name_whole(run)
 
 
 def test_long_names_of_runs_that_begin_alike_are_kept_apart():
-    one, other = (manifest.job_name(plan(run="r" * 40 + end), cluster()) for end in "ab")
+    one, other = (manifests.job_name(plan(run="r" * 40 + end), cluster()) for end in "ab")
     assert one != other
 
 
 def test_the_same_work_has_the_same_name_whatever_is_left_of_it_and_however_much_is_done_at_once():
     names = {
-        manifest.job_name(one, cluster())
+        manifests.job_name(one, cluster())
         for one in (
             plan(),
             plan(completions=7, parallelism=7),
@@ -77,8 +77,8 @@ def test_the_same_work_has_the_same_name_whatever_is_left_of_it_and_however_much
 
 def test_whoever_submits_it_and_wherever_from_the_name_is_the_same():
     owner = {"apiVersion": "batch/v1", "kind": "Job", "name": "controller", "uid": "1"}
-    mine = manifest.job(plan(), cluster(), invocation="mine", owner=owner)
-    yours = manifest.job(plan(), cluster(context="desk", namespace="team"), invocation="yours")
+    mine = manifests.job(plan(), cluster(), invocation="mine", owner=owner)
+    yours = manifests.job(plan(), cluster(context="desk", namespace="team"), invocation="yours")
     assert mine["metadata"]["name"] == yours["metadata"]["name"]
 
 
@@ -104,12 +104,12 @@ def test_whoever_submits_it_and_wherever_from_the_name_is_the_same():
          "environment", "queue", "ttl", "generation", "store"],
 )  # fmt: skip
 def test_anything_that_shapes_the_job_gives_another_name(other, values):
-    assert manifest.job_name(other, cluster(**values)) != manifest.job_name(plan(), cluster())
+    assert manifests.job_name(other, cluster(**values)) != manifests.job_name(plan(), cluster())
 
 
 def test_two_limits_of_failed_indexes_are_two_jobs_also_when_fewer_indexes_are_left():
     five, ten = plan(max_failed_indexes=5), plan(max_failed_indexes=10)
-    assert manifest.job_name(five, cluster()) != manifest.job_name(ten, cluster())
+    assert manifests.job_name(five, cluster()) != manifests.job_name(ten, cluster())
     assert job(ten)["spec"]["maxFailedIndexes"] == 1, "the API server takes no more than there are indexes"
     assert job(replace(ten, task=replace(ten.task, completions=40)))["spec"]["maxFailedIndexes"] == 10
 
@@ -131,7 +131,7 @@ def test_a_job_runs_no_more_at_once_than_it_has_indexes():
 def test_a_gang_has_a_service_of_its_job_s_name_and_is_done_when_its_first_pod_is():
     gang = job(plan("train", gang=True, completions=2, pods=2, gpus=8))
     name = gang["metadata"]["name"]
-    assert manifest.is_gang(gang)
+    assert manifests.is_gang(gang)
     assert gang["spec"]["parallelism"] == 2
     assert gang["spec"]["maxFailedIndexes"] == 0
     peers = {"action": "Ignore", "onExitCodes": {"containerName": "worker", "operator": "In", "values": [PEER_LOST]}}
@@ -139,7 +139,7 @@ def test_a_gang_has_a_service_of_its_job_s_name_and_is_done_when_its_first_pod_i
     assert peers not in job(plan("collect"))["spec"]["podFailurePolicy"]["rules"]
     assert gang["spec"]["successPolicy"] == {"rules": [{"succeededIndexes": "0"}]}
     assert gang["spec"]["template"]["spec"]["subdomain"] == name
-    service = manifest.service(gang, "uid")
+    service = manifests.service(gang, "uid")
     assert service["metadata"]["name"] == name
     assert service["metadata"]["ownerReferences"][0]["uid"] == "uid"
     assert service["spec"]["selector"] == {"batch.kubernetes.io/job-name": name}
@@ -154,7 +154,7 @@ def test_a_gang_has_a_service_of_its_job_s_name_and_is_done_when_its_first_pod_i
 def test_a_gang_in_one_pod_meets_at_home_and_needs_no_service():
     one = plan("train", gang=True, gpus=4)
     assert env(one)["I2P_MASTER"].startswith("localhost:")
-    assert not manifest.is_gang(job(one))
+    assert not manifests.is_gang(job(one))
 
 
 def test_a_stage_that_is_no_gang_has_neither_master_nor_success_policy():
@@ -222,5 +222,5 @@ def test_a_digest_that_kubectl_would_read_as_a_number_is_quoted():
 
 
 def test_a_manifest_is_plain_data():
-    for one in (job(plan()), manifest.service(job(plan("train", gang=True, completions=2, pods=2)))):
+    for one in (job(plan()), manifests.service(job(plan("train", gang=True, completions=2, pods=2)))):
         assert yaml.safe_load(yaml.safe_dump(one)) == one

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from jobs.errors import BadConfiguration, StoreError
-from jobs.runtime.patience import INVOCATION_VARIABLE, PATIENCE_VARIABLE, TASK_VARIABLE, store_patience
+from jobs.runtime.environment import INVOCATION_VARIABLE, PATIENCE_VARIABLE, TASK_VARIABLE, store_patience
 from jobs.shards import patience
 from jobs.shards.patience import Patience, give_up
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from jobs.errors import JobError
-from jobs.runtime.confinement import confine
-from jobs.runtime.quarantine import Bounds, Pool, Refused
+from jobs.runtime.sandbox.landlock import confine
+from jobs.runtime.sandbox.pool import Bounds, Pool, Refused
 
 BOUNDS = Bounds(seconds=1.0, memory=200 << 20)
 ENTRY = "tests.fakes.servers:misbehaving"

@@ -20,16 +20,16 @@ import torch
 from PIL import Image
 
 from jobs.errors import BadConfiguration, BadData, Corrupt
-from jobs.regressor.ahead import map_ahead
-from jobs.regressor.bank import nearest
+from jobs.imaging.pixels import BadImage, decode, image_in, pixels
 from jobs.regressor.calibration import expected, fit, stored
-from jobs.regressor.images import BadImage, decode, image_in, pixels
 from jobs.regressor.metric import cosines, mean_cosine
 from jobs.regressor.model import Architecture, Regressor
 from jobs.regressor.params import PredictParams
 from jobs.regressor.predict import predict
 from jobs.regressor.pretrained import load_pretrained, normalisation
-from jobs.regressor.stored import from_sample, to_sample
+from jobs.regressor.retrieval import nearest
+from jobs.regressor.saved_model import from_sample, to_sample
+from jobs.runtime.prefetch import map_ahead
 from jobs.shards.digests import sha256
 from jobs.shards.tar import Sample, json_field
 from tests.pictures import TINY, picture, unit_vectors

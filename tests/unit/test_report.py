@@ -13,7 +13,7 @@ from jobs.shards.keys import key_of, split_of
 from jobs.shards.local import LocalStore
 from jobs.shards.records import CommitRecord, Manifest, Outcome
 from jobs.shards.tar import Sample, json_field
-from pipeline.config import check_config
+from pipeline.configuration.run_config import check_config
 from pipeline.report import write_report
 from pipeline.report.pictures import GRID_BYTES
 from pipeline.report.scores import CASES_BYTES

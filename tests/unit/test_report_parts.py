@@ -6,9 +6,9 @@ import pytest
 
 from jobs.catalog import STAGES
 from jobs.dedup.stage import DEDUP
-from pipeline.report import charts, graph
+from pipeline.report import charts, graph_figure
 from pipeline.report.duplicates import bins, marked
-from pipeline.report.stages import StageFacts, settings_told
+from pipeline.report.stage_facts import StageFacts, settings_told
 
 
 def test_words_that_only_one_prompt_has_are_marked():
@@ -45,11 +45,11 @@ def test_a_curve_without_extent_is_drawn_all_the_same(points):
 
 def test_the_graph_names_what_every_stage_reads():
     stages = [StageFacts(name=spec.name, about=spec.about, inputs=spec.inputs) for spec in STAGES]
-    for drawn in (graph.wide(stages), graph.narrow(stages)):
+    for drawn in (graph_figure.wide(stages), graph_figure.narrow(stages)):
         assert drawn.count('class="edge"') == sum(len(spec.inputs) for spec in STAGES)
         assert f"{DEDUP.name} reads {DEDUP.inputs[0]}" in drawn
     outdated = [dataclasses.replace(stage, done=True, outdated=("x",)) for stage in stages]
-    assert graph.wide(outdated).count('class="box outdated"') == len(stages)
+    assert graph_figure.wide(outdated).count('class="box outdated"') == len(stages)
 
 
 def test_settings_are_told_flat_with_all_their_values():

@@ -9,8 +9,9 @@ import pytest
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, TRY_AGAIN
 from jobs.shards.digests import canonical_json
 from jobs.shards.local import LocalStore
-from pipeline.executors import Progress, shipped
-from pipeline.executors.shipped import Attempt, Failure, Shipped, begun_by_index, indexes_in, worst
+from pipeline.executors.base import Progress
+from pipeline.executors.kubernetes import attempt_logs
+from pipeline.executors.kubernetes.attempt_logs import Attempt, Failure, Shipped, begun_by_index, indexes_in, worst
 
 JOB = "small-collect-1-0a1b2c3d"
 
@@ -73,7 +74,7 @@ def test_a_log_is_read_again_only_when_it_has_grown(stage):
 
 
 def test_many_logs_are_read_over_several_looks_and_count_as_begun_from_the_first(stage, monkeypatch):
-    monkeypatch.setattr(shipped, "_READ_AT_ONCE", 2)
+    monkeypatch.setattr(attempt_logs, "_READ_AT_ONCE", 2)
     for index in range(5):
         log(stage, COMMITTED, FINISHED, index=index)
     known = Shipped(stage)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from jobs.standins.drawing import LIGHT_LOOKS, PHRASES, PLACE_LOOKS, draw
-from jobs.standins.grammar import LIGHTS, PLACES, SLOTS, prompts
+from jobs.synthetic.drawing import LIGHT_LOOKS, PHRASES, PLACE_LOOKS, draw
+from jobs.synthetic.grammar import LIGHTS, PLACES, SLOTS, prompts
 
 SENTENCE = "oil painting of a glass fox with a lantern on the moon, at golden hour, confetti"
 OTHER_ORDER = "on the moon, a glass fox and a lantern, confetti, at golden hour, oil painting"

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 
 from jobs.errors import Corrupt
+from jobs.runtime.diagnostics import Evidence, failures_in
 from jobs.runtime.events import event_in, log_of
-from jobs.runtime.evidence import Evidence, failures_in
 from jobs.shards.digests import canonical_json
 from jobs.shards.local import LocalStore
 from jobs.shards.records import CommitRecord, Manifest, Shard
-from pipeline import inspect
-from pipeline.claims import Claim, create_claim, read_chain, read_claim
-from pipeline.control import CONTROL, read_wish, write_wish
-from pipeline.executors.shipped import Shipped
+from pipeline.cli import tables
+from pipeline.executors.kubernetes.attempt_logs import Shipped
+from pipeline.planning.desired_state import CONTROL, read_wish, write_wish
+from pipeline.scheduled.claims import Claim, create_claim, read_chain, read_claim
 from tests.samples import record_of
 
 SHARD = Shard("train-00042", "shards/train-00042-abc.tar", 10240, "ab" * 32, 3, "a", "c")
@@ -184,7 +184,7 @@ def test_foreign_objects_and_lines_among_logs_are_passed_over(tmp_path: Path) ->
         stage.put(name, b"\n".join(lines))
     (attempt,) = Shipped(stage).attempts(JOB)
     assert (attempt.units, attempt.samples) == (1, 7)
-    assert inspect.logs(stage, index=0) == [{"index": 0, **json.loads(whole)}]
+    assert tables.logs(stage, index=0) == [{"index": 0, **json.loads(whole)}]
 
 
 def test_foreign_failures_are_passed_over(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_what_is_no_unicode_is_logged_and_left_all_the_same(tmp_path: Path) -> N
     evidence.report_failure(ValueError("a file named \udcff.png"), unit="a")
     evidence.ship_log()
     assert next(failures_in(stage)).error == "ValueError: a file named ?.png"
-    assert inspect.logs(stage, index=0)[-1]["error"] == "ValueError: a file named ?.png"
+    assert tables.logs(stage, index=0)[-1]["error"] == "ValueError: a file named ?.png"
 
 
 @pytest.mark.parametrize("name", FOREIGN)

@@ -15,16 +15,16 @@ import pytest
 
 from jobs.catalog import stage_named
 from jobs.errors import BAD_DATA, TRY_AGAIN, BadConfiguration, BadData, JobError, StalePlan, StoreError, exit_code_of
-from jobs.runtime import evidence as module
+from jobs.runtime import diagnostics as module
 from jobs.runtime import log
-from jobs.runtime.evidence import Evidence, leave_termination_message
+from jobs.runtime.diagnostics import Evidence, leave_termination_message
 from jobs.runtime.models import by_content
 from jobs.runtime.stopping import Stopped
 from jobs.runtime.task import TASK_VARIABLE, Task, TaskDescription
 from jobs.shards.dataset import load_manifest
 from jobs.shards.digests import digest_of
 from jobs.shards.local import LocalStore
-from pipeline.inspect import logs
+from pipeline.cli.tables import logs
 from tests import pictures
 from tests.stages import local_run
 from tests.waiting import wait_for

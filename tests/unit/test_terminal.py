@@ -15,11 +15,11 @@ from jobs.errors import BAD_CONFIGURATION
 from jobs.runtime.log import encodable
 from jobs.shards.local import LocalStore
 from pipeline.__main__ import main
-from pipeline.controller import View
-from pipeline.display import Display, Lines, LiveTable
-from pipeline.executors import JobStatus
-from pipeline.plan import StagePlan, UnitPlan
-from pipeline.terminal import json_text, one_line, printable
+from pipeline.cli.display import Display, Lines, LiveTable
+from pipeline.cli.terminal import json_text, one_line, printable
+from pipeline.control.controller import View
+from pipeline.executors.base import JobStatus
+from pipeline.planning.plan import StagePlan, UnitPlan
 
 MARKUP = "cat[/1].png of [image] [link=http://evil.example]click[/link] :smile: [bold"
 CONTROL = "red \x1b[31m, title \x1b]0;x\x07, one byte \x9b2J, back \r, turned \u202e, no UTF-8 \udcff"

@@ -15,7 +15,7 @@ from jobs.errors import BadConfiguration
 from jobs.regressor import model
 from jobs.regressor.empty_weights import empty_weights, not_stored
 from jobs.regressor.model import Architecture, Regressor
-from jobs.regressor.stored import from_sample, to_sample
+from jobs.regressor.saved_model import from_sample, to_sample
 from jobs.shards.local import LocalStore
 from jobs.train.checkpoints import Checkpoints
 from jobs.train.learner import Learner, new_learner

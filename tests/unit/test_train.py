@@ -17,8 +17,8 @@ import torch
 from accelerate.state import AcceleratorState
 
 from jobs.errors import BadConfiguration, BadData
-from jobs.regressor.images import decode, pixels
-from jobs.regressor.stored import from_sample
+from jobs.imaging.pixels import decode, pixels
+from jobs.regressor.saved_model import from_sample
 from jobs.runtime.stopping import Stopped
 from jobs.runtime.task import Task
 from jobs.shards.dataset import Dataset

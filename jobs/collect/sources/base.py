@@ -19,7 +19,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from jobs.collect.sources.limits import SourceLimits
 from jobs.collect.sources.rows import AnyRow, BadRow
 from jobs.errors import BadConfiguration, BadData
-from jobs.runtime.patience import store_patience
+from jobs.runtime.environment import store_patience
 from jobs.runtime.spec import Params, without_defaults
 from jobs.shards.address import open_file
 from jobs.shards.store import Store

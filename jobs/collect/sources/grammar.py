@@ -9,7 +9,7 @@ from pydantic import Field
 
 from jobs.collect.sources.base import Source
 from jobs.collect.sources.rows import Row
-from jobs.standins import grammar
+from jobs.synthetic import grammar
 
 
 class Grammar(Source):

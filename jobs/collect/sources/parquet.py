@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Literal
 from jobs.collect.sources.base import File, FileSource, require_column
 from jobs.collect.sources.rows import AnyRow, Unfit, row_of
 from jobs.errors import BadData
-from jobs.runtime.quarantine import Bounds, Child, Died, Refused
+from jobs.runtime.sandbox.pool import Bounds, Child, Died, Refused
 from jobs.shards.store import spooling
 
 _SERVER = "jobs.collect.sources.parquet_rows:rows_server"

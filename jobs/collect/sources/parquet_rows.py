@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as arrow
 import pyarrow.parquet as parquet
 
-from jobs.runtime.frames import Message
+from jobs.runtime.sandbox.frames import Message
 
 _ROWS = 8192
 _FRAME = 4 << 20  # characters of values; a message has the row more with which it gets there

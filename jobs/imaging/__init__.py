@@ -1,0 +1,1 @@
+"""Images from bytes: decoded, checked against limits, cut and resized. Free of torch."""

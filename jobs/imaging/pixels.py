@@ -1,0 +1,30 @@
+"""Images as the network takes them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from jobs.errors import BadData
+from jobs.imaging.decoding import BadImage, Box, decode, resized, square
+from jobs.shards.tar import Sample
+
+__all__ = ["FIELDS", "BadImage", "Pixels", "decode", "image_in", "pixels", "square"]
+
+FIELDS = ("png", "jpg", "webp")  # a sample holds its image in one of these
+
+Pixels = NDArray[np.uint8]
+
+
+def image_in(sample: Sample) -> bytes:
+    """The bytes of a sample's image; raises BadData unless it has exactly one."""
+    found = [field for field in FIELDS if field in sample.fields]
+    if len(found) != 1:
+        raise BadData(f"sample {sample.key} must hold one image, as one of {FIELDS}; it has {sorted(sample.fields)}")
+    return sample[found[0]]
+
+
+def pixels(image: Image.Image, size: int, box: Box | None = None) -> Pixels:
+    """A part of the image (the centred square if none is named) as uint8 of shape (size, size, 3), bicubic."""
+    return np.asarray(resized(image, size, box))

@@ -1,0 +1,72 @@
+"""Images that nobody vouches for: looked at before they are decoded, and refused where a part of them is missing.
+
+Pillow decodes a PNG whose data ends early, or a JPEG that was cut and closed with an end marker, without a word: what
+is missing is black or grey. It also goes through as many scans and chunks as there are. Runs in quarantine
+(`pixels_server`); `ForeignImages` asks from outside.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from PIL import Image
+
+from jobs.imaging.decoding import BadImage, decode, resized
+from jobs.imaging.jpeg import check_jpeg, decode_jpeg
+from jobs.imaging.limits import ImageLimits
+from jobs.imaging.png import check_png, check_png_is_whole
+from jobs.imaging.webp import check_webp
+from jobs.runtime.sandbox.frames import Message
+
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+_CHECKS: tuple[tuple[bytes, Callable[[bytes, ImageLimits], None]], ...] = (
+    (_PNG, check_png),
+    (_JPEG, check_jpeg),
+    (b"RIFF", check_webp),
+)
+
+
+def decode_foreign(data: bytes, name: str, limits: ImageLimits) -> Image.Image:
+    """The whole image as RGB, the same pixels as `decode` gives; raises BadImage also for what exceeds the limits."""
+    try:
+        for magic, check in _CHECKS:
+            if data.startswith(magic):
+                check(data, limits)
+        image = decode_jpeg(data) if data.startswith(_JPEG) else None
+        image = image or decode(data, name, limits.pixels)
+        if data.startswith(_PNG):
+            check_png_is_whole(data, image)
+        return image
+    except BadImage as error:
+        raise error if str(error).startswith(name) else BadImage(f"{name}: {error}", error.reason) from error
+
+
+def pixels_server(settings: dict[str, Any]) -> Callable[[dict[str, Any], bytes], Iterator[Message]]:
+    """The server in quarantine: {name, size} and a file come in, size x size x 3 bytes or {bad, reason} go out."""
+    limits = ImageLimits.model_validate(settings)
+    _load_decoders(limits)
+
+    def serve(request: dict[str, Any], data: bytes) -> Iterator[Message]:
+        try:
+            image = decode_foreign(data, request["name"], limits)
+        except BadImage as error:
+            yield {"bad": str(error), "reason": error.reason}, b""
+            return
+        yield {}, resized(image, request["size"]).tobytes()
+
+    return serve
+
+
+def _load_decoders(limits: ImageLimits) -> None:
+    """Decode an image of each kind, so that all modules are there before no file can be opened any more."""
+    for form in ("PNG", "JPEG", "WEBP"):
+        file = io.BytesIO()
+        Image.new("RGB", (8, 8)).save(file, form)
+        resized(decode_foreign(file.getvalue(), form, limits), 4).tobytes()
+        for data in (file.getvalue()[:-8], file.getvalue()[:20]):
+            try:
+                decode_foreign(data, form, limits)
+            except BadImage:
+                continue

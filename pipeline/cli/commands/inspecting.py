@@ -1,0 +1,124 @@
+"""Commands that tell how things stand and change nothing."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+
+from jobs.errors import OK, BadConfiguration
+from pipeline.cli import tables
+from pipeline.cli.call import Call
+from pipeline.cli.display import open_display
+from pipeline.cli.terminal import json_text
+from pipeline.control.controller import View
+from pipeline.control.time_left import seconds_by_unit, time_left
+from pipeline.maintenance.preflight import examine
+from pipeline.maintenance.verification import verify
+from pipeline.planning.plan import make_plan
+from pipeline.report import write_report
+
+_LIVE_SECONDS = 5.0
+
+
+def plan(call: Call) -> int:
+    """What a run would do with every stage and shard, and why; on a cluster also what it would change there."""
+    plans = make_plan(call.store, call.config)
+    rows = tables.plan_rows(plans)
+    text = tables.plan_text(rows, all_rows=call.args.all)
+    if not call.on_cluster:
+        call.answer(rows, text)
+        return OK
+    from pipeline.executors.kubernetes import operations
+
+    changes = operations.changes(call.api, call.config, plans)
+    call.answer({"units": rows, "jobs": changes}, f"{text}\n\n{operations.changes_text(changes)}".rstrip())
+    return OK
+
+
+def render(call: Call) -> int:
+    """Print every manifest that a run would submit."""
+    from pipeline.executors.kubernetes import operations
+
+    plans = make_plan(call.store, call.config)
+    objects = [one for _, some in operations.rendered(call.config, plans) for one in some]
+    call.answer(objects, operations.rendered_text(call.config, plans).rstrip())
+    return OK
+
+
+def status(call: Call) -> int:
+    """How far every stage is, and on a cluster what runs, what waits and why, and the time left."""
+    if call.args.live:
+        return _live_status(call)
+    plans = make_plan(call.store, call.config)
+    seen = call.observed(plans)
+    rows = tables.status_rows(call.store, plans, seen)
+    text = tables.status_text(rows)
+    if any(job.state == "running" for job in seen.jobs.values()):
+        past = seconds_by_unit(call.store, call.config)
+        text += f"\nwhole run: {time_left(plans, seen.jobs, past, call.config, time.time())}"
+    call.answer(rows, text)
+    return OK
+
+
+def _live_status(call: Call) -> int:
+    """The status again and again until everything is done or Ctrl-C."""
+    past = seconds_by_unit(call.store, call.config)
+    with open_display() as display:
+        while True:
+            plans = make_plan(call.store, call.config)
+            seen = call.observed(plans)
+            display.show(View(plans, seen.jobs, time_left(plans, seen.jobs, past, call.config, time.time())))
+            if all(plan.done for plan in plans):
+                return OK
+            time.sleep(_LIVE_SECONDS)
+
+
+def logs(call: Call) -> int:
+    """What the workers of a stage logged, also when they are gone."""
+    events = tables.logs(call.store.at(call.stage), index=call.args.index)
+    call.answer(events, "\n".join(json_text(event) for event in events))
+    return OK
+
+
+def why(call: Call) -> int:
+    """Why a stage or one of its shards is as it is: the plan's reason, and the last failure if it failed."""
+    stage, plans = call.stage, make_plan(call.store, call.config)
+    planned = next((one for one in plans if one.spec.name == stage), None)
+    if planned is None:
+        raise BadConfiguration(f"{stage} is no stage of this run, but of the run {call.config.origin(stage)}")
+    reasons = tables.why(call.store.at(stage), planned, call.args.shard)
+    text = tables.why_text(reasons)
+    if job := tables.job_row(planned, call.observed(plans).jobs.get(stage)):
+        text = f"its Job: {job['told']}\n{text}"
+        reasons = [{**reason, "job": job["told"]} for reason in reasons]
+    call.answer(reasons, text)
+    return OK
+
+
+def metrics(call: Call) -> int:
+    """The scores on held-out prompts."""
+    found = tables.metrics(call.store)
+    call.answer(found, tables.metrics_text(found))
+    return OK
+
+
+def verify_run(call: Call) -> int:
+    """Read back every shard and record of this run and of what it reads; says the first thing that is wrong."""
+    told = verify(call.store, call.config)
+    call.answer(told, "\n".join(f"{name:<17} {text}" for name, text in told.items()))
+    return OK
+
+
+def report(call: Call) -> int:
+    """Write report.html anew."""
+    path = write_report(call.store, call.config)
+    call.answer({"report": path}, path)
+    return OK
+
+
+def doctor(call: Call) -> int:
+    """Prove that the store keeps what the commit protocol needs of it, and that this machine has what a run needs."""
+    checks = list(examine(call.store, call.config, call.api if call.on_cluster else None))
+    text = "\n".join(f"{'ok  ' if check.ok else 'FAIL'} {check.name}: {check.detail}" for check in checks)
+    call.answer([asdict(check) for check in checks], text)
+    return OK if all(check.ok for check in checks) else BadConfiguration.exit_code

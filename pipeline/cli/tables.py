@@ -1,0 +1,174 @@
+"""What the reporting commands answer: plain values for --json, and the same in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from jobs.errors import NotFound
+from jobs.runtime.diagnostics import failures_in
+from jobs.runtime.events import events_in, log_of
+from jobs.shards.dataset import Committed, Dataset, load_manifest
+from jobs.shards.store import Store
+from pipeline.cli.display import described
+from pipeline.configuration.run_config import RunConfig
+from pipeline.executors.base import JobStatus, Observation
+from pipeline.planning.plan import StagePlan
+from pipeline.report.exports import submission_address
+
+Row = dict[str, Any]
+
+
+def plan_rows(plans: Sequence[StagePlan]) -> list[Row]:
+    """One row for every unit: {stage, shard, action, reason}; shard is `*` where the units are not known yet."""
+    rows = []
+    for plan in plans:
+        if plan.units is None:
+            rows.append(_row(plan, "*", "run", plan.waits_for))
+        rows += [_row(plan, unit.unit, unit.action, unit.reason) for unit in plan.units or ()]
+    return rows
+
+
+def _row(plan: StagePlan, shard: str, action: str, reason: str) -> Row:
+    return {"stage": plan.spec.name, "shard": shard, "action": action, "reason": reason}
+
+
+def plan_text(rows: Sequence[Row], *, all_rows: bool) -> str:
+    """The plan in words: equal actions with equal reasons in one line each, unless every row is asked for."""
+    if all_rows:
+        return "\n".join(f"{row['stage']:<17} {row['shard']:<20} {row['action']:<5} {row['reason']}" for row in rows)
+    counts = Counter((row["stage"], row["action"], row["reason"]) for row in rows)
+    lines = []
+    for (stage, action, reason), count in counts.items():
+        shards = [
+            row["shard"] for row in rows if (row["stage"], row["action"], row["reason"]) == (stage, action, reason)
+        ]
+        lines.append(f"{stage:<17} {action:<5} {shards[0] if count == 1 else f'{count} shards':<20} {reason}")
+    return "\n".join(lines)
+
+
+def status_rows(store: Store, plans: Sequence[StagePlan], seen: Observation) -> list[Row]:
+    """One row for every stage: how many units are done, what its shards hold, the seconds of work in them, its Job."""
+    rows = []
+    for plan in plans:
+        committed = Committed.of(store.at(plan.spec.name))
+        done = [unit.outcome for unit in plan.units or () if unit.outcome]
+        records = [committed.record(outcome.unit, outcome.fingerprint) for outcome in done]
+        shards = [shard for outcome in done for shard in outcome.shards]
+        rows.append(
+            {
+                "stage": plan.spec.name,
+                "state": _state(plan, len(done), seen.jobs.get(plan.spec.name)),
+                "units": None if plan.units is None else len(plan.units),
+                "done": len(done),
+                "shards": len(shards),
+                "samples": sum(shard.samples for shard in shards),
+                "bytes": sum(shard.size for shard in shards),
+                "seconds": round(sum(record.seconds for record in records if record), 1),
+                "job": job_row(plan, seen.jobs.get(plan.spec.name)),
+            }
+        )
+    return rows
+
+
+def job_row(plan: StagePlan, job: JobStatus | None) -> Row | None:
+    """How the stage's Job stands, in values and in words under `told`; None where there is none or it is over."""
+    if job is None or plan.done:
+        return None
+    told = f"failed: {job.message}" if job.state == "failed" else described(plan, job)
+    return {**{name: value for name, value in asdict(job).items() if name != "progress"}, "told": told}
+
+
+def _state(plan: StagePlan, done: int, job: JobStatus | None) -> str:
+    if plan.done:
+        return "done"
+    if job and job.state == "running":
+        return "paused" if job.suspended else "running" if job.active else "waiting"
+    if job and job.state in ("failed", "ending"):
+        return job.state
+    if plan.units is None:
+        return plan.waits_for
+    return "partly done" if done else "not started"
+
+
+def status_text(rows: Sequence[Row]) -> str:
+    """The status as a table."""
+    lines = [f"{'stage':<17} {'units':>11} {'shards':>7} {'samples':>11} {'MB':>9} {'seconds':>9}  state"]
+    for row in rows:
+        units = f"{row['done']}/{'?' if row['units'] is None else row['units']}"
+        lines.append(
+            f"{row['stage']:<17} {units:>11} {row['shards']:>7,} {row['samples']:>11,} "
+            f"{row['bytes'] / 1e6:>9,.1f} {row['seconds']:>9,.1f}  {row['state']}"
+        )
+        if row["job"]:
+            at_once = f"{row['job']['active']} at work, " if row["job"]["state"] == "running" else ""
+            lines.append(f"    {at_once}{row['job']['told']}")
+    return "\n".join(lines)
+
+
+def logs(store: Store, *, index: int | None) -> list[Row]:
+    """All shipped events of a stage in order of time, of one index or of all."""
+    events = []
+    for stat in store.list("logs/"):
+        number, attempt = log_of(stat.name) or (-1, "")
+        if attempt and index in (None, number):
+            lines = store.read(stat.name).data.splitlines()
+            events += [{"index": number, **event.values} for event in events_in(lines)]
+    return sorted(events, key=lambda event: event["time"])
+
+
+def why(store: Store, plan: StagePlan, shard: str | None) -> list[Row]:
+    """The reason of every unit that is asked for, with its last failure if it is not done."""
+    rows = [row for row in plan_rows([plan]) if shard is None or row["shard"] == shard]
+    if shard is not None and not rows:
+        raise NotFound(f"stage {plan.spec.name} has no shard {shard!r}; `i2p plan --all` lists them")
+    failures = sorted(failures_in(store), key=lambda failure: -failure.time)
+    for row in rows:
+        if row["action"] != "skip":
+            newest = next((one for one in failures if one.unit in (None, row["shard"])), None)
+            row["failure"] = asdict(newest) if newest else None
+    return rows
+
+
+def why_text(rows: Sequence[Row]) -> str:
+    """The reasons in words; a failure that several units share is told once, with its traceback."""
+    lines, told = [], set()
+    for row in rows:
+        lines.append(f"{row['stage']} {row['shard']}: {row['action']}: {row['reason']}")
+        failure = row.get("failure")
+        if failure:
+            lines.append(f"    last failed: {failure['error']} (exit code {failure['exit_code']})")
+            if failure["time"] not in told:
+                lines += [f"    {line}" for line in failure["traceback"].splitlines()]
+            told.add(failure["time"])
+    return "\n".join(lines)
+
+
+def metrics(store: Store) -> Row:
+    """What evaluate measured; raises NotFound before it is done."""
+    manifest = load_manifest(store.at("evaluate"))
+    if manifest is None:
+        raise NotFound("there are no metrics before the stage evaluate is done; `i2p run` makes them")
+    (sample,) = Dataset(store.at("evaluate"), manifest).samples("metrics")
+    return sample.json()
+
+
+def metrics_text(found: Row) -> str:
+    """The scores as a table."""
+    low, high = found["interval"]
+    lines = [f"mean cosine on {found['samples']:,} held-out prompts"]
+    lines += [f"  {'model':<28} {found['score']:.4f}   95 % interval {low:.4f} to {high:.4f}"]
+    lines += [f"  {name.replace('_', ' '):<28} {value:.4f}" for name, value in found["baselines"].items()]
+    lines += [f"  {'closest training prompt':<28} {found['max_cosine_to_train']:.4f}   (leak check)"]
+    return "\n".join(lines)
+
+
+def closing_lines(store: Store, config: RunConfig, report: str) -> list[str]:
+    """What a finished run says last: the scores if it made any, and where to look."""
+    made = {spec.name for spec in config.specs}
+    scores = ["", metrics_text(metrics(store))] if "evaluate" in made else []
+    address = submission_address(store, config)
+    submission = [f"submission  {address}"] if address else []
+    return [*scores, "", f"report      {report}", *submission]

@@ -1,0 +1,1 @@
+"""The controller: observe, decide purely, act idempotently, look again."""

@@ -1,0 +1,1 @@
+"""Runs stages as Indexed Jobs of a Kubernetes cluster."""

@@ -1,0 +1,1 @@
+"""Keeps a store whole and small: verification, repair, garbage collection."""

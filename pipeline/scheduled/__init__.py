@@ -1,0 +1,1 @@
+"""Inference on cron: claims what came in, and predicts each claim in a run of its own."""
