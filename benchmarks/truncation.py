@@ -20,7 +20,8 @@ from jobs.shards.dataset import Dataset, Writer
 from jobs.shards.local import LocalStore
 from jobs.shards.records import Manifest, Shard
 from jobs.shards.store import Body
-from jobs.shards.tar import BLOCK, Sample, json_field
+from jobs.shards.tar import Sample, json_field
+from jobs.shards.tar_header import BLOCK
 
 SAMPLES = [
     Sample(f"{number:024x}", {

@@ -19,13 +19,14 @@ def main() -> int:
     if os.environ.get("I2P_END_WITH_PARENT"):
         threading.Thread(target=_end_with_parent, daemon=True).start()
     from jobs.catalog import stage_named
-    from jobs.runtime import diagnostics, gang, log, task
+    from jobs.runtime import checking, diagnostics, events, gang, log, task
+    from jobs.runtime.task_description import TaskDescription
 
     log.capture_library_logs()
     attempt = task.new_attempt()
     in_gang = False
     try:
-        description = task.TaskDescription.decode(os.environ.get(task.TASK_VARIABLE, ""))
+        description = TaskDescription.from_variable(os.environ.get(task.TASK_VARIABLE, ""))
         index = int(os.environ.get(task.INDEX_VARIABLE, "0"))
         in_gang = description.gang
         if in_gang and "RANK" not in os.environ:  # else started by `launch`
@@ -33,10 +34,11 @@ def main() -> int:
             if len(worlds) > 1 and not stopping.asked_early():
                 return gang.launch(worlds, attempt, task.ATTEMPT_VARIABLE)
             os.environ.update(worlds[0].variables())
-        task.run_task(stage_named(description.stage), description, index=index, attempt=attempt)
+        run = checking.check_task if description.action == "check" else task.run_task
+        run(stage_named(description.stage), description, index=index, attempt=attempt)
     except (Exception, stopping.Stopped) as error:
         diagnostics.leave_termination_message(error, unit=None, attempt=attempt)
-        log.event("exit", code=exit_code_of(error), error=f"{type(error).__name__}: {error}")
+        log.emit(events.Exited(code=exit_code_of(error), error=f"{type(error).__name__}: {error}"))
         if in_gang:  # the threads of torch's collectives would wait for processes that are gone
             os._exit(exit_code_of(error))
         return exit_code_of(error)

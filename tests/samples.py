@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from typing import Any
 
 from jobs.shards.records import CommitRecord, Outcome, Shard
 from jobs.shards.tar import Sample, json_field
@@ -13,6 +15,12 @@ SAMPLES = [
     Sample("雪", {"jpg": bytes(range(256)) * 2}),
 ]
 SAMPLES_DIGEST = "fbf37f52885120a7a2b19fbc99efe5ad9ec2e3ca96355b234ca16374c372fd89"  # of their shard
+
+
+def json_of(sample: Sample) -> dict[str, Any]:
+    """The sample's JSON as it is, without a model."""
+    value: dict[str, Any] = json.loads(sample["json"])
+    return value
 
 
 def noise(size: int, seed: object = 0) -> bytes:

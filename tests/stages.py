@@ -21,12 +21,12 @@ def run_stage(
     """Run all tasks of a stage one after the other and publish its manifest; raises what the worker raises."""
     module, _, function = spec.worker.partition(":")
     for index in range(completions):
-        task = Task(spec, params, tuple(inputs), run.at(spec.name), index, completions, attempt=f"test-{index}")
+        task = Task(spec, params, spec.reads(inputs), run.at(spec.name), index, completions, attempt=f"test-{index}")
         getattr(importlib.import_module(module), function)(task, params)
         if task.failures:
             raise task.failures[0]
     committed = Committed.of(run.at(spec.name))
-    records = [committed.record(unit.name, spec.fingerprint(unit)) for unit in spec.units(params, inputs)]
+    records = [committed.record(unit.name, spec.fingerprint(unit)) for unit in spec.units_of(params, inputs)]
     manifest = Manifest(spec.name, tuple(record.outcome for record in records if record))
     assert len(manifest.outcomes) == len(records), "some units were not committed"
     publish_manifest(run.at(spec.name), manifest)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from pydantic import Field, model_validator
 
+from jobs.collect.contract import Collected
 from jobs.collect.sources import AnySource
 from jobs.collect.sources.base import File, FileSource
+from jobs.contract.declaration import Inputs
 from jobs.runtime.spec import Params, StageSpec, Unit
-from jobs.shards.dataset import Dataset
+from jobs.shards.records import Outcome
 
 
 class CollectParams(Params):
@@ -34,7 +36,7 @@ class CollectParams(Params):
         return self
 
 
-def units(params: CollectParams, inputs: Sequence[Dataset]) -> list[Unit]:
+def units(params: CollectParams, inputs: Inputs) -> list[Unit]:
     """A unit a file; its settings leave out the folder, so that equal files give equal work on every machine."""
     common = params.model_dump(mode="json", exclude={"sources"})
     return [
@@ -45,6 +47,11 @@ def units(params: CollectParams, inputs: Sequence[Dataset]) -> list[Unit]:
         )
         for unit, source, file in origins(params)
     ]
+
+
+def source_of(outcome: Outcome) -> str:
+    """The name of the source that a unit read."""
+    return str(outcome.settings["source"]["name"])
 
 
 def origins(params: CollectParams) -> Iterator[tuple[str, AnySource, File | None]]:
@@ -59,10 +66,10 @@ def origins(params: CollectParams) -> Iterator[tuple[str, AnySource, File | None
 
 
 COLLECT = StageSpec(
-    name="collect",
-    worker="jobs.collect.worker:run",
-    inputs=(),
+    reads=Inputs,
+    writes=Collected,
     params=CollectParams,
     units=units,
+    worker="jobs.collect.worker:run",
     about="reads prompts from their sources, normalised and with a key",
 )

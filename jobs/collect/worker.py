@@ -7,21 +7,23 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from itertools import islice
 
+from jobs.collect.contract import CollectCounts, Collected, CollectedOrigin
 from jobs.collect.sources import AnySource
 from jobs.collect.sources.base import File, FileSource
 from jobs.collect.sources.rows import AnyRow, BadRow, LeftOut
 from jobs.collect.stage import CollectParams, origins
+from jobs.contract.declaration import Inputs
 from jobs.errors import BadData, StalePlan
 from jobs.runtime import log
 from jobs.runtime.task import Task
 from jobs.shards.dataset import Writer
 from jobs.shards.keys import key_of, normalise
-from jobs.shards.tar import Sample, json_field
+from jobs.shards.tar import Sample
 
 _ROWS_OF_NO_BYTES = 1 << 20  # that a file may have beyond one for each of its bytes: a second or two
 
 
-def run(task: Task, params: CollectParams) -> None:
+def run(task: Task[Inputs, Collected[Writer]], params: CollectParams) -> None:
     """Collect the pending files."""
     origin = {unit: (source, file) for unit, source, file in origins(params)}
     for unit in task.pending():
@@ -32,22 +34,20 @@ def run(task: Task, params: CollectParams) -> None:
                 raise StalePlan(f"{file.label} changed while it was read; the controller plans it again")
 
 
-def collect(source: AnySource, file: File | None, params: CollectParams, output: Writer, unit: str) -> None:
-    """Write the kept prompts of one file as shards of `prompts_per_shard`, and count what was dropped and why.
-
-    rows = kept + repeated + too_short + too_long + unreadable + left_out, where the last stands only if there are any.
-    """
+def collect(source: AnySource, file: File | None, params: CollectParams, output: Collected[Writer], unit: str) -> None:
+    """Write the kept prompts of one file as shards of `prompts_per_shard`, and count what was dropped and why."""
     counts: Counter[str] = Counter(rows=0, kept=0, repeated=0, too_short=0, too_long=0, unreadable=0)
-    prompts = _kept(source, file, params, counts)
+    prompts = _kept(source, file, params, output, counts)
     number = 0
     while shard := list(islice(prompts, params.prompts_per_shard)):
-        output.add_shard(f"{unit}-{number:05d}", sorted(shard, key=lambda sample: sample.key))
+        output.prompts.write_shard(f"{unit}-{number:05d}", sorted(shard, key=lambda sample: sample.key))
         number += 1
-    output.stats.update(counts)
+    output.stats.write(CollectCounts(**counts))
 
 
-def _kept(source: AnySource, file: File | None, params: CollectParams, counts: Counter[str]) -> Iterator[Sample]:
-    origin = {"source": source.name, "licence": source.licence, "file": file.label if file else None}
+def _kept(
+    source: AnySource, file: File | None, params: CollectParams, output: Collected[Writer], counts: Counter[str]
+) -> Iterator[Sample]:
     seen: set[str] = set()
     with closing(_rows(source, file)) as rows:
         for row in _up_to(source.limit, rows):
@@ -68,8 +68,14 @@ def _kept(source: AnySource, file: File | None, params: CollectParams, counts: C
             counts["repeated" if key in seen else "kept"] += 1
             if key not in seen:
                 seen.add(key)
-                told = {**origin, "row": row.number, **row.extra}
-                yield Sample(key, {"txt": prompt.encode(), "json": json_field(told)})
+                origin = CollectedOrigin(
+                    source=source.name,
+                    licence=source.licence,
+                    file=file.label if file else None,
+                    row=row.number,
+                    **row.extra,
+                )
+                yield output.prompts.sample(key, origin, txt=prompt.encode())
 
 
 def _rows(source: AnySource, file: File | None) -> Generator[AnyRow]:

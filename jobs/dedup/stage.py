@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pydantic import Field, field_validator
 
-from jobs.runtime.groups import NOT_SPLITS, TRAIN
+from jobs.contract.samples import TRAIN
+from jobs.dedup.contract import DedupInputs, Deduplicated
 from jobs.runtime.spec import Params, StageSpec, Unit, one_unit
-from jobs.shards.dataset import Dataset
 
 
 class DedupParams(Params):
@@ -29,7 +27,7 @@ class DedupParams(Params):
     @field_validator("held_out")
     @classmethod
     def _fractions_leave_training(cls, held_out: dict[str, float]) -> dict[str, float]:
-        if reserved := held_out.keys() & {TRAIN, *NOT_SPLITS}:
+        if reserved := held_out.keys() & {TRAIN, *Deduplicated.groups()}:
             raise ValueError(f"{sorted(reserved)} cannot be the name of a held-out split")
         if any(fraction < 0 for fraction in held_out.values()) or sum(held_out.values()) >= 1:
             raise ValueError(f"held-out fractions are 0 or more and leave some for training, given {held_out}")
@@ -41,17 +39,18 @@ def splits(params: DedupParams) -> list[str]:
     return [TRAIN, *params.held_out]
 
 
-def units(params: DedupParams, inputs: Sequence[Dataset]) -> list[Unit]:
-    (embedded,) = inputs
-    return one_unit("kept", params, embedded.reads())
+def units(params: DedupParams, inputs: DedupInputs) -> list[Unit]:
+    return one_unit("kept", params, inputs.embedded.reads())
 
 
 DEDUP = StageSpec(
-    name="dedup",
-    worker="jobs.dedup.worker:run",
-    inputs=("embed",),
+    reads=DedupInputs,
+    writes=Deduplicated,
     params=DedupParams,
     units=units,
+    worker="jobs.dedup.worker:run",
+    check="jobs.dedup.check:check",
+    section="jobs.dedup.section:page",
     parallel=False,
     about="drops near duplicates and splits what is kept",
 )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pydantic import Field
 
+from jobs.embed.contract import Embedded, EmbedInputs
 from jobs.runtime.models import ModelParams
 from jobs.runtime.spec import StageSpec, Unit, unit_per_shard
-from jobs.shards.dataset import Dataset
 
 
 class EmbedParams(ModelParams):
@@ -21,15 +19,16 @@ class EmbedParams(ModelParams):
     """Prompts at once; they are sorted by length first, so that little is padded."""
 
 
-def units(params: EmbedParams, inputs: Sequence[Dataset]) -> list[Unit]:
-    return [unit for source in inputs for unit in unit_per_shard(params, source, source.shards())]
+def units(params: EmbedParams, inputs: EmbedInputs) -> list[Unit]:
+    return [unit for source in inputs for unit in unit_per_shard(params, source.stage, source.shards())]
 
 
 EMBED = StageSpec(
-    name="embed",
-    worker="jobs.embed.worker:run",
-    inputs=("collect", "generate-prompts"),
+    reads=EmbedInputs,
+    writes=Embedded,
     params=EmbedParams,
     units=units,
+    worker="jobs.embed.worker:run",
+    check="jobs.embed.check:check",
     about="adds every prompt's MiniLM vector",
 )

@@ -8,17 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
+from jobs.contract.samples import DIMENSIONS
+from jobs.embed.contract import Embedded, EmbedInputs
 from jobs.embed.stage import EmbedParams
 from jobs.runtime import log
 from jobs.runtime.arrays import npy_field
 from jobs.runtime.device import prepare_torch
 from jobs.runtime.models import locate
 from jobs.runtime.task import Task
+from jobs.shards.dataset import Writer
 
-DIMENSIONS = 384
 
-
-def run(task: Task, params: EmbedParams) -> None:
+def run(task: Task[EmbedInputs, Embedded[Writer]], params: EmbedParams) -> None:
     """Embed the pending shards; equal shards give equal bytes, whatever else is embedded with them."""
     model: SentenceTransformer | None = None
     for unit in task.pending():
@@ -30,7 +31,7 @@ def run(task: Task, params: EmbedParams) -> None:
             with_vectors = (
                 sample.adding(npy=npy_field(vector)) for sample, vector in zip(samples, vectors, strict=True)
             )
-            output.add_shard(shard.name, with_vectors)
+            output.prompts.write_shard(shard.name, with_vectors)
 
 
 def load_model(params: EmbedParams) -> SentenceTransformer:

@@ -9,6 +9,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.contract.reading import ReadGroup, ReadSplits, TypedSample
+from jobs.contract.samples import Origin
 from jobs.errors import BadData
 from jobs.evaluate.stage import SPLIT, EvaluateParams
 from jobs.evaluate.thumbnails import centred, thumbnail
@@ -18,11 +20,10 @@ from jobs.regressor.predict import predict
 from jobs.regressor.retrieval import nearest, vectors_of
 from jobs.runtime import log
 from jobs.runtime.arrays import from_npy
-from jobs.shards.dataset import Dataset
 from jobs.shards.records import Shard
-from jobs.shards.tar import Sample
 
 Floats = NDArray[np.float32]
+Samples = ReadGroup[Origin]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +36,25 @@ class HeldOut:
     thumbnails: Floats  # `centred` thumbnails, float32 of shape (n, 768)
 
 
-def load_held_out(images: Dataset, regressor: Regressor, params: EvaluateParams) -> HeldOut:
+def load_held_out(images: ReadSplits[Origin], regressor: Regressor, params: EvaluateParams) -> HeldOut:
     """Predict all held-out images; raises BadData where there are none."""
-    total = sum(shard.samples for shard in images.shards(SPLIT))
+    total = images[SPLIT].num_samples
     if not total:
-        raise BadData(f"there are no held-out images to score: the dataset {images.name} has none of split {SPLIT!r}; "
-                      "make more prompts, or hold out a larger fraction in dedup")  # fmt: skip
+        raise BadData(
+            f"there are no held-out images to score: the dataset {images.stage} has none of split {SPLIT!r}; make more "
+            "prompts, or hold out a larger fraction in dedup"
+        )
     keys: list[str] = []
     true, predicted, small = [], [], []
 
-    def samples() -> Iterator[Sample]:
-        for sample in images.samples(SPLIT):
-            small.append(thumbnail(decode(image_in(sample), sample.key)))
+    def samples() -> Iterator[TypedSample[Origin]]:
+        for sample in images[SPLIT].samples():
+            small.append(thumbnail(decode(image_in(sample.raw), sample.key)))
             yield sample
 
-    for batch, vectors in predict(regressor, samples(), lambda sample: (sample.key, image_in(sample)), params):
+    for batch, vectors in predict(regressor, samples(), lambda sample: (sample.key, image_in(sample.raw)), params):
         keys += [sample.key for sample in batch]
-        true.append(vectors_of(batch))
+        true.append(vectors_of(sample.raw for sample in batch))
         predicted.append(vectors)
         log.progress(len(keys), total, "held-out images")
     return HeldOut(tuple(keys), np.concatenate(true), np.concatenate(predicted), centred(small))
@@ -67,19 +70,19 @@ class Closest:
     to_predicted: tuple[Floats, NDArray[np.int64]]  # of each prediction: the same of several, shape (n, candidates)
 
 
-def closest_prompts(prompts: Dataset, held_out: HeldOut, params: EvaluateParams) -> Closest:
+def closest_prompts(prompts: Samples, held_out: HeldOut, params: EvaluateParams) -> Closest:
     """Compare with every training prompt, a shard at a time; raises BadData where there are none."""
     faiss.omp_set_num_threads(params.threads)
     total, done = np.zeros(held_out.true.shape[1]), 0
-    num_prompts = sum(shard.samples for shard in prompts.shards("train"))
+    num_prompts = prompts.num_samples
     if not num_prompts:
-        raise BadData(f"the dataset {prompts.name} has no training prompts to compare with")
+        raise BadData(f"the dataset {prompts.stage} has no training prompts to compare with")
 
     def blocks() -> Iterator[Floats]:
         nonlocal total, done
-        for shard in prompts.shards("train"):
+        for shard in prompts.shards():
             if shard.samples:
-                vectors = vectors_of(prompts.read(shard))
+                vectors = vectors_of(sample.raw for sample in prompts.read(shard))
                 total = total + vectors.sum(axis=0, dtype=np.float64)
                 yield vectors
             done += shard.samples
@@ -93,12 +96,12 @@ def closest_prompts(prompts: Dataset, held_out: HeldOut, params: EvaluateParams)
     )
 
 
-def prompts_numbered(prompts: Dataset, numbers: Iterable[int]) -> dict[int, Sample]:
+def prompts_numbered(prompts: Samples, numbers: Iterable[int]) -> dict[int, TypedSample[Origin]]:
     """The training prompts of these numbers, reading only the shards they stand in."""
     wanted = set(numbers)
-    found: dict[int, Sample] = {}
+    found: dict[int, TypedSample[Origin]] = {}
     start = 0
-    for shard in prompts.shards("train"):
+    for shard in prompts.shards():
         here = wanted.intersection(range(start, start + shard.samples))
         if here:
             found |= {number: sample for number, sample in enumerate(prompts.read(shard), start) if number in here}
@@ -106,18 +109,18 @@ def prompts_numbered(prompts: Dataset, numbers: Iterable[int]) -> dict[int, Samp
     return found
 
 
-def neighbour_vectors(images: Dataset, held_out: HeldOut, params: EvaluateParams) -> tuple[Floats, int]:
+def neighbour_vectors(images: Samples, held_out: HeldOut, params: EvaluateParams) -> tuple[Floats, int]:
     """For each held-out image the vector of the training prompt whose image looks most alike, and how many were seen.
 
     Alike is the distance of 16 x 16 thumbnails; of equally close ones the first counts.
     """
-    shards = _first(images.shards("train"), params.num_neighbour_images)
+    shards = _first(images.shards(), params.num_neighbour_images)
     seen, total = 0, sum(shard.samples for shard in shards)
     best = np.full(len(held_out.keys), np.inf)
     vectors = np.zeros_like(held_out.true)
     for shard in shards:
         samples = list(images.read(shard))
-        others = centred([thumbnail(decode(image_in(sample), sample.key)) for sample in samples])
+        others = centred([thumbnail(decode(image_in(sample.raw), sample.key)) for sample in samples])
         distances, rows = closest_rows(held_out.thumbnails, others)
         for better in np.flatnonzero(distances < best):
             vectors[better] = from_npy(samples[rows[better]]["npy"])

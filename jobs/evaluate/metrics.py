@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
+
+from jobs.evaluate.contract import Histogram
 
 Floats = NDArray[np.float64]
 
@@ -23,8 +22,16 @@ def interval(cosines: Floats, *, num_resamples: int, seed: int) -> tuple[float, 
     return float(low), float(high)
 
 
-def histogram(named: Mapping[str, Floats]) -> dict[str, Any]:
-    """Counts of cosines in bins of 0.05, of each name; `edges` has one more entry than each list of counts."""
+def histogram(*, model: Floats, constant: Floats, nearest_neighbour: Floats) -> Histogram:
+    """Counts of cosines, arrays of shape (n,), in bins of 0.05."""
     edges = np.linspace(-1, 1, _BINS + 1).round(2)
-    counts = {name: np.histogram(np.clip(cosines, -1, 1), edges)[0].tolist() for name, cosines in named.items()}
-    return {"edges": edges.tolist(), **counts}
+
+    def counts(cosines: Floats) -> tuple[int, ...]:
+        return tuple(np.histogram(np.clip(cosines, -1, 1), edges)[0].tolist())
+
+    return Histogram(
+        edges=tuple(edges.tolist()),
+        model=counts(model),
+        constant=counts(constant),
+        nearest_neighbour=counts(nearest_neighbour),
+    )

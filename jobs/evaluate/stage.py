@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pydantic import Field
 
+from jobs.contract.samples import TRAIN
+from jobs.evaluate.contract import Evaluated, EvaluateInputs
 from jobs.regressor.params import PredictParams
 from jobs.runtime.spec import StageSpec, Unit, one_unit
-from jobs.shards.dataset import Dataset
 
 SPLIT = "val"  # what is scored; `test` stays for infer
 
@@ -32,19 +31,21 @@ class EvaluateParams(PredictParams):
     """Prompts of the bank shown for each of these."""
 
 
-def units(params: EvaluateParams, inputs: Sequence[Dataset]) -> list[Unit]:
-    images, trained, prompts = inputs
-    reads = (images.reads(SPLIT), images.reads("train"), trained.reads("model"), prompts.reads("train"))
+def units(params: EvaluateParams, inputs: EvaluateInputs) -> list[Unit]:
+    images, prompts = inputs.images.splits, inputs.prompts.splits
+    reads = (images[SPLIT].reads(), images[TRAIN].reads(), inputs.trained.model.reads(), prompts[TRAIN].reads())
     return one_unit("metrics", params, *reads)
 
 
 EVALUATE = StageSpec(
-    name="evaluate",
     version=2,
-    worker="jobs.evaluate.worker:run",
-    inputs=("generate-images", "train", "dedup"),
+    reads=EvaluateInputs,
+    writes=Evaluated,
     params=EvaluateParams,
     units=units,
+    worker="jobs.evaluate.worker:run",
+    section="jobs.evaluate.section:page",
+    summary="jobs.evaluate.summary:summary",
     parallel=False,
     about="scores the network on held-out images",
 )

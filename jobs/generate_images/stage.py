@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field, model_validator
 
+from jobs.dedup.contract import Deduplicated
 from jobs.errors import BadConfiguration
-from jobs.runtime.groups import NOT_SPLITS
+from jobs.generate_images.contract import GeneratedImages, GenerateImagesInputs
 from jobs.runtime.models import ModelParams
 from jobs.runtime.spec import StageSpec, Unit, unit_per_shard
 from jobs.shards.dataset import Dataset
@@ -72,16 +72,15 @@ class GenerateImagesParams(ModelParams):
         return self
 
 
-def units(params: GenerateImagesParams, inputs: Sequence[Dataset]) -> list[Unit]:
+def units(params: GenerateImagesParams, inputs: GenerateImagesInputs) -> list[Unit]:
     """A unit for every chosen shard of every split, with the shard's name."""
-    (kept,) = inputs
     every_split = params.model_copy(update={"max_prompts": None})
-    return unit_per_shard(every_split, kept, chosen(kept, params.max_prompts or {}))
+    return unit_per_shard(every_split, inputs.kept.stage, chosen(inputs.kept, params.max_prompts or {}))
 
 
-def chosen(kept: Dataset, max_prompts: dict[str, int]) -> list[Shard]:
+def chosen(kept: Deduplicated[Dataset], max_prompts: dict[str, int]) -> list[Shard]:
     """The shards to make images for, in the stage's order; raises BadConfiguration for a split that is not there."""
-    shards = [shard for shard in kept.shards() if shard.group not in NOT_SPLITS]
+    shards = kept.splits.shards()
     if unknown := max_prompts.keys() - {shard.group for shard in shards}:
         splits = sorted({shard.group for shard in shards})
         raise BadConfiguration(f"max_prompts names {sorted(unknown)}, but dedup kept prompts only for {splits}")
@@ -96,10 +95,12 @@ def chosen(kept: Dataset, max_prompts: dict[str, int]) -> list[Shard]:
 
 
 GENERATE_IMAGES = StageSpec(
-    name="generate-images",
-    worker="jobs.generate_images.worker:run",
-    inputs=("dedup",),
+    reads=GenerateImagesInputs,
+    writes=GeneratedImages,
     params=GenerateImagesParams,
     units=units,
+    worker="jobs.generate_images.worker:run",
+    check="jobs.generate_images.check:check",
+    section="jobs.generate_images.section:page",
     about="makes every kept prompt's image",
 )

@@ -6,26 +6,28 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from PIL import Image
 
+from jobs.generate_images.contract import GeneratedImages, GenerateImagesInputs, ImageCounts
 from jobs.generate_images.encoding import stored
 from jobs.generate_images.stage import DRAWING, GenerateImagesParams
 from jobs.runtime import log
 from jobs.runtime.task import Task
+from jobs.shards.dataset import Writer
 from jobs.shards.tar import Sample
 
 Paint = Callable[[Sequence[Sample]], Iterable[Image.Image]]  # an image for each sample, in order
 CountCut = Callable[[Sequence[Sample]], int]  # the samples whose prompt is not read to its end
 
 
-def run(task: Task, params: GenerateImagesParams) -> None:
+def run(task: Task[GenerateImagesInputs, GeneratedImages[Writer]], params: GenerateImagesParams) -> None:
     """Make the images of the pending shards; an image depends on its sample's prompt and key and on the parameters."""
     painter: tuple[Paint, CountCut] | None = None
     for unit in task.pending():
         paint, count_cut = painter = painter or load(params)
         with task.writing(unit) as output:
             (shard,) = unit.shards
-            samples = list(task.read(shard))
-            output.stats.update(images=len(samples), cut=count_cut(samples))
-            output.add_shard(shard.name, illustrated(samples, paint, params))
+            samples = [sample.raw for sample in task.inputs.kept.splits.read(shard)]
+            output.stats.write(ImageCounts(images=len(samples), cut=count_cut(samples)))
+            output.splits.write_shard(shard.name, illustrated(samples, paint, params))
 
 
 def load(params: GenerateImagesParams) -> tuple[Paint, CountCut]:

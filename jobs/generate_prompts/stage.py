@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from jobs.errors import BadConfiguration
+from jobs.generate_prompts.contract import Generated, GeneratePromptsInputs
 from jobs.runtime.models import ModelParams
 from jobs.runtime.spec import StageSpec, Unit
-from jobs.shards.dataset import Dataset
+from jobs.shards.reads import reads_of_shard
 from jobs.shards.records import Shard
 
 GRAMMAR = "grammar"
-GROUP = "generated"
 
 
 class GeneratePromptsParams(ModelParams):
@@ -68,14 +67,13 @@ class GeneratePromptsParams(ModelParams):
         return self
 
 
-def units(params: GeneratePromptsParams, inputs: Sequence[Dataset]) -> list[Unit]:
+def units(params: GeneratePromptsParams, inputs: GeneratePromptsInputs) -> list[Unit]:
     """A unit a shard. With beginnings, unit i reads the collected shard i modulo their number, and nothing else."""
-    (collected,) = inputs
     size = params.prompts_per_shard
     common = params.settings()
     del common["num_prompts"]
     begin = params.beginnings == "collected"
-    sources = [shard for shard in collected.shards() if shard.samples] if begin else []
+    sources = [shard for shard in inputs.collected.shards() if shard.samples] if begin else []
     if begin and params.num_prompts and not sources:
         raise BadConfiguration("`beginnings: collected` needs prompts, but collect has none: give it a source")
     found = []
@@ -85,16 +83,18 @@ def units(params: GeneratePromptsParams, inputs: Sequence[Dataset]) -> list[Unit
         if sources:
             turn, source = divmod(number, len(sources))
             shards, settings["first_beginning"] = (sources[source],), turn * size
-        reads = {f"{collected.name}/{shard.name}": shard.sha256 for shard in shards}
-        found.append(Unit(f"{GROUP}-{number:05d}", settings, reads, shards))
+        reads: dict[str, str] = {}
+        for shard in shards:
+            reads |= reads_of_shard(inputs.collected.stage, shard)
+        found.append(Unit(f"{Generated.generated.name}-{number:05d}", settings, reads, shards))
     return found
 
 
 GENERATE_PROMPTS = StageSpec(
-    name="generate-prompts",
-    worker="jobs.generate_prompts.worker:run",
-    inputs=("collect",),
+    reads=GeneratePromptsInputs,
+    writes=Generated,
     params=GeneratePromptsParams,
     units=units,
+    worker="jobs.generate_prompts.worker:run",
     about="writes prompts with a language model",
 )

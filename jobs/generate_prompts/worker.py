@@ -4,35 +4,38 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
 
-from jobs.generate_prompts.stage import GRAMMAR, GROUP, GeneratePromptsParams
+from jobs.collect.contract import CollectedOrigin
+from jobs.contract.reading import TypedSample
+from jobs.generate_prompts.contract import GenerateCounts, Generated, GeneratedOrigin, GeneratePromptsInputs
+from jobs.generate_prompts.stage import GRAMMAR, GeneratePromptsParams
 from jobs.generate_prompts.tidy import tidy
 from jobs.runtime import log
 from jobs.runtime.models import locate
 from jobs.runtime.spec import Unit
 from jobs.runtime.task import Task
+from jobs.shards.dataset import Writer
 from jobs.shards.keys import key_of
-from jobs.shards.tar import Sample, json_field
+from jobs.shards.tar import Sample
 from jobs.synthetic import grammar
 
 Write = Callable[[int, Sequence[str]], Iterable[str]]  # (shard's number, a beginning for each text) -> texts in order
 
 
-def run(task: Task, params: GeneratePromptsParams) -> None:
+def run(task: Task[GeneratePromptsInputs, Generated[Writer]], params: GeneratePromptsParams) -> None:
     """Write the pending shards; a shard's bytes depend on its unit alone."""
     write: Write | None = None
     for unit in task.pending():
         write = write or writer(params)
         with task.writing(unit) as output:
             counts: Counter[str] = Counter(wanted=unit.settings["prompts"], kept=0, empty=0, repeated=0)
-            begun = _begun(task, unit)
+            begun = _begun(task.inputs, unit)
             beginnings = [beginning(sample, params) for sample in begun] or [""] * counts["wanted"]
             texts = write(unit.settings["shard"], beginnings)
-            samples = sorted(kept(texts, _origins(unit, params, begun), counts), key=lambda sample: sample.key)
+            samples = sorted(kept(texts, _origins(unit, params, begun), output, counts), key=lambda sample: sample.key)
             if samples:
-                output.add_shard(unit.name, samples)
-            output.stats.update(counts)
+                output.generated.write_shard(unit.name, samples)
+            output.stats.write(GenerateCounts(**counts))
 
 
 def writer(params: GeneratePromptsParams) -> Write:
@@ -46,12 +49,14 @@ def writer(params: GeneratePromptsParams) -> Write:
     return lambda shard, beginnings: language_model.write(model, shard=shard, beginnings=beginnings)
 
 
-def beginning(sample: Sample, params: GeneratePromptsParams) -> str:
+def beginning(sample: TypedSample[CollectedOrigin], params: GeneratePromptsParams) -> str:
     """The first words of a collected prompt."""
     return " ".join(sample.text().split()[: params.beginning_words])
 
 
-def kept(texts: Iterable[str], origins: Iterable[dict[str, Any]], counts: Counter[str]) -> Iterator[Sample]:
+def kept(
+    texts: Iterable[str], origins: Iterable[GeneratedOrigin], output: Generated[Writer], counts: Counter[str]
+) -> Iterator[Sample]:
     """The distinct prompts in the texts, the first of equals, in the order written; the others are counted."""
     seen: set[str] = set()
     for number, (text, origin) in enumerate(zip(texts, origins, strict=True), start=1):
@@ -62,26 +67,30 @@ def kept(texts: Iterable[str], origins: Iterable[dict[str, Any]], counts: Counte
         counts[verdict] += 1
         if verdict == "kept":
             seen.add(key)
-            yield Sample(key, {"txt": prompt.encode(), "json": json_field(origin)})
+            yield output.generated.sample(key, origin, txt=prompt.encode())
 
 
-def _begun(task: Task, unit: Unit) -> list[Sample]:
+def _begun(inputs: GeneratePromptsInputs, unit: Unit) -> list[TypedSample[CollectedOrigin]]:
     """The collected prompt that each text begins like, one after the other and round again; none without beginnings."""
     if not unit.shards:
         return []
-    collected = [sample for shard in unit.shards for sample in task.read(shard)]
+    collected = [sample for shard in unit.shards for sample in inputs.collected.prompts.read(shard)]
     first = unit.settings["first_beginning"]
     return [collected[number % len(collected)] for number in range(first, first + unit.settings["prompts"])]
 
 
-def _origins(unit: Unit, params: GeneratePromptsParams, begun: Sequence[Sample]) -> Iterator[dict[str, Any]]:
-    """Where each text of a unit comes from; `row` is its place in the shard as written, counted from 1."""
-    origin = {
-        "source": GROUP,
-        "model": params.model,
-        "revision": None if params.model == GRAMMAR else locate(params)[1],
-        "seed": params.seed,
-        "shard": unit.settings["shard"],
-    }
+def _origins(
+    unit: Unit, params: GeneratePromptsParams, begun: Sequence[TypedSample[CollectedOrigin]]
+) -> Iterator[GeneratedOrigin]:
+    """Where each text of a unit comes from; `row` is its position in the shard as written, counted from 1."""
+    revision = None if params.model == GRAMMAR else locate(params)[1]
     for number in range(unit.settings["prompts"]):
-        yield {**origin, "row": number + 1, **({"begun_from": begun[number].key} if begun else {})}
+        origin = GeneratedOrigin(
+            source=Generated.generated.name,
+            row=number + 1,
+            model=params.model,
+            revision=revision,
+            seed=params.seed,
+            shard=unit.settings["shard"],
+        )
+        yield origin.model_copy(update={"begun_from": begun[number].key}) if begun else origin

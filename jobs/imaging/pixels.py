@@ -6,22 +6,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from jobs.contract.samples import IMAGE_FIELDS
 from jobs.errors import BadData
 from jobs.imaging.decoding import BadImage, Box, decode, resized, square
 from jobs.shards.tar import Sample
 
-__all__ = ["FIELDS", "BadImage", "Pixels", "decode", "image_in", "pixels", "square"]
-
-FIELDS = ("png", "jpg", "webp")  # a sample holds its image in one of these
+__all__ = ["BadImage", "Pixels", "decode", "image_in", "pixels", "square"]
 
 Pixels = NDArray[np.uint8]
 
 
 def image_in(sample: Sample) -> bytes:
     """The bytes of a sample's image; raises BadData unless it has exactly one."""
-    found = [field for field in FIELDS if field in sample.fields]
+    found = [field for field in IMAGE_FIELDS if field in sample.fields]
     if len(found) != 1:
-        raise BadData(f"sample {sample.key} must hold one image, as one of {FIELDS}; it has {sorted(sample.fields)}")
+        raise BadData(
+            f"sample {sample.key} must hold one image, as one of {IMAGE_FIELDS}; it has {sorted(sample.fields)}"
+        )
     return sample[found[0]]
 
 

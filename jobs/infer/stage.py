@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from jobs.contract.samples import TRAIN
 from jobs.errors import BadData, StalePlan
 from jobs.imaging.limits import ImageLimits
+from jobs.infer.contract import InferInputs, Predicted
 from jobs.infer.files import check_gone, check_names, digest_of_files, find_images, names_in, versions_of
 from jobs.regressor.params import PredictParams
 from jobs.runtime.environment import store_patience
 from jobs.runtime.spec import StageSpec, Unit, without_defaults
 from jobs.shards.address import open_store
-from jobs.shards.dataset import Dataset
+from jobs.shards.reads import reads_of_shard
 
 FILES = "images"  # the label under which a unit has read files
 
@@ -66,9 +67,12 @@ def files_by_unit(params: InferParams) -> dict[str, list[str]]:
     return {_name(number): part for number, part in enumerate(parts)}
 
 
-def units(params: InferParams, inputs: Sequence[Dataset]) -> list[Unit]:
-    images, trained, prompts, evaluated = inputs
-    besides = {**trained.reads("model"), **prompts.reads("train"), **evaluated.reads("calibration")}
+def units(params: InferParams, inputs: InferInputs) -> list[Unit]:
+    besides = {
+        **inputs.trained.model.reads(),
+        **inputs.prompts.splits[TRAIN].reads(),
+        **inputs.evaluated.calibration.reads(),
+    }
     split = split_in(params)
     settings = params.settings()
     del settings["images_per_shard"], settings["files"]  # they show in what a unit reads
@@ -81,12 +85,12 @@ def units(params: InferParams, inputs: Sequence[Dataset]) -> list[Unit]:
             for unit, versions in _versions_by_unit(params).items()
         ]
     settings.pop("limits", None)  # generated images have none
-    shards = images.shards(split)
+    images = inputs.images.splits
+    shards = images[split].shards()
     if not shards:
-        known = sorted({shard.group for shard in images.shards()})
-        raise BadData(f"images: the dataset {images.name} has no split {split!r}, only {known}")
+        raise BadData(f"images: the dataset {images.stage} has no split {split!r}, only {sorted(images.names)}")
     return [
-        Unit(_name(number), settings, {f"{images.name}/{shard.name}": shard.sha256, **besides}, (shard,))
+        Unit(_name(number), settings, {**reads_of_shard(images.stage, shard), **besides}, (shard,))
         for number, shard in enumerate(shards)
     ]
 
@@ -102,15 +106,16 @@ def _versions_by_unit(params: InferParams) -> dict[str, dict[str, str | None]]:
 
 
 def _name(number: int) -> str:
-    return f"predictions-{number:05d}"
+    return f"{Predicted.predictions.name}-{number:05d}"
 
 
 INFER = StageSpec(
-    name="infer",
     version=2,
-    worker="jobs.infer.worker:run",
-    inputs=("generate-images", "train", "dedup", "evaluate"),
+    reads=InferInputs,
+    writes=Predicted,
     params=InferParams,
     units=units,
+    worker="jobs.infer.worker:run",
+    section="jobs.infer.section:page",
     about="predicts vectors and prompts for images",
 )

@@ -10,16 +10,19 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.errors import BadData, NotFound, StalePlan
+from jobs.contract.samples import TRAIN
+from jobs.errors import NotFound, StalePlan
 from jobs.imaging.pixels import BadImage, Pixels, image_in
+from jobs.infer.contract import InferInputs, Predicted, Prediction, PredictionCounts
 from jobs.infer.files import NOT_READ, digest_of_files, escaped, refused_names
 from jobs.infer.reading import PixelsOf, Read, decoders, read_ahead
 from jobs.infer.stage import FILES, InferParams, files_by_unit, split_in
-from jobs.regressor.calibration import Calibration, expected, stored
+from jobs.regressor.calibration import expected
 from jobs.regressor.model import Regressor
 from jobs.regressor.predict import in_batches, predict, predict_batches
 from jobs.regressor.retrieval import nearest, vectors_of
-from jobs.regressor.saved_model import load_trained
+from jobs.regressor.saved_model import load_regressor
+from jobs.regressor.values import Calibration, Candidate
 from jobs.runtime import log
 from jobs.runtime.arrays import npy_field
 from jobs.runtime.device import prepare_torch
@@ -27,9 +30,9 @@ from jobs.runtime.environment import store_patience
 from jobs.runtime.spec import Unit
 from jobs.runtime.task import Task
 from jobs.shards.address import open_store
-from jobs.shards.dataset import Dataset
+from jobs.shards.dataset import Writer
 from jobs.shards.keys import key_of_id
-from jobs.shards.tar import Sample, json_field
+from jobs.shards.tar import Sample
 
 _GONE = "deleted before it was read"
 
@@ -62,6 +65,7 @@ class BadImages:
     """
 
     unit: str
+    output: Predicted[Writer]
     samples: list[Sample] = field(default_factory=list)
 
     def add(self, image: Image | Read, error: BadImage) -> None:
@@ -77,14 +81,17 @@ class BadImages:
         self._record(escaped(name), reason, f"{name!a}: {reason}")
 
     def _record(self, id_: str, reason: str, error: str) -> None:
-        self.samples.append(Sample(key_of_id(id_), {"json": json_field({"id": id_, "error": reason})}))
-        log.event("bad image", unit=self.unit, count=len(self.samples), error=error)
+        self.samples.append(self.output.predictions.sample(key_of_id(id_), Prediction(id=id_, error=reason)))
+        log.note("bad image", unit=self.unit, count=len(self.samples), error=error)
 
 
 Predictions = Iterator[tuple[Sequence[Image | Read], Floats]]
 
 
-def run(task: Task, params: InferParams) -> None:
+InferTask = Task[InferInputs, Predicted[Writer]]
+
+
+def run(task: InferTask, params: InferParams) -> None:
     """Predict the pending shards; equal images in equal shards give equal bytes."""
     known: Known | None = None
     names = files_by_unit(params) if split_in(params) is None else None
@@ -94,54 +101,58 @@ def run(task: Task, params: InferParams) -> None:
         for unit in task.pending():
             if names is not None:  # the decoders start while the network is loaded
                 pixels_of = pixels_of or stack.enter_context(decoders(params.limits, params.threads))
-            known = known or load(task, params)
+            known = known or load(task.inputs, params)
             with task.writing(unit) as output:
-                bad = BadImages(unit.name)
+                bad = BadImages(unit.name, output)
                 if names is None or pixels_of is None:
-                    found, total = _of_shards(task, unit, known, params, bad), sum(one.samples for one in unit.shards)
+                    found = _of_shards(task.inputs, unit, known, params, bad)
+                    total = sum(one.samples for one in unit.shards)
                 else:
                     part = names[unit.name]
                     found, total = _of_files(unit, part, refused, pixels_of, known, params, bad), len(part)
                 samples: list[Sample] = []
                 for batch, vectors in found:
-                    samples += explained(batch, vectors, known, params)
+                    samples += explained(batch, vectors, known, params, output)
                     log.progress(len(samples) + len(bad.samples), total, "images", unit=unit.name)
-                output.add_shard(unit.name, sorted(samples + bad.samples, key=lambda sample: sample.key))
+                output.predictions.write_shard(unit.name, sorted(samples + bad.samples, key=lambda one: one.key))
                 if params.bad_images == "record":
-                    output.stats.update(images=len(samples), bad_images=len(bad.samples))
+                    output.stats.write(PredictionCounts(images=len(samples), bad_images=len(bad.samples)))
 
 
-def load(task: Task, params: InferParams) -> Known:
+def load(inputs: InferInputs, params: InferParams) -> Known:
     """Load the network, all training prompts and the calibration; raises BadData, NotFound."""
-    _, trained, prompts, evaluated = task.inputs
+    prompts = inputs.prompts.splits[TRAIN]
     device = prepare_torch(params)
     faiss.omp_set_num_threads(params.threads)
     vectors, texts = [], []
-    for shard in prompts.shards("train"):
+    for shard in prompts.shards():
         samples = list(prompts.read(shard))
         if samples:
-            vectors.append(vectors_of(samples))
+            vectors.append(vectors_of(sample.raw for sample in samples))
             texts += [sample.text() for sample in samples]
-    return Known(load_trained(trained, device), vectors, texts, _calibration(evaluated))
+    regressor = load_regressor(inputs.trained.model.sample()).to(device)
+    return Known(regressor, vectors, texts, inputs.evaluated.calibration.value())
 
 
-def explained(images: Sequence[Image | Read], vectors: Floats, known: Known, params: InferParams) -> Iterator[Sample]:
+def explained(
+    images: Sequence[Image | Read], vectors: Floats, known: Known, params: InferParams, output: Predicted[Writer]
+) -> Iterator[Sample]:
     """The sample of each image; `vectors` are the predictions, float32 of shape (len(images), 384)."""
     cosines, numbers = nearest(known.vectors, vectors, params.num_candidates)
     sure = expected(known.calibration, cosines[:, 0])
     for row, image in enumerate(images):
-        candidates = [
-            {"prompt": known.prompts[number], "cosine": round(cosine, 6)}
+        candidates = tuple(
+            Candidate(prompt=known.prompts[number], cosine=round(cosine, 6))
             for number, cosine in zip(numbers[row].tolist(), cosines[row].tolist(), strict=True)
-        ]
-        told = {"id": image.id, "candidates": candidates, "expected_cosine": round(float(sure[row]), 6)}
-        yield Sample(key_of_id(image.id), {"json": json_field(told), "npy": npy_field(vectors[row])})
+        )
+        found = Prediction(id=image.id, candidates=candidates, expected_cosine=round(float(sure[row]), 6))
+        yield output.predictions.sample(key_of_id(image.id), found, npy=npy_field(vectors[row]))
 
 
-def _of_shards(task: Task, unit: Unit, known: Known, params: InferParams, bad: BadImages) -> Predictions:
+def _of_shards(inputs: InferInputs, unit: Unit, known: Known, params: InferParams, bad: BadImages) -> Predictions:
     """The predictions for generated images, known by their shards' digests."""
-    samples = (sample for shard in unit.shards for sample in task.read(shard))
-    images = (Image(sample.key, image_in(sample)) for sample in samples)
+    samples = (sample for shard in unit.shards for sample in inputs.images.splits.read(shard))
+    images = (Image(sample.key, image_in(sample.raw)) for sample in samples)
     on_bad = bad.add if params.bad_images == "record" else None
     yield from predict(known.regressor, images, lambda image: (image.id, image.data), params, on_bad)
 
@@ -180,9 +191,3 @@ def _of_files(
     yield from predict_batches(known.regressor, batches, params, bad.add if record else None)
     if digest_of_files(versions) != unit.reads[FILES]:
         raise StalePlan(f"files in {store.url} changed while {unit.name} was read; the controller plans it again")
-
-
-def _calibration(evaluated: Dataset) -> Calibration:
-    for sample in evaluated.samples("calibration"):
-        return stored(sample)
-    raise BadData(f"the dataset {evaluated.name} holds no calibration; run evaluate first")

@@ -2,43 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, TypeAdapter, model_validator
 
-from jobs.shards.strict_json import STRICT, decode
-from jobs.shards.tar import Sample
+from jobs.regressor.values import Calibration
 
 Floats = NDArray[np.float64]
 
-Knots = Annotated[list[float], Field(min_length=1)]
-
 _BINS = 32  # quantiles first, so that no knot rests on a handful of images
-
-
-class Calibration(BaseModel):
-    """The knots of the map: where they are, ascending, and what to expect there."""
-
-    model_config = STRICT
-
-    bank_cosine: Knots
-    expected_cosine: Knots
-
-    @model_validator(mode="after")
-    def _is_a_map(self) -> Calibration:
-        if len(self.bank_cosine) != len(self.expected_cosine) or sorted(self.bank_cosine) != self.bank_cosine:
-            raise ValueError("as many values as knots are required, and knots in ascending order")
-        return self
-
-
-_CALIBRATION = TypeAdapter(Calibration)
-
-
-def stored(sample: Sample) -> Calibration:
-    """The calibration in a sample's `json`; raises Corrupt."""
-    return decode(_CALIBRATION, sample["json"], f"field 'json' of sample {sample.key}", "a calibration")
 
 
 def fit(bank_cosines: Floats, true_cosines: Floats) -> Calibration:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import open_clip
@@ -15,33 +13,13 @@ from timm.models.convnext import ConvNeXt
 from torch import Tensor, nn
 from torch.nn import functional
 
-from jobs.errors import BadConfiguration, Corrupt
-from jobs.regressor.params import DIMENSIONS, Head, Trainable
+from jobs.contract.samples import DIMENSIONS
+from jobs.errors import BadConfiguration
+from jobs.regressor.params import Trainable
+from jobs.regressor.values import Architecture
 
 _XXLARGE = ((3, 4, 30, 3), (384, 768, 1536, 3072))  # depths and widths of convnext_xxlarge
 _XXLARGE_LAST_QUARTER = 362_840_064  # parameters from stages.2.blocks.24 to the end, out of 846,543,744
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Architecture:
-    """All that is needed, beside the weights, to build the network again."""
-
-    model: str  # a name of open_clip's, or else of timm's
-    image_size: int  # pixels of a side
-    head: Head
-    mean: tuple[float, float, float]  # of the pretrained tower's training images, of channels in 0..1
-    std: tuple[float, float, float]
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def of(cls, value: Mapping[str, Any]) -> Architecture:
-        """From its JSON form; raises Corrupt when that is not one."""
-        try:
-            return cls(**{**value, "mean": tuple(value["mean"]), "std": tuple(value["std"])})
-        except (TypeError, KeyError) as error:
-            raise Corrupt(f"not the architecture of a network: {error}") from error
 
 
 class Regressor(nn.Module):
@@ -150,7 +128,7 @@ def _build_tower(architecture: Architecture, drop_path: float | None) -> tuple[n
     return tower, features or int(tower.trunk.num_features)  # type: ignore[arg-type, union-attr]
 
 
-def _build_head(kind: Head, features: int) -> nn.Module:
+def _build_head(kind: str, features: int) -> nn.Module:
     if kind == "linear":
         return nn.Linear(features, DIMENSIONS)
     return nn.Sequential(

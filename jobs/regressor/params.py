@@ -8,8 +8,6 @@ from pydantic import Field
 
 from jobs.runtime.spec import TorchParams
 
-DIMENSIONS = 384  # of all-MiniLM-L6-v2, whose vectors are to be predicted
-
 Head = Literal["linear", "linear-bn-relu-linear"]
 Trainable = Literal["all", "last-quarter", "head"]
 Precision = Literal["fp32", "bf16", "fp16"]

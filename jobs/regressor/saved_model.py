@@ -1,4 +1,4 @@
-"""A trained network as one sample: weights as safetensors, architecture as JSON, no pickle anywhere."""
+"""A trained network as it is stored: weights as safetensors, architecture as JSON, no pickle anywhere."""
 
 from __future__ import annotations
 
@@ -9,19 +9,16 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from jobs.errors import BadConfiguration, BadData, Corrupt
+from jobs.contract.reading import TypedSample
+from jobs.errors import BadConfiguration, Corrupt
 from jobs.regressor.empty_weights import empty_weights, not_stored
-from jobs.regressor.model import Architecture, Regressor
-from jobs.shards.dataset import Dataset
-from jobs.shards.tar import Sample, json_field
-
-MODEL = "model"  # the shard, and the key of its only sample
+from jobs.regressor.model import Regressor
+from jobs.regressor.values import Architecture
 
 
-def to_sample(architecture: Architecture, weights: Mapping[str, Tensor]) -> Sample:
-    """The sample that holds a network; equal weights give equal bytes."""
-    fields = {"safetensors": safetensors.torch.save(_separate(weights)), "json": json_field(architecture.to_json())}
-    return Sample(MODEL, fields)
+def encode_weights(weights: Mapping[str, Tensor]) -> bytes:
+    """The weights as safetensors; equal weights give equal bytes."""
+    return safetensors.torch.save(_separate(weights))
 
 
 def _separate(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -36,15 +33,15 @@ def _separate(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
-def from_sample(sample: Sample) -> Regressor:
+def load_regressor(saved: TypedSample[Architecture]) -> Regressor:
     """The network in eval mode, on the CPU; raises Corrupt unless the weights are exactly the architecture's.
 
     Raises BadConfiguration when the tower has tensors that are neither stored nor computed when it is built.
     """
     with empty_weights():
-        regressor = Regressor(Architecture.of(sample.json()))
+        regressor = Regressor(saved.value)
     try:
-        regressor.load_state_dict(safetensors.torch.load(sample["safetensors"]), strict=True, assign=True)
+        regressor.load_state_dict(safetensors.torch.load(saved["safetensors"]), strict=True, assign=True)
     except (SafetensorError, RuntimeError) as error:
         raise Corrupt(f"the stored network does not fit its architecture: {error}") from error
     if missing := [name for name, tensor in not_stored(regressor).items() if tensor.is_meta]:
@@ -74,10 +71,3 @@ def _not_computed(regressor: Regressor, missing: Sequence[str]) -> str:
         f"{missing[0]}{more} is neither stored with the weights nor computed from the architecture alone; use another "
         "tower, or versions of timm and open_clip in which it is"
     )
-
-
-def load_trained(trained: Dataset, device: torch.device) -> Regressor:
-    """The network that train left, in eval mode on the device; raises BadData, Corrupt, NotFound."""
-    for sample in trained.samples(MODEL):
-        return from_sample(sample).to(device)
-    raise BadData(f"the dataset {trained.name} holds no network; run train first")

@@ -1,25 +1,20 @@
-"""What an attempt leaves for when its Pod and node are gone: its log while it runs, its failures, its last words."""
+"""What an attempt leaves for when its Pod and node are gone: its log while it runs, its failures, why it ended."""
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import threading
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
-
-from pydantic import ConfigDict, TypeAdapter
 
 from jobs.errors import Corrupt, JobError, NotFound, exit_code_of, severity
 from jobs.runtime import log
-from jobs.shards.digests import canonical_json
+from jobs.runtime.events import Failed, log_name
 from jobs.shards.store import Store
-from jobs.shards.strict_json import STRICT, Count, Seconds, decode
+from jobs.shards.strict_json import Count, JsonModel, Seconds
 
 TERMINATION_VARIABLE = "I2P_TERMINATION_LOG"  # the file of the container's terminationMessagePath
 
@@ -28,7 +23,7 @@ _LAST_SHIP_SECONDS = 10.0
 _LONGEST_MESSAGE = 4096  # bytes; the kubelet cuts longer ones, and half a JSON is none
 
 
-class Evidence:
+class Diagnostics:
     """The objects of one attempt below its stage's store; leaving them never disturbs the work."""
 
     def __init__(self, output: Store, index: int, attempt: str) -> None:
@@ -54,10 +49,10 @@ class Evidence:
         ours = self._shipping.acquire(timeout=_LAST_SHIP_SECONDS)  # an older log under way must not arrive last
         try:
             # A log is what a Pod's attempt is known and counted by; the other processes of the Pod go beside it.
-            folder = "logs" if self.attempt == _pod(self.attempt) else "processes"
-            self.output.put(f"{folder}/{self.index:05d}-{self.attempt}.jsonl", log.lines())
+            name = log_name(self.index, self.attempt, whole_pod=self.attempt == _pod(self.attempt))
+            self.output.put(name, log.lines())
         except Exception as error:  # whatever it is, the work is what counts
-            log.event("not shipped", object="log", error=f"{type(error).__name__}: {error}")
+            log.note("not shipped", object="log", error=f"{type(error).__name__}: {error}")
         finally:
             if ours:
                 self._shipping.release()
@@ -82,20 +77,17 @@ class Evidence:
             traceback=log.encodable("".join(traceback.format_exception(error))),
             time=time.time(),
         )
-        log.event("failed", **asdict(failure))
+        log.emit(Failed(**failure.model_dump(exclude={"time"})))
         leave_termination_message(error, unit=unit, attempt=self.attempt)
         name = f"failures/{unit or f'index-{self.index}'}-{self.attempt}.json"
         try:
-            self.output.create(name, canonical_json(asdict(failure)))
+            self.output.create(name, failure.encode())
         except JobError as failed:  # must not hide the failure that is being reported, which stderr has
-            log.event("not shipped", object=name, error=str(failed))
+            log.note("not shipped", object=name, error=str(failed))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(JsonModel):
     """Why one attempt failed, by its own account."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     unit: str | None
     index: Count
@@ -106,7 +98,13 @@ class Failure:
     time: Seconds
 
 
-_FAILURE = TypeAdapter(Failure)
+class TerminationMessage(JsonModel):
+    """Why a container ended, as its Pod's status shows it."""
+
+    unit: str | None
+    error: str
+    exit_code: int
+    attempt: str
 
 
 def failures_in(stage: Store, *, containing: str = "") -> Iterator[Failure]:
@@ -119,49 +117,51 @@ def failures_in(stage: Store, *, containing: str = "") -> Iterator[Failure]:
 def failure_in(stage: Store, name: str) -> Failure | None:
     """The failure in the object of that name; None where there is none that can be read."""
     with suppress(NotFound, Corrupt):
-        return decode(_FAILURE, stage.read(name).data, name, "a failure")
+        return Failure.decode(stage.read(name).data, name)
     return None
 
 
 def leave_termination_message(error: BaseException, *, unit: str | None, attempt: str) -> None:
-    """Write {unit, error, exit_code, attempt} to the container's termination message, if there is a file for it.
+    """Write the container's termination message, if there is a file for it.
 
     The first of several failures stays unless a later one is more severe: what fails after it fails because of it.
     """
     path = os.environ.get(TERMINATION_VARIABLE)
     if not path:
         return
-    told = {"unit": unit, "error": log.encodable(f"{type(error).__name__}: {error}"),
-            "exit_code": exit_code_of(error), "attempt": attempt}  # fmt: skip
+    message = TerminationMessage(
+        unit=unit,
+        error=log.encodable(f"{type(error).__name__}: {error}"),
+        exit_code=exit_code_of(error),
+        attempt=attempt,
+    )
     try:
         with open(path, "a+b") as file:  # noqa: PTH123 - it may be a device's name
             fcntl.flock(file, fcntl.LOCK_EX)  # the processes of one Pod share it
             file.seek(0)
-            if _stays(file.read(_LONGEST_MESSAGE), told):
+            if _stays(file.read(_LONGEST_MESSAGE), message):
                 return
             file.truncate(0)
-            file.write(_cut(told))
+            file.write(_cut(message))
     except Exception as failed:  # the failure itself is what counts
-        log.event("no termination message", error=f"{type(failed).__name__}: {failed}")
+        log.note("no termination message", error=f"{type(failed).__name__}: {failed}")
 
 
-def _stays(before: bytes, told: dict[str, Any]) -> bool:
+def _stays(before: bytes, message: TerminationMessage) -> bool:
     """Whether an earlier message of the same Pod says more."""
     try:
-        found = json.loads(before)
-        return _pod(found["attempt"]) == _pod(told["attempt"]) and (
-            severity(found["exit_code"]) >= severity(told["exit_code"])
-        )
-    except (ValueError, TypeError, KeyError):
+        found = TerminationMessage.decode(before, "the termination message")
+    except Corrupt:
         return False
+    return _pod(found.attempt) == _pod(message.attempt) and severity(found.exit_code) >= severity(message.exit_code)
 
 
 def _pod(attempt: str) -> str:
     return attempt.partition(".")[0]  # what follows the dot is the number of a process in its Pod
 
 
-def _cut(told: dict[str, Any]) -> bytes:
-    error = told["error"][:_LONGEST_MESSAGE]
-    while len(body := canonical_json({**told, "error": error})) > _LONGEST_MESSAGE:
+def _cut(message: TerminationMessage) -> bytes:
+    error = message.error[:_LONGEST_MESSAGE]
+    while len(body := message.model_copy(update={"error": error}).encode()) > _LONGEST_MESSAGE:
         error = error[: -max(2, (len(body) - _LONGEST_MESSAGE) // 6)] + "…"
     return body

@@ -123,7 +123,7 @@ def launch(worlds: Sequence[World], attempt: str, attempt_variable: str) -> int:
             for process in processes:
                 process.kill()
     codes = [process.returncode for process in processes]
-    log.event("processes ended", exit_codes=codes)
+    log.note("processes ended", exit_codes=codes)
     worst = max(codes, key=severity)
     return worst if severity(worst) != severity(JobError.exit_code) else JobError.exit_code
 
@@ -152,7 +152,7 @@ class Gang:
                 self.store.add("goodbye", 1)
             _until(lambda: self.world.rank != 0 or self.store.add("goodbye", 0) == self.world.size - 1, _CALL_SECONDS)
         except RuntimeError as error:  # all is done
-            log.event("log", level="info", logger=__name__, message=f"the gang ended early: {error}")
+            log.note("log", level="info", logger=__name__, message=f"the gang ended early: {error}")
 
     def _beat(self) -> None:
         """Tell rank 0 that this process lives; as rank 0, look whether the others do."""
@@ -217,7 +217,7 @@ def join(*, backend: str, lost: Callable[[PeerLost], None]) -> Gang | None:
     world = World(rank, size, local_rank, local_size, host, int(port))
     started = time.monotonic()
     gang = Gang(world, _meet(world), lost)
-    log.event("met", rank=rank, processes=size, seconds=round(time.monotonic() - started, 1))
+    log.note("met", rank=rank, processes=size, seconds=round(time.monotonic() - started, 1))
     gang.watch()
     store = torch.distributed.PrefixStore("torch", gang.store)  # type: ignore[attr-defined]
     torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_HANGING)
@@ -241,7 +241,7 @@ def _meet(world: World) -> TCPStore:
                     f"{_PATIENCE_SECONDS:.0f} s ({str(error).splitlines()[0]}); a retry waits again. Are all Pods "
                     "running, and does the network let them reach each other?"
                 ) from error
-            log.event("waiting for the gang", rank=world.rank, reason=str(error).splitlines()[0])
+            log.note("waiting for the gang", rank=world.rank, reason=str(error).splitlines()[0])
         store = None  # as rank 0: closes the meeting place, so that all come to the new one
         time.sleep(1)
 

@@ -11,8 +11,9 @@ import time
 from collections.abc import Hashable
 from typing import Any
 
+from jobs.runtime.events import Event, ProgressMade
+
 _KEPT_LINES = 10_000
-_PROGRESS = "progress"
 _lines: dict[Hashable, str] = {}  # in order; of progress only the newest line of each unit, or it would drown the rest
 _numbers = itertools.count()
 _lock = threading.RLock()  # uploads and the shipping of the log run in threads of their own
@@ -21,16 +22,22 @@ _last_progress = 0.0
 _unit: str | None = None
 
 
-def event(name: str, **fields: Any) -> None:
-    """Write one event with its fields, which must be JSON values."""
+def note(name: str, **fields: Any) -> None:
+    """Log something for people, with fields that must be JSON values."""
+    emit(Event(event=name, **fields))
+
+
+def emit(event: Event) -> None:
+    """Log an event."""
     global _written
-    line = encodable(json.dumps({"time": round(time.time(), 3), "event": name, **fields}, ensure_ascii=False))
+    values = {"time": round(time.time(), 3), "event": event.event, **event.values}
+    line = encodable(json.dumps(values, ensure_ascii=False))
     with _lock:
-        place: Hashable = next(_numbers)
-        if name == _PROGRESS:
-            place = (_PROGRESS, fields.get("unit"))
-            _lines.pop(place, None)
-        _lines[place] = line
+        key: Hashable = next(_numbers)
+        if isinstance(event, ProgressMade):
+            key = ("progress", event.unit)
+            _lines.pop(key, None)
+        _lines[key] = line
         if len(_lines) > _KEPT_LINES:
             del _lines[next(iter(_lines))]
         _written += 1
@@ -56,7 +63,7 @@ def progress(done: float, total: float | None, what: str, **fields: Any) -> None
     global _last_progress
     if done == total or time.monotonic() - _last_progress > 0.5:
         _last_progress = time.monotonic()
-        event(_PROGRESS, **{"done": done, "total": total, "what": what, "unit": _unit, **fields})
+        emit(ProgressMade(**{"done": done, "total": total, "what": what, "unit": _unit, **fields}))
 
 
 def lines() -> bytes:
@@ -79,4 +86,4 @@ def capture_library_logs() -> None:
 
 class _EventHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        event("log", level=record.levelname.lower(), logger=record.name, message=record.getMessage())
+        note("log", level=record.levelname.lower(), logger=record.name, message=record.getMessage())

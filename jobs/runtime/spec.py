@@ -1,14 +1,17 @@
-"""What a stage is: its name, parameters, inputs, and the units of work that follow from them. Free of torch."""
+"""What a stage is: its parameters, contract, and the units of work that follow from them. Free of torch."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from jobs.contract.declaration import Contract, Inputs
 from jobs.shards.dataset import Dataset
+from jobs.shards.reads import reads_of_shard
 from jobs.shards.records import Shard, fingerprint
 
 
@@ -46,6 +49,12 @@ class TorchParams(Params):
     """CPU threads of one worker. Part of the result: another number adds in another order."""
 
 
+def load(reference: str) -> Any:
+    """The function that `MODULE:NAME` names."""
+    module, _, name = reference.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
 @dataclass(frozen=True, slots=True)
 class Unit:
     """The work behind one commit record: what shapes it, what it reads, and the shards it works through."""
@@ -56,27 +65,43 @@ class Unit:
     shards: tuple[Shard, ...] = ()
 
 
-UnitsOf = Callable[[Any, Sequence[Dataset]], Sequence[Unit]]
+UnitsOf = Callable[[Any, Any], Sequence[Unit]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageSpec:
     """One stage of the graph. How large to run it is the configuration's business, not the code's."""
 
-    name: str
-    worker: str  # "jobs.embed.worker:run"
-    inputs: tuple[str, ...]  # stages whose datasets it reads, all finished before it starts
+    reads: type[Inputs]  # the contracts of the stages whose datasets it reads, all finished before it starts
+    writes: type[Contract[Any]]
     params: type[Params]
-    units: UnitsOf  # (params, inputs in order) -> units in the stage's order; pure and quick
+    units: UnitsOf  # (params, inputs) -> units in the stage's order; pure and quick
+    worker: str  # "jobs.embed.worker:run"
+    check: str = ""  # "jobs.embed.check:check", what `verify` looks at beside the contract
+    section: str = ""  # "jobs.embed.section:page", what the report shows of it
+    summary: str = ""  # "jobs.evaluate.summary:summary", its figures as text
     version: int = 1  # counted up when the same parameters and inputs give another output
     parallel: bool = True  # False: the whole stage is one task
     gang: bool = False  # several Pods may work on its one task together, as one world of torch.distributed
     about: str = ""
 
     @property
+    def name(self) -> str:
+        return self.writes.stage
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The stages that it reads."""
+        return self.reads.stages()
+
+    @property
     def package(self) -> str:
         """The Python package of the stage, also the name of its extra in pyproject.toml."""
         return self.name.replace("-", "_")
+
+    def units_of(self, params: Params, datasets: Iterable[Dataset]) -> list[Unit]:
+        """Its units, from the datasets that it reads."""
+        return list(self.units(params, self.reads(datasets)))
 
     def fingerprint(self, unit: Unit) -> str:
         """The digest of everything that shapes the unit's outcome."""
@@ -85,15 +110,14 @@ class StageSpec:
         )
 
 
-def unit_per_shard(params: Params, source: Dataset, shards: Iterable[Shard], *whole: Mapping[str, str]) -> list[Unit]:
-    """One unit for each shard, of the same name; `whole` is what each of them reads besides (`Dataset.reads`)."""
+def unit_per_shard(params: Params, source: str, shards: Iterable[Shard], *whole: Mapping[str, str]) -> list[Unit]:
+    """One unit for each shard of a stage, of the same name; `whole` is what each of them reads besides."""
     besides = {label: digest for reads in whole for label, digest in reads.items()}
     return [
-        Unit(shard.name, params.settings(), {f"{source.name}/{shard.name}": shard.sha256, **besides}, (shard,))
-        for shard in shards
+        Unit(shard.name, params.settings(), {**reads_of_shard(source, shard), **besides}, (shard,)) for shard in shards
     ]
 
 
 def one_unit(name: str, params: Params, *whole: Mapping[str, str], shards: tuple[Shard, ...] = ()) -> list[Unit]:
-    """A single unit that reads whole datasets or groups of them (`Dataset.reads`)."""
+    """A single unit that reads whole datasets or groups of them."""
     return [Unit(name, params.settings(), {label: digest for one in whole for label, digest in one.items()}, shards)]

@@ -21,7 +21,7 @@ from jobs.errors import TRY_AGAIN
 
 STUCK_SECONDS = 15.0  # of the 30 that Kubernetes gives by default
 _HEARD_SECONDS = 2.0  # after which the reason is left by another thread than the main one; a grace period may be short
-_LAST_WORDS_SECONDS = 5.0
+_REPORT_SECONDS = 5.0
 
 _asked = threading.Event()
 
@@ -69,8 +69,13 @@ def stop_when_asked_early() -> None:
         raise Stopped("asked to stop by SIGTERM before any work was begun; a retry does it")
 
 
+def stop(_signal: int, _frame: FrameType | None) -> None:
+    """The handler of SIGTERM for work that can be stopped anywhere; raises Stopped."""
+    raise Stopped("asked to stop by SIGTERM; what was committed is kept, a retry goes on from there")
+
+
 @contextmanager
-def ending_when_stuck(stops_itself: Callable[[], bool], last_words: Callable[[BaseException], None]) -> Iterator[None]:
+def ending_when_stuck(stops_itself: Callable[[], bool], report: Callable[[BaseException], None]) -> Iterator[None]:
     """See to it that a SIGTERM ends the process and leaves its reason, unless the block stops by itself.
 
     When the block has not ended two seconds after the SIGTERM, the reason is left from here, with what the main thread
@@ -93,9 +98,9 @@ def ending_when_stuck(stops_itself: Callable[[], bool], last_words: Callable[[Ba
                 import traceback
 
                 stuck.add_note("The main thread was here:\n" + "".join(traceback.format_stack(frame)))
-            speaking = _speaking(partial(last_words, stuck))
+            reporting = _reporting(partial(report, stuck))
             if not over.wait(STUCK_SECONDS - _HEARD_SECONDS) and not stops_itself():
-                speaking.join(_LAST_WORDS_SECONDS)
+                reporting.join(_REPORT_SECONDS)
                 os._exit(TRY_AGAIN)
         os.close(reading)
 
@@ -108,13 +113,13 @@ def ending_when_stuck(stops_itself: Callable[[], bool], last_words: Callable[[Ba
         os.close(writing)
 
 
-def end_now(last_words: Callable[[], None], exit_code: int = TRY_AGAIN) -> None:
-    """End this process for a retry, from any thread, after a few seconds for its last words."""
-    _speaking(last_words).join(_LAST_WORDS_SECONDS)
+def end_now(report: Callable[[], None], exit_code: int = TRY_AGAIN) -> None:
+    """End this process for a retry, from any thread, after a few seconds for its report."""
+    _reporting(report).join(_REPORT_SECONDS)
     os._exit(exit_code)
 
 
-def _speaking(last_words: Callable[[], None]) -> threading.Thread:
-    speaking = threading.Thread(target=last_words, daemon=True)
-    speaking.start()
-    return speaking
+def _reporting(report: Callable[[], None]) -> threading.Thread:
+    reporting = threading.Thread(target=report, daemon=True)
+    reporting.start()
+    return reporting

@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-import base64
-import importlib
-import json
 import os
 import platform
 import signal
 import sys
 import time
 import uuid
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
 from types import FrameType
-from typing import Any
+from typing import Any, Generic, Self, TypeVar, cast
 
 from pydantic import ValidationError
 
+from jobs.contract.declaration import Contract, Inputs
 from jobs.errors import BadConfiguration, BadData, Corrupt, StalePlan
-from jobs.runtime import log
-from jobs.runtime.diagnostics import Evidence
+from jobs.runtime import events, log
+from jobs.runtime.diagnostics import Diagnostics
 from jobs.runtime.environment import TASK_VARIABLE as TASK_VARIABLE
 from jobs.runtime.environment import store_patience
-from jobs.runtime.spec import StageSpec, Unit
-from jobs.runtime.stopping import Stopped, ending_when_stuck, stop_when_asked_early
+from jobs.runtime.events import Finished, Started, UnitBegun
+from jobs.runtime.spec import StageSpec, Unit, load
+from jobs.runtime.stopping import ending_when_stuck, stop, stop_when_asked_early
+from jobs.runtime.task_description import TaskDescription
 from jobs.shards.address import open_store, without_patience
 from jobs.shards.dataset import Committed, Dataset, Writer, commit, load_manifest
-from jobs.shards.digests import canonical_json, digest_of
+from jobs.shards.digests import digest_of
 from jobs.shards.patience import give_up
 from jobs.shards.records import CommitRecord, Outcome, Shard
 from jobs.shards.store import Store
@@ -40,55 +39,17 @@ from jobs.shards.tar import Sample
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"  # Kubernetes sets it for an Indexed Job, the local executor likewise
 ATTEMPT_VARIABLE = "I2P_ATTEMPT"  # a name without a dot, which sets off the number of a process in its Pod
 
-_LONGEST_PLAIN = 32 << 10
-_PACKED = "zlib:"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskDescription:
-    """What a controller tells all tasks of a stage: the same JSON for each, the index apart."""
-
-    store: str
-    run: str
-    stage: str
-    params: Mapping[str, Any]
-    inputs: Mapping[str, str]  # stage -> digest of its manifest when this task was planned
-    completions: int
-    units: tuple[str, ...] | None = None  # names of those that lacked a commit when planned; None: all of the stage's
-    runs: Mapping[str, str] = field(default_factory=dict)  # input stage -> run of this store it is taken from, if other
-    gang: bool = False  # all indexes work on the same units, as one world of torch.distributed
-    settings: str | None = None  # digest of the parameters' settings as the controller found them, or None
-
-    def encode(self) -> str:
-        """As JSON, and packed where that is long: one variable of an environment holds 128 KiB at most."""
-        text = canonical_json(asdict(self))
-        if len(text) <= _LONGEST_PLAIN:
-            return text.decode()
-        return _PACKED + base64.b85encode(zlib.compress(text, 9)).decode()
-
-    @classmethod
-    def decode(cls, text: str) -> TaskDescription:
-        """Raises BadConfiguration when the text is not a description."""
-        if not text:
-            raise BadConfiguration(f"{TASK_VARIABLE} is required, the description of a task that a controller sets")
-        try:
-            if text.startswith(_PACKED):
-                text = zlib.decompress(base64.b85decode(text.removeprefix(_PACKED))).decode()
-            told = json.loads(text)
-            if told.get("units") is not None:
-                told["units"] = tuple(told["units"])
-            return cls(**told)
-        except (ValueError, TypeError, AttributeError, RecursionError, zlib.error) as error:
-            raise BadConfiguration(f"{TASK_VARIABLE} is not the description of a task: {error}") from error
+In = TypeVar("In", bound=Inputs)
+Out = TypeVar("Out", bound=Contract[Any])
 
 
 @dataclass(slots=True)
-class Task:
+class Task(Generic[In, Out]):
     """One worker's share of a stage. Workers are functions `run(task, params)`."""
 
     spec: StageSpec
     params: Any
-    inputs: tuple[Dataset, ...]
+    inputs: In
     output: Store
     index: int
     completions: int
@@ -100,7 +61,7 @@ class Task:
     gang: bool = False
 
     @classmethod
-    def open(cls, spec: StageSpec, description: TaskDescription, *, index: int, attempt: str) -> Task:
+    def open(cls, spec: StageSpec, description: TaskDescription, *, index: int, attempt: str) -> Self:
         """Load what the description names; raises BadConfiguration, StalePlan, StoreError."""
         try:
             params = spec.params.model_validate(description.params)
@@ -113,15 +74,22 @@ class Task:
                 "the same path"
             )
         store = open_store(description.store, patience_seconds=store_patience())
-        inputs = tuple(
+        datasets = [
             _planned_input(store.at(description.runs.get(stage, description.run)), stage, description.inputs)
             for stage in spec.inputs
-        )
+        ]
         output = store.at(description.run).at(spec.name)
         return cls(
-            spec, params, inputs, output, index, description.completions, attempt,
-            planned=description.units, gang=description.gang,
-        )  # fmt: skip
+            spec,
+            params,
+            cast(In, spec.reads(datasets)),
+            output,
+            index,
+            description.completions,
+            attempt,
+            planned=description.units,
+            gang=description.gang,
+        )
 
     def units(self) -> list[Unit]:
         """All units of the stage, in its order."""
@@ -148,28 +116,28 @@ class Task:
         for number, unit in enumerate(mine):
             record = committed.record(unit.name, self.spec.fingerprint(unit))
             if record is None or committed.missing(record.outcome):
-                log.event("unit", unit=unit.name, number=number, of=len(mine))
+                log.emit(UnitBegun(unit=unit.name, number=number, of=len(mine)))
                 log.working_on(unit.name)
                 yield unit
 
     def read(self, shard: Shard) -> Iterator[Sample]:
         """A shard's verified samples, whichever input it is of."""
-        (source,) = (dataset for dataset in self.inputs if shard in dataset.shards())
+        (source,) = (one.data for one in self.inputs if shard in one.shards())
         return source.read(shard)
 
     @contextmanager
-    def writing(self, unit: Unit) -> Iterator[Writer]:
-        """Collect the unit's shards and commit them at the end of the block.
+    def writing(self, unit: Unit) -> Iterator[Out]:
+        """Collect what the unit writes and commit it at the end of the block.
 
         Bad data inside the block is kept for the end of the task, so that the other units are still done.
         """
         started = time.monotonic()
         writer = Writer(self.output)
         try:
-            yield writer
+            yield cast(Out, self.spec.writes(writer))
         except BadData as error:
             self.failures.append(error)
-            self.evidence.report_failure(error, unit=unit.name)
+            self.diagnostics.report_failure(error, unit=unit.name)
             return
         outcome = Outcome(
             unit=unit.name,
@@ -183,56 +151,51 @@ class Task:
         seconds = round(time.monotonic() - started, 3)
         won = commit(self.output, CommitRecord(outcome, self.attempt, seconds, time.time(), library_versions()))
         samples = sum(shard.samples for shard in writer.shards)
-        log.event("committed", unit=unit.name, samples=samples, seconds=seconds, won=won)
+        log.emit(events.Committed(unit=unit.name, samples=samples, seconds=seconds, won=won))
 
     @property
-    def evidence(self) -> Evidence:
+    def diagnostics(self) -> Diagnostics:
         """What this attempt leaves for when Pod and node are gone."""
-        return Evidence(without_patience(self.output), self.index, self.attempt)
+        return Diagnostics(without_patience(self.output), self.index, self.attempt)
 
     def on_sigterm(self, _signal: int, _frame: FrameType | None) -> None:
         """Stop at once, or tell a worker that stops itself."""
         self.stop_asked = True
         give_up()
         if not self.stops_itself:
-            _stop(_signal, _frame)
+            stop(_signal, _frame)
 
 
 def run_task(spec: StageSpec, description: TaskDescription, *, index: int, attempt: str) -> None:
     """Run one task to its end; raises the JobError whose exit code tells the controller what to do, or Stopped."""
-    evidence = Evidence(open_store(description.store).at(description.run).at(spec.name), index, attempt)
-    task: Task | None = None
+    diagnostics = Diagnostics(open_store(description.store).at(description.run).at(spec.name), index, attempt)
+    task: Task[Inputs, Contract[Writer]] | None = None
 
     def stops_itself() -> bool:
         return task is not None and task.stops_itself
 
-    log.event("started", stage=spec.name, index=index, completions=description.completions, attempt=attempt)
-    with evidence.shipping(), ending_when_stuck(stops_itself, partial(last_words, evidence)):
+    log.emit(Started(stage=spec.name, index=index, completions=description.completions, attempt=attempt))
+    with diagnostics.shipping(), ending_when_stuck(stops_itself, partial(report_end, diagnostics)):
         try:
-            signal.signal(signal.SIGTERM, _stop)  # until here it was only noted, see jobs/__main__.py
+            signal.signal(signal.SIGTERM, stop)  # until here it was only noted, see jobs/__main__.py
             stop_when_asked_early()
             task = Task.open(spec, description, index=index, attempt=attempt)
             signal.signal(signal.SIGTERM, task.on_sigterm)
-            module, _, function = spec.worker.partition(":")
-            getattr(importlib.import_module(module), function)(task, task.params)
-            log.event("finished", failed_units=len(task.failures))
+            load(spec.worker)(task, task.params)
+            log.emit(Finished(failed_units=len(task.failures)))
         except BaseException as error:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends now; what is left to say takes seconds
-            evidence.report_failure(error)
+            diagnostics.report_failure(error)
             raise
     if task.failures:
         others = f" ({len(task.failures)} units failed, the others are done)" if len(task.failures) > 1 else ""
         raise BadData(f"{task.failures[0]}{others}")
 
 
-def last_words(evidence: Evidence, reason: BaseException) -> None:
+def report_end(diagnostics: Diagnostics, reason: BaseException) -> None:
     """Leave the reason for an end that the main thread does not come to know of."""
-    evidence.report_failure(reason)
-    evidence.ship_log()
-
-
-def _stop(_signal: int, _frame: FrameType | None) -> None:
-    raise Stopped("asked to stop by SIGTERM; what was committed is kept, a retry goes on from there")
+    diagnostics.report_failure(reason)
+    diagnostics.ship_log()
 
 
 def new_attempt() -> str:

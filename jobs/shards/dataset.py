@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobs.errors import Corrupt, NotFound
-from jobs.shards.digests import digest_of
+from jobs.shards.reads import reads_of_groups
 from jobs.shards.records import (
     MANIFEST,
     CommitRecord,
@@ -25,7 +25,7 @@ from jobs.shards.records import (
 )
 from jobs.shards.removal import ensure
 from jobs.shards.store import Store, overwrite, spool, spooling, verified
-from jobs.shards.tar import Sample, cut, index_tar, write_tar
+from jobs.shards.tar import Members, Sample, cut, index_tar, write_tar
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,17 @@ class Dataset:
 
     def reads(self, *groups: str) -> dict[str, str]:
         """What a unit that reads these groups (all if none is named) declares to have read: {label: digest}."""
-        label = f"{self.name}/{','.join(groups)}" if groups else self.name
-        return {label: digest_of([(shard.name, shard.sha256) for shard in self.shards(*groups)])}
+        return reads_of_groups(self.name, groups, self.shards(*groups))
 
     def read(self, shard: Shard) -> Iterator[Sample]:
         """A shard's samples, after its size, digest, count and end keys were checked; raises Corrupt, NotFound."""
+        return cut(*self._indexed(shard))
+
+    def keys(self, shard: Shard) -> list[str]:
+        """The keys of a shard's samples, after the same checks."""
+        return list(self._indexed(shard)[1])
+
+    def _indexed(self, shard: Shard) -> tuple[bytes, Members]:
         data = verified(self.store, shard.object, size=shard.size, sha256_=shard.sha256)
         places = index_tar(data, name=shard.object)
         keys = list(places)
@@ -57,7 +63,7 @@ class Dataset:
         recorded = (shard.samples, shard.first_key, shard.last_key)
         if found != recorded:
             raise Corrupt(f"{shard.object} holds (samples, first key, last key) {found}, its record says {recorded}")
-        return cut(data, places)
+        return data, places
 
     def samples(self, *groups: str) -> Iterator[Sample]:
         """All samples of the groups, shard after shard."""

@@ -6,9 +6,10 @@ Corrupt, which names the object.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar, Union
 
-from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
 from pydantic_core import from_json
 from typing_extensions import TypeAliasType
 
@@ -27,6 +28,31 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f/]{1,200}$")]  # of a unit or shard: a part of an object's name
 
 T = TypeVar("T")
+
+
+class JsonModel(BaseModel):
+    """A JSON object that is stored, or passed between processes.
+
+    Members that were not given are left out, so that one which is added later, with a default, changes no bytes.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+    def encode(self) -> bytes:
+        """The canonical bytes; equal values give equal bytes."""
+        return canonical_json(self.model_dump(exclude_unset=True))
+
+    @classmethod
+    def decode(cls, data: bytes, where: str, what_to_do: str = "") -> Self:
+        """The value in the bytes that were read from `where`; raises Corrupt."""
+        value: Self = decode(_adapter(cls), data, where, f"a {cls.__name__}", what_to_do)
+        return value
+
+
+@cache
+def _adapter(model: type[BaseModel]) -> TypeAdapter[Any]:
+    return TypeAdapter(model)
+
 
 _SEAL = "sha256"  # of everything else in the object: a flipped bit may well give other JSON of the same kind
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import re
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,9 +17,10 @@ from typing import Any, BinaryIO
 from jobs.errors import BadData, Corrupt
 from jobs.shards.digests import canonical_json
 from jobs.shards.keys import is_key
+from jobs.shards.tar_header import BLOCK, LONGEST_NAME, header, read_header
 
-BLOCK = tarfile.BLOCKSIZE
-_END = bytes(2 * BLOCK)
+_ZEROS = bytes(BLOCK)
+_END = 2 * _ZEROS
 # Without what the webdataset library takes for its own: fields that begin with underscores, upper case.
 _FIELD = re.compile(r"[a-z0-9][a-z0-9_]*(\.[a-z0-9_]+)*")
 
@@ -38,16 +38,6 @@ class Sample:
             return self[field].decode()
         except UnicodeDecodeError as error:
             raise Corrupt(f"field {field!r} of sample {self.key} is not UTF-8 text: {error}") from error
-
-    def json(self) -> dict[str, Any]:
-        """The `json` field, decoded; raises Corrupt when the sample lacks it or it is not a JSON object."""
-        try:
-            value = json.loads(self["json"])
-        except (ValueError, RecursionError) as error:
-            raise Corrupt(f"field 'json' of sample {self.key} is not JSON: {error}") from error
-        if not isinstance(value, dict):
-            raise Corrupt(f"field 'json' of sample {self.key} is not a JSON object but {type(value).__name__}")
-        return value
 
     def adding(self, **fields: bytes) -> Sample:
         """The sample with more fields; a field once written is never changed (raises ValueError)."""
@@ -117,47 +107,65 @@ def read_tar(data: bytes, *, name: str = "shard") -> Iterator[Sample]:
     return cut(data, index_tar(data, name=name))
 
 
-Places = Mapping[str, Mapping[str, tuple[int, int]]]  # key -> field -> its first byte and the one after its last
+Members = Mapping[str, Mapping[str, tuple[int, int]]]  # key -> field -> its first byte and the one after its last
 
 
-def cut(data: bytes, places: Places) -> Iterator[Sample]:
-    """The samples at those places, copied out one at a time, so that a shard takes its memory once."""
-    for key, fields in places.items():
+def cut(data: bytes, members: Members) -> Iterator[Sample]:
+    """The samples of a shard, copied out one at a time, so that a shard takes its memory once."""
+    for key, fields in members.items():
         yield Sample(key, {field: data[start:end] for field, (start, end) in fields.items()})
 
 
-def index_tar(data: bytes, *, name: str = "shard") -> Places:
+def index_tar(data: bytes, *, name: str = "shard") -> Members:
     """Where every field of every sample is. Like the webdataset library, it splits a file's name at the first dot
     after its folders and takes fields in lower case.
 
     Raises Corrupt for a truncated or malformed tar (also one cut at a member's boundary, which the webdataset library
     reads as a shorter shard), for bytes after its end, for anything but regular files, for a field given twice, and
-    for a key whose files stand in two places.
+    for a key whose files are in two positions.
     """
-    places: dict[str, dict[str, tuple[int, int]]] = {}
+    members: dict[str, dict[str, tuple[int, int]]] = {}
     last, end = None, 0
     try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:", encoding="utf-8", errors="strict") as tar:
-            for member in tar:
-                if not member.isreg() or member.issparse() or member.size < 0:
-                    raise Corrupt(f"{name}: {member.name!r} is not a regular file")
-                start = member.offset_data
-                end = start + member.size + -member.size % BLOCK
-                key, field = _split_name(member.name, name)
-                if key != last and key in places:
-                    raise Corrupt(f"{name}: the files of {key} stand in two places")
-                fields = places.setdefault(key, {})
-                if field in fields:
-                    raise Corrupt(f"{name}: field {field!r} of {key} stands in it twice")
-                fields[field] = start, start + member.size
-                last = key
+        for member, start, size in _own_files(data) or _any_files(data, name):
+            end = start + size + -size % BLOCK
+            key, field = _split_name(member, name)
+            if key != last and key in members:
+                raise Corrupt(f"{name}: the files of {key} are in two positions")
+            fields = members.setdefault(key, {})
+            if field in fields:
+                raise Corrupt(f"{name}: field {field!r} of {key} is in it twice")
+            fields[field] = start, start + size
+            last = key
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise Corrupt(f"{name}: not a whole tar: {error}") from error
     if data[end : end + len(_END)] != _END:
         raise Corrupt(f"{name}: no end marker after byte {end:,}: it was cut short, or what follows is damaged")
     if data.count(0, end) != len(data) - end:
         raise Corrupt(f"{name}: bytes after the end marker, as when two tars are joined; one shard is one tar")
-    return places
+    return members
+
+
+def _own_files(data: bytes) -> list[tuple[str, int, int]] | None:
+    """Name, first byte and size of all files if every header is one that `write_tar` writes, else None."""
+    found, start = [], 0
+    while (block := data[start : start + BLOCK]) and block != _ZEROS:
+        entry = read_header(block)
+        if entry is None:
+            return None
+        name, size = entry
+        found.append((name.decode(), start + BLOCK, size))
+        start += BLOCK + size + -size % BLOCK
+    return found if start < len(data) else None
+
+
+def _any_files(data: bytes, shard: str) -> Iterator[tuple[str, int, int]]:
+    """The same of a tar that anyone wrote; raises Corrupt, tarfile.TarError."""
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:", encoding="utf-8", errors="strict") as tar:
+        for member in tar:
+            if not member.isreg() or member.issparse() or member.size < 0:
+                raise Corrupt(f"{shard}: {member.name!r} is not a regular file")
+            yield member.name, member.offset_data, member.size
 
 
 def _split_name(member: str, shard: str) -> tuple[str, str]:
@@ -170,11 +178,9 @@ def _split_name(member: str, shard: str) -> tuple[str, str]:
 
 def _header(key: str, field: str, size: int) -> bytes:
     name = f"{key}.{field}"
-    if not is_key(key) or not _FIELD.fullmatch(field) or len(name.encode()) > tarfile.LENGTH_NAME:
+    if not is_key(key) or not _FIELD.fullmatch(field) or len(name.encode()) > LONGEST_NAME:
         raise BadData(
             f"{key!r} with field {field!r} cannot be a tar member: keys hold no dot or slash and do not begin with __, "
-            f"fields are lower case, both together have at most {tarfile.LENGTH_NAME} bytes"
+            f"fields are lower case, both together have at most {LONGEST_NAME} bytes"
         )
-    info = tarfile.TarInfo(name)
-    info.size = size
-    return info.tobuf(tarfile.USTAR_FORMAT, "utf-8", "strict")
+    return header(name.encode(), size)

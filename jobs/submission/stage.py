@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from jobs.runtime.spec import Params, StageSpec, Unit, one_unit
-from jobs.shards.dataset import Dataset
+from jobs.submission.contract import SubmissionInputs, Submitted
 
 
 class SubmissionParams(Params):
     """The file has no settings: the competition fixed its form."""
 
 
-def units(params: SubmissionParams, inputs: Sequence[Dataset]) -> list[Unit]:
-    (predictions,) = inputs
-    return one_unit("submission", params, predictions.reads())
+def units(params: SubmissionParams, inputs: SubmissionInputs) -> list[Unit]:
+    return one_unit("submission", params, inputs.predicted.reads())
 
 
 SUBMISSION = StageSpec(
-    name="submission",
-    worker="jobs.submission.worker:run",
-    inputs=("infer",),
+    reads=SubmissionInputs,
+    writes=Submitted,
     params=SubmissionParams,
     units=units,
+    worker="jobs.submission.worker:run",
+    section="jobs.submission.section:page",
     parallel=False,
     about="writes submission.csv and checks it",
 )

@@ -12,10 +12,10 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from jobs.contract.samples import DIMENSIONS
 from jobs.errors import OK, BadData
 
 HEADER = ("imgId_eId", "val")
-DIMENSIONS = 384
 
 _NORM_TOLERANCE = 1e-3  # the sample file's own vectors are within 1e-6 of length 1
 

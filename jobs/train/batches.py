@@ -12,15 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from jobs.contract.reading import ReadGroup, TypedSample
+from jobs.contract.samples import Origin
 from jobs.errors import BadConfiguration
 from jobs.imaging.pixels import decode, image_in
 from jobs.runtime.arrays import from_npy
 from jobs.runtime.prefetch import map_ahead
-from jobs.shards.dataset import Dataset
-from jobs.shards.tar import Sample
 from jobs.train.augment import augmented
 from jobs.train.order import Window, place, windows
 from jobs.train.stage import TrainParams
+
+Images = ReadGroup[Origin]
+EpochSample = tuple[int, TypedSample[Origin]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +34,9 @@ class Batch:
     vectors: Tensor
 
 
-def steps_per_epoch(images: Dataset, params: TrainParams) -> int:
+def steps_per_epoch(images: Images, params: TrainParams) -> int:
     """Raises BadConfiguration when there are fewer images than one batch takes."""
-    count = sum(shard.samples for shard in images.shards("train"))
+    count = images.num_samples
     if count < params.batch_size:
         raise BadConfiguration(f"a batch takes {params.batch_size} images, but there are only {count} for training; "
                                "lower batch_size, or make more images")  # fmt: skip
@@ -41,7 +44,7 @@ def steps_per_epoch(images: Dataset, params: TrainParams) -> int:
 
 
 def batches(
-    images: Dataset, params: TrainParams, *, first_step: int, process: int = 0, num_processes: int = 1
+    images: Images, params: TrainParams, *, first_step: int, process: int = 0, num_processes: int = 1
 ) -> Iterator[Batch]:
     """The batches of step `first_step` and all later ones, whole epochs through.
 
@@ -52,11 +55,11 @@ def batches(
     yield from map_ahead(make, shared, threads=params.threads, ahead=2 * params.threads)
 
 
-def _sample_batches(images: Dataset, params: TrainParams, first_step: int) -> Iterator[list[tuple[int, Sample]]]:
+def _sample_batches(images: Images, params: TrainParams, first_step: int) -> Iterator[list[EpochSample]]:
     """(epoch, sample) in lists of `batch_size`."""
     read = map_ahead(partial(_read, images, params.seed), _all_windows(images, params, first_step), threads=1, ahead=1)
     for epoch, parts in groupby(read, key=lambda part: part[0]):
-        waiting: list[tuple[int, Sample]] = []
+        waiting: list[EpochSample] = []
         for _, samples in parts:
             waiting += ((epoch, sample) for sample in samples)
             while len(waiting) >= params.batch_size:
@@ -64,23 +67,23 @@ def _sample_batches(images: Dataset, params: TrainParams, first_step: int) -> It
                 del waiting[: params.batch_size]
 
 
-def _all_windows(images: Dataset, params: TrainParams, first_step: int) -> Iterator[Window]:
+def _all_windows(images: Images, params: TrainParams, first_step: int) -> Iterator[Window]:
     first_epoch, steps = divmod(first_step, steps_per_epoch(images, params))
     for epoch in range(first_epoch, params.epochs):
         skip = steps * params.batch_size if epoch == first_epoch else 0
-        yield from windows(images.shards("train"), seed=params.seed, epoch=epoch, size=params.window_shards, skip=skip)
+        yield from windows(images.shards(), seed=params.seed, epoch=epoch, size=params.window_shards, skip=skip)
 
 
-def _read(images: Dataset, seed: int, window: Window) -> tuple[int, list[Sample]]:
+def _read(images: Images, seed: int, window: Window) -> tuple[int, list[TypedSample[Origin]]]:
     """The window's epoch and its samples in order, without those that are done with."""
     samples = [sample for shard in window.shards for sample in images.read(shard)]
     samples.sort(key=lambda sample: place(seed, window.epoch, sample.key))
     return window.epoch, samples[window.skip :]
 
 
-def _batch(samples: list[tuple[int, Sample]], params: TrainParams) -> Batch:
+def _batch(samples: list[EpochSample], params: TrainParams) -> Batch:
     pixels: NDArray[np.uint8] = np.stack([
-        augmented(decode(image_in(sample), sample.key), params, epoch=epoch, key=sample.key)
+        augmented(decode(image_in(sample.raw), sample.key), params, epoch=epoch, key=sample.key)
         for epoch, sample in samples
     ])  # fmt: skip
     vectors = torch.from_numpy(np.stack([from_npy(sample["npy"]) for _, sample in samples]))

@@ -6,37 +6,34 @@ one before it. Names carry the unit's fingerprint: other parameters or images ne
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Annotated, Any
+from typing import Annotated
 
 import safetensors.torch
 import torch
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import Field
 from safetensors import SafetensorError
 from torch import Tensor
 
 from jobs.errors import Corrupt, NotFound
 from jobs.runtime import log
-from jobs.shards.digests import canonical_json, sha256
+from jobs.shards.digests import sha256
 from jobs.shards.records import NAME_DIGITS
 from jobs.shards.removal import ensure
 from jobs.shards.store import Store, verified
-from jobs.shards.strict_json import STRICT, Count, Digest, decode
+from jobs.shards.strict_json import Count, Digest, JsonModel
+from jobs.train.contract import LearnerState
 
 _KEPT = 2  # the newest, and the one before it in case that is damaged
-_TOLD = "told"  # the JSON of a checkpoint is stored as a tensor of bytes, under the same digest as all others
+_STATE = "told"  # the tensor of bytes that is a checkpoint's JSON, so that one digest covers all
 
 
-class _Record(BaseModel):
-    model_config = STRICT
+class CheckpointRecord(JsonModel):
+    """What makes a checkpoint count."""
 
     object: Annotated[str, Field(pattern=r"^checkpoints/[^\x00-\x1f\x7f]+\.safetensors$")]
     size: Count
     sha256: Digest
-
-
-_RECORD = TypeAdapter(_Record)
 
 
 class Checkpoints:
@@ -48,24 +45,24 @@ class Checkpoints:
         self._uploads = ThreadPoolExecutor(1)
         self._upload: Future[None] | None = None
 
-    def newest(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    def newest(self) -> tuple[dict[str, Tensor], LearnerState] | None:
         """Tensors and JSON of the newest whole checkpoint, or None; damaged ones are passed over and logged."""
         for record in sorted(self._records(), reverse=True):
             try:
                 tensors = safetensors.torch.load(self._object(record))
-                told = json.loads(tensors.pop(_TOLD).numpy().tobytes())
+                state = LearnerState.decode(tensors.pop(_STATE).numpy().tobytes(), f"{self.store.url}/{record}")
             except (Corrupt, NotFound, SafetensorError, KeyError, ValueError) as error:
-                log.event("checkpoint passed over", record=record, error=str(error))
+                log.note("checkpoint passed over", record=record, error=str(error))
                 continue
-            return tensors, told
+            return tensors, state
         return None
 
-    def save(self, step: int, tensors: dict[str, Tensor], told: dict[str, Any]) -> None:
+    def save(self, step: int, tensors: dict[str, Tensor], state: LearnerState) -> None:
         """Take the state after `step` steps as it is now and begin to upload it; raises what the last upload did."""
         self.wait()
-        told_bytes = torch.frombuffer(bytearray(canonical_json(told)), dtype=torch.uint8)
+        state_bytes = torch.frombuffer(bytearray(state.encode()), dtype=torch.uint8)
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        body = safetensors.torch.save({**contiguous, _TOLD: told_bytes})
+        body = safetensors.torch.save({**contiguous, _STATE: state_bytes})
         self._upload = self._uploads.submit(self._put, step, body)
 
     def wait(self) -> None:
@@ -83,10 +80,10 @@ class Checkpoints:
         object_ = f"{self.folder}{step:09d}-{digest[:NAME_DIGITS]}.safetensors"
         ensure(self.store, object_, body, size=len(body), sha256_=digest)
         record = f"{self.folder}{step:09d}.json"
-        told = canonical_json(_Record(object=object_, size=len(body), sha256=digest).model_dump())
-        if not self.store.create(record, told) and not self._is_whole(record):
-            self.store.replace(record, told, version=self.store.version(record))
-        log.event("checkpoint", step=step, bytes=len(body))
+        content = CheckpointRecord(object=object_, size=len(body), sha256=digest).encode()
+        if not self.store.create(record, content) and not self._is_whole(record):
+            self.store.replace(record, content, version=self.store.version(record))
+        log.note("checkpoint", step=step, bytes=len(body))
         self._forget_old()
 
     def _forget_old(self) -> None:
@@ -104,8 +101,7 @@ class Checkpoints:
 
     def _object(self, record: str) -> bytes:
         """The bytes that a record stands for; raises Corrupt, NotFound."""
-        where = f"{self.store.url}/{record}"
-        found = decode(_RECORD, self.store.read(record).data, where, "the record of a checkpoint")
+        found = CheckpointRecord.decode(self.store.read(record).data, f"{self.store.url}/{record}")
         return verified(self.store, found.object, size=found.size, sha256_=found.sha256)
 
     def _is_whole(self, record: str) -> bool:

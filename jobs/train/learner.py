@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jobs.regressor.model import Architecture, Regressor
+from jobs.regressor.model import Regressor
 from jobs.regressor.pretrained import load_pretrained, normalisation
 from jobs.regressor.saved_model import require_loadable
+from jobs.regressor.values import Architecture
+from jobs.train.contract import CurvePoint, LearnerState
 from jobs.train.ema import Average, moving
 from jobs.train.optimiser import build_optimiser, load_moments, moments
 from jobs.train.stage import TrainParams
@@ -25,26 +27,30 @@ class Learner:
     average: Average | None
     step: int = 0  # steps done
     losses: list[float] = field(default_factory=list)  # since the last point of the curve
-    curve: list[dict[str, float]] = field(default_factory=list)
+    curve: list[CurvePoint] = field(default_factory=list)
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Tensors and JSON from which `restore` continues; frozen weights are made again and not among them."""
+    def state(self, scaler: dict[str, Any]) -> LearnerState:
+        """The JSON from which `restore` continues, beside the tensors; with the state of fp16's scaler."""
+        return LearnerState(step=self.step, losses=list(self.losses), curve=list(self.curve), scaler=scaler)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors from which `restore` continues; frozen weights are made again and not among them."""
         tensors = {f"weights/{name}": tensor for name, tensor in self._changing().items()}
         tensors |= {f"moments/{name}": tensor for name, tensor in moments(self.optimiser).items()}
         if self.average:
             tensors |= {f"average/{name}": tensor for name, tensor in self.average.tensors.items()}
-        return tensors, {"step": self.step, "losses": self.losses, "curve": self.curve}
+        return tensors
 
     @torch.no_grad()
-    def restore(self, tensors: dict[str, Tensor], told: dict[str, Any]) -> None:
-        """Become what `state` was taken of."""
+    def restore(self, tensors: dict[str, Tensor], state: LearnerState) -> None:
+        """Become what `tensors` and `state` were taken of."""
         for name, tensor in self._changing().items():
             tensor.copy_(tensors[f"weights/{name}"])
         load_moments(self.optimiser, _below("moments/", tensors))
         if self.average:
             for name, tensor in self.average.tensors.items():
                 tensor.copy_(tensors[f"average/{name}"])
-        self.step, self.losses, self.curve = told["step"], told["losses"], told["curve"]
+        self.step, self.losses, self.curve = state.step, list(state.losses), list(state.curve)
 
     def result(self) -> dict[str, Tensor]:
         """The weights to keep: the average where there is one, else the last."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field
 
+from jobs.contract.samples import TRAIN as TRAIN_SPLIT
 from jobs.regressor.params import Head, Precision, Trainable
 from jobs.runtime.models import by_content
 from jobs.runtime.spec import StageSpec, TorchParams, Unit, one_unit
-from jobs.shards.dataset import Dataset
+from jobs.train.contract import Trained, TrainInputs
 
 Augment = Literal["light", "none"]
 Schedule = Literal["cosine", "one-cycle"]
@@ -99,17 +99,18 @@ class TrainParams(TorchParams):
         return settings
 
 
-def units(params: TrainParams, inputs: Sequence[Dataset]) -> list[Unit]:
-    (images,) = inputs
-    return one_unit("model", params, images.reads("train"), shards=images.shards("train"))
+def units(params: TrainParams, inputs: TrainInputs) -> list[Unit]:
+    images = inputs.images.splits[TRAIN_SPLIT]
+    return one_unit("model", params, images.reads(), shards=images.shards())
 
 
 TRAIN = StageSpec(
-    name="train",
-    worker="jobs.train.worker:run",
-    inputs=("generate-images",),
+    reads=TrainInputs,
+    writes=Trained,
     params=TrainParams,
     units=units,
+    worker="jobs.train.worker:run",
+    section="jobs.train.section:page",
     parallel=False,
     gang=True,
     about="trains the network that reads the prompt's vector out of an image",

@@ -17,26 +17,28 @@ from accelerate import Accelerator
 from torch import nn
 from torch.nn import functional
 
+from jobs.contract.samples import TRAIN
 from jobs.errors import BadConfiguration, JobError, PeerLost
-from jobs.regressor.saved_model import MODEL, to_sample
+from jobs.regressor.saved_model import encode_weights
 from jobs.runtime import log
 from jobs.runtime.device import prepare_torch
 from jobs.runtime.gang import Gang, join, peers_told
 from jobs.runtime.stopping import Stopped
-from jobs.runtime.task import Task, last_words
-from jobs.shards.tar import Sample, json_field
+from jobs.runtime.task import Task, report_end
+from jobs.shards.dataset import Writer
 from jobs.train.batches import Batch, batches, steps_per_epoch
 from jobs.train.checkpoints import Checkpoints
+from jobs.train.contract import Curve, CurvePoint, Trained, TrainInputs
 from jobs.train.learner import Learner, new_learner
 from jobs.train.optimiser import set_rates
 from jobs.train.order import seed_of_step
 from jobs.train.stage import TrainParams
 
-CURVE = "curve"
+TrainTask = Task[TrainInputs, Trained[Writer]]
 
 
 @peers_told()
-def run(task: Task, params: TrainParams) -> None:
+def run(task: TrainTask, params: TrainParams) -> None:
     """Train the network unless it is trained already."""
     for unit in task.pending():
         gang = together(task, params)
@@ -45,9 +47,9 @@ def run(task: Task, params: TrainParams) -> None:
         if accelerator.is_main_process:
             with task.writing(unit) as output:
                 learner = train(task, params, accelerator, checkpoints)
-                output.add_shard(MODEL, [to_sample(learner.regressor.architecture, learner.result())])
-                output.add_shard(CURVE, [Sample(CURVE, {"json": json_field(curve_of(learner, params))})])
-                output.stats.update(learner.curve[-1])
+                output.model.write(learner.regressor.architecture, safetensors=encode_weights(learner.result()))
+                output.curve.write(curve_of(learner, params))
+                output.stats.write(learner.curve[-1])
             if task.failures:  # the other processes wait in the middle of a step, and end when this one does
                 return
             checkpoints.delete()
@@ -59,10 +61,10 @@ def run(task: Task, params: TrainParams) -> None:
         accelerator.end_training()
 
 
-def together(task: Task, params: TrainParams) -> Gang | None:
+def together(task: TrainTask, params: TrainParams) -> Gang | None:
     """Meet the other processes of the gang, if this task is one's; raises JobError when they do not come."""
     backend = "nccl" if params.device == "cuda" else "gloo"
-    return join(backend=backend, lost=partial(last_words, task.evidence)) if task.gang else None
+    return join(backend=backend, lost=partial(report_end, task.diagnostics)) if task.gang else None
 
 
 def prepare(params: TrainParams) -> Accelerator:
@@ -80,12 +82,12 @@ def prepare(params: TrainParams) -> Accelerator:
     return accelerator
 
 
-def train(task: Task, params: TrainParams, accelerator: Accelerator, checkpoints: Checkpoints) -> Learner:
+def train(task: TrainTask, params: TrainParams, accelerator: Accelerator, checkpoints: Checkpoints) -> Learner:
     """Do the steps that are left.
 
     After saving a checkpoint, raises Stopped when this task was asked to stop, and PeerLost when another process was.
     """
-    (images,) = task.inputs
+    images = task.inputs.images.splits[TRAIN]
     steps = params.epochs * steps_per_epoch(images, params)
     learner = new_learner(params, accelerator.device)
     restore(learner, accelerator, checkpoints)
@@ -151,11 +153,11 @@ def do_step(
 def restore(learner: Learner, accelerator: Accelerator, checkpoints: Checkpoints) -> None:
     """Continue from the newest checkpoint if there is one; raises JobError when processes found different ones."""
     if found := checkpoints.newest():
-        tensors, told = found
-        learner.restore(tensors, told)
+        tensors, state = found
+        learner.restore(tensors, state)
         if accelerator.scaler is not None:
-            accelerator.scaler.load_state_dict(told["scaler"])
-        log.event("continuing", step=learner.step)
+            accelerator.scaler.load_state_dict(state.scaler)
+        log.note("continuing", step=learner.step)
     found_by_all = accelerator.gather(torch.tensor([learner.step], device=accelerator.device)).tolist()
     if len(set(found_by_all)) > 1:
         raise JobError(f"the processes found checkpoints of different steps, {found_by_all}; a retry finds the same")
@@ -163,9 +165,8 @@ def restore(learner: Learner, accelerator: Accelerator, checkpoints: Checkpoints
 
 def save(learner: Learner, accelerator: Accelerator, checkpoints: Checkpoints) -> None:
     """Take a checkpoint, with the state of fp16's scaler."""
-    tensors, told = learner.state()
     scaler = {} if accelerator.scaler is None else accelerator.scaler.state_dict()
-    checkpoints.save(learner.step, tensors, {**told, "scaler": scaler})
+    checkpoints.save(learner.step, learner.tensors(), learner.state(scaler))
 
 
 def wrap(learner: Learner, accelerator: Accelerator) -> tuple[nn.Module, Any]:
@@ -180,11 +181,16 @@ def add_point(learner: Learner, params: TrainParams, learning_rate: float) -> No
     """Add the mean of the losses since the last point to the curve."""
     loss = sum(learner.losses) / len(learner.losses)
     learner.losses.clear()
-    point = {"step": learner.step, "images": learner.step * params.batch_size, "loss": round(loss, 6),
-             "cosine": round(1 - loss, 6), "learning_rate": learning_rate}  # fmt: skip
+    point = CurvePoint(
+        step=learner.step,
+        images=learner.step * params.batch_size,
+        loss=round(loss, 6),
+        cosine=round(1 - loss, 6),
+        learning_rate=learning_rate,
+    )
     learner.curve.append(point)
 
 
-def curve_of(learner: Learner, params: TrainParams) -> dict[str, Any]:
-    """The learning curve, without times, so that equal training gives equal bytes."""
-    return {"points": learner.curve, "steps": learner.step, "epochs": params.epochs, "batch_size": params.batch_size}
+def curve_of(learner: Learner, params: TrainParams) -> Curve:
+    """The learning curve."""
+    return Curve(points=tuple(learner.curve), steps=learner.step, epochs=params.epochs, batch_size=params.batch_size)

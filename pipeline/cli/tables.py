@@ -10,13 +10,11 @@ from typing import Any
 from jobs.errors import NotFound
 from jobs.runtime.diagnostics import failures_in
 from jobs.runtime.events import events_in, log_of
-from jobs.shards.dataset import Committed, Dataset, load_manifest
+from jobs.shards.dataset import Committed
 from jobs.shards.store import Store
 from pipeline.cli.display import described
-from pipeline.configuration.run_config import RunConfig
 from pipeline.executors.base import JobStatus, Observation
 from pipeline.planning.plan import StagePlan
-from pipeline.report.exports import submission_address
 
 Row = dict[str, Any]
 
@@ -144,31 +142,3 @@ def why_text(rows: Sequence[Row]) -> str:
                 lines += [f"    {line}" for line in failure["traceback"].splitlines()]
             told.add(failure["time"])
     return "\n".join(lines)
-
-
-def metrics(store: Store) -> Row:
-    """What evaluate measured; raises NotFound before it is done."""
-    manifest = load_manifest(store.at("evaluate"))
-    if manifest is None:
-        raise NotFound("there are no metrics before the stage evaluate is done; `i2p run` makes them")
-    (sample,) = Dataset(store.at("evaluate"), manifest).samples("metrics")
-    return sample.json()
-
-
-def metrics_text(found: Row) -> str:
-    """The scores as a table."""
-    low, high = found["interval"]
-    lines = [f"mean cosine on {found['samples']:,} held-out prompts"]
-    lines += [f"  {'model':<28} {found['score']:.4f}   95 % interval {low:.4f} to {high:.4f}"]
-    lines += [f"  {name.replace('_', ' '):<28} {value:.4f}" for name, value in found["baselines"].items()]
-    lines += [f"  {'closest training prompt':<28} {found['max_cosine_to_train']:.4f}   (leak check)"]
-    return "\n".join(lines)
-
-
-def closing_lines(store: Store, config: RunConfig, report: str) -> list[str]:
-    """What a finished run says last: the scores if it made any, and where to look."""
-    made = {spec.name for spec in config.specs}
-    scores = ["", metrics_text(metrics(store))] if "evaluate" in made else []
-    address = submission_address(store, config)
-    submission = [f"submission  {address}"] if address else []
-    return [*scores, "", f"report      {report}", *submission]

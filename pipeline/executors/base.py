@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from pipeline.planning.job_plan import JobPlan
@@ -37,11 +37,12 @@ class JobStatus:
     suspended: bool | None = None  # None where that is not the controller's to say
     waiting: str = ""  # in words, why tasks that could run do not
     outdated: bool = False  # it was submitted with another configuration than this controller's
+    counts: Mapping[str, int] = field(default_factory=dict)  # of what a check has read
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What an executor sees in one look: each stage's newest Job, and what happened since the last look."""
+    """What an executor sees in one look: each stage's or check's newest Job, and what happened since the last look."""
 
     jobs: Mapping[str, JobStatus]
     notes: tuple[tuple[str, str], ...] = ()  # (stage, one line)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, OK, STORE_AWAY, TRY_AGAIN
 from jobs.runtime.events import event_in
 from jobs.runtime.task import ATTEMPT_VARIABLE, INDEX_VARIABLE, TASK_VARIABLE, new_attempt
+from pipeline.executors.attempts import Attempt, counted
 from pipeline.executors.base import JobState, JobStatus, Observation, Progress
 from pipeline.planning.job_plan import JobPlan
 
@@ -37,7 +38,7 @@ class LocalExecutor:
 
     def __init__(self, command: Sequence[str] = (sys.executable, "-m", "jobs"), *, remote_store: bool = False) -> None:
         self._command, self._remote_store = command, remote_store
-        self._jobs: dict[str, _Job] = {}  # by stage
+        self._jobs: dict[str, _Job] = {}  # by the plan's name
 
     @property
     def patience_seconds(self) -> float:
@@ -50,8 +51,8 @@ class LocalExecutor:
 
     def submit(self, plan: JobPlan) -> None:
         if plan.task.gang:  # here one process does a gang's work
-            plan = replace(plan, task=replace(plan.task, gang=False, completions=1))
-        self._jobs[plan.stage] = _Job(plan, self._command, [_Index(number) for number in range(plan.task.completions)])
+            plan = replace(plan, task=plan.task.model_copy(update={"gang": False, "completions": 1}))
+        self._jobs[plan.name] = _Job(plan, self._command, [_Index(number) for number in range(plan.task.completions)])
 
     def remove(self, stage: str) -> None:
         self._jobs.pop(stage).stop()
@@ -88,8 +89,7 @@ class _Job:
     command: Sequence[str]
     indexes: list[_Index]
     started: float = field(default_factory=time.time)
-    units: int = 0  # committed by processes that ended
-    samples: int = 0
+    ended: list[Attempt] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def look(self) -> JobStatus:
@@ -143,8 +143,8 @@ class _Job:
 
     def _ended(self, index: _Index, code: int) -> None:
         assert index.process is not None  # noqa: S101 - only called for one that ran
-        message = index.process.last_words(code)
-        self.units, self.samples = self.units + index.process.units, self.samples + index.process.samples
+        message = index.process.reason(code)
+        self.ended.append(index.process.attempt)
         index.process = None
         if code in (OK, BAD_DATA, BAD_CONFIGURATION):
             index.exit_code, index.message = code, message
@@ -158,15 +158,17 @@ class _Job:
 
     def _status(self, state: JobState, exit_code: int = OK, message: str = "") -> JobStatus:
         running = [index.process for index in self.indexes if index.process]
+        attempts = [*self.ended, *(process.attempt for process in running)]
         return JobStatus(
             state=state,
             generation=self.plan.generation,
             exit_code=exit_code,
             message=message,
             started=self.started,
-            units=self.units + sum(process.units for process in running),
-            samples=self.samples + sum(process.samples for process in running),
-            progress=tuple(process.progress for process in running),
+            units=sum(attempt.units for attempt in attempts),
+            samples=sum(attempt.samples for attempt in attempts),
+            progress=tuple(process.attempt.progress or Progress() for process in running),
+            counts=counted(attempts),
             active=len(running),
         )
 
@@ -177,7 +179,7 @@ class _Process:
     def __init__(self, plan: JobPlan, command: Sequence[str], index: int) -> None:
         env: Mapping[str, str] = {
             **os.environ,
-            TASK_VARIABLE: plan.task.encode(),
+            TASK_VARIABLE: plan.task.to_variable(),
             INDEX_VARIABLE: str(index),
             ATTEMPT_VARIABLE: new_attempt(),
             "I2P_END_WITH_PARENT": "1",
@@ -185,9 +187,7 @@ class _Process:
         self.popen = subprocess.Popen(  # noqa: S603 - the command is the controller's own
             command, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
-        self.progress = Progress()
-        self.units, self.samples = 0, 0
-        self.error = ""
+        self.attempt = Attempt(index)
         self.tail: deque[str] = deque(maxlen=20)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -199,10 +199,10 @@ class _Process:
             self.reader.join(1)
         return code
 
-    def last_words(self, code: int) -> str:
-        """Why it ended, in its own words if it had any."""
-        if self.error:
-            return self.error
+    def reason(self, code: int) -> str:
+        """Why it ended, as it said itself if it did."""
+        if self.attempt.error:
+            return self.attempt.error
         cause = f"signal {-code}" if code < 0 else f"exit code {code}"
         hint = "; killed from outside, or out of memory" if code == -9 else ""
         return f"ended by {cause}{hint}" + (f"; it said last: {self.tail[-1]}" if self.tail else "")
@@ -213,11 +213,5 @@ class _Process:
             event = event_in(line)
             if event is None:
                 self.tail.append(line.rstrip())
-            elif event.event == "progress":
-                self.progress = Progress(event.done, event.total, event.what)
-            elif event.event == "committed":
-                self.progress = Progress()
-                self.units += 1
-                self.samples += event.samples
-            elif event.event == "exit":
-                self.error = event.error
+            else:
+                self.attempt.see(event)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jobs.runtime.task import TaskDescription
+from jobs.runtime.spec import StageSpec
+from jobs.runtime.task_description import TaskDescription
 from jobs.shards.digests import digest_of
 from pipeline.configuration.resources import Resources
 from pipeline.configuration.run_config import RunConfig
@@ -26,6 +28,11 @@ class JobPlan:
     @property
     def stage(self) -> str:
         return self.task.stage
+
+    @property
+    def name(self) -> str:
+        """By what the run knows the Job: its stage, or the check of a stage."""
+        return self.stage if self.task.action == "make" else f"{self.stage}-{self.task.action}"
 
 
 def job_plans(config: RunConfig, plans: Sequence[StagePlan]) -> dict[str, JobPlan]:
@@ -51,6 +58,28 @@ def job_plan(config: RunConfig, plan: StagePlan, generation: int) -> JobPlan:
         gang=size.pods > 1 or (spec.gang and size.gpus > 1),
     )
     return JobPlan(task=task, generation=generation, resources=size, store_label=config.store_label)
+
+
+def check_plan(config: RunConfig, spec: StageSpec, inputs: Mapping[str, str], *, parallelism: int) -> JobPlan:
+    """The Job that reads back what a stage has published; `inputs` are digests of its own manifest and its inputs'.
+
+    Its generation is the time: what an earlier check has found says nothing of now.
+    """
+    size = config.resources(spec).model_copy(
+        update={"gpus": 0, "pods": 1, "parallelism": parallelism, "retries": 1, "deadline_seconds": None}
+    )
+    task = TaskDescription(
+        store=config.store,
+        run=config.run,
+        stage=spec.name,
+        action="check",
+        params={},
+        inputs=dict(inputs),
+        runs={name: run for name in inputs if (run := config.origin(name)) != config.run},
+        completions=parallelism,
+        ship_logs=config.executor != "local",
+    )
+    return JobPlan(task=task, generation=int(time.time()), resources=size, store_label=config.store_label)
 
 
 def _completions(plan: StagePlan, parallelism: int, pods: int) -> int:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from jobs.errors import BadConfiguration, Corrupt
 from jobs.runtime.spec import StageSpec, Unit
 from jobs.shards.dataset import Committed, Dataset, load_manifest
+from jobs.shards.reads import stage_of
 from jobs.shards.records import MANIFEST, Manifest, Outcome, record_name
 from jobs.shards.store import Store
 from pipeline.configuration.run_config import RunConfig
@@ -99,7 +100,7 @@ def make_plan(store: Store, config: RunConfig, *, repair: bool = False) -> list[
             plan = StagePlan(spec, None, False, published[spec.name], f"not known before {waits_for} is done", digests)
             expected[spec.name] = None
         else:
-            units = spec.units(config.params(spec), [dataset for dataset in inputs if dataset])
+            units = spec.units_of(config.params(spec), [dataset for dataset in inputs if dataset])
             unmade = {plan.spec.name for plan in plans if plan.pending}
             stage = _Stage(Committed.of(store.at(spec.name)), published[spec.name], since, repair)
             planned = _plan_units(stage, spec, units, unmade)
@@ -199,7 +200,7 @@ def why_changed(before: Outcome, unit: Unit, version: int, unmade: Set[str] = fr
         elif new is None:
             changes.append(f"does not read {name} any more")
         else:
-            made_anew = name.partition("/")[0] in unmade
+            made_anew = stage_of(name) in unmade
             changes.append(f"its input {name} {'is to be made anew' if made_anew else 'changed'}")
     if before.version != version:
         changes.append(f"the stage's code changed (version {before.version} -> {version})")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from pipeline.report import formatting
+from jobs.report import formatting
 from pipeline.report.stage_facts import StageFacts
 
 _COLUMNS = 5

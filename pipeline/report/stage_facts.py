@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.catalog import STAGES
+from jobs.report import formatting
 from jobs.runtime.spec import StageSpec
 from jobs.shards.dataset import Dataset, load_manifest, read_record
+from jobs.shards.reads import changed_inputs, stage_of
 from jobs.shards.records import CommitRecord, Outcome
 from jobs.shards.store import Store
-from pipeline.report import formatting
 
 _READERS = 16  # records read at once; on S3 each costs a round trip
 _VALUES_TOLD = 4  # distinct values of one setting that are written out
@@ -101,19 +102,9 @@ def _records(store: Store, outcomes: Sequence[Outcome]) -> list[CommitRecord]:
 def _outdated(spec: StageSpec, dataset: Dataset, datasets: Datasets) -> tuple[str, ...]:
     """The inputs of which some unit read something else than is there now."""
     reads = {label: digest for outcome in dataset.manifest.outcomes for label, digest in outcome.reads.items()}
-    single = {
-        f"{name}/{shard.name}": shard.sha256
-        for name in spec.inputs
-        if name in datasets
-        for shard in datasets[name].shards()
-    }
-    changed = set()
-    for label, digest in reads.items():
-        name, _, groups = label.partition("/")
-        if name in spec.inputs and single.get(label) != digest:
-            now = datasets[name].reads(*(groups.split(",") if groups else ())) if name in datasets else {}
-            if now.get(label) != digest:
-                changed.add(name)
+    there = {name: datasets[name] for name in spec.inputs if name in datasets}
+    gone = {stage_of(label) for label in reads} & (set(spec.inputs) - there.keys())
+    changed = gone | set(changed_inputs(reads, there).values())
     return tuple(name for name in spec.inputs if name in changed)
 
 

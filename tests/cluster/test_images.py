@@ -13,7 +13,8 @@ import pytest
 
 from jobs.catalog import STAGES, stage_named
 from jobs.errors import BAD_CONFIGURATION, OK, TRY_AGAIN
-from jobs.runtime.task import TASK_VARIABLE, TaskDescription
+from jobs.runtime.environment import TASK_VARIABLE
+from jobs.runtime.task_description import TaskDescription
 from tests.cluster.conftest import Cluster
 from tests.waiting import wait_for
 
@@ -118,7 +119,7 @@ def test_sigterm_reaches_the_worker_which_ends_at_once_and_may_be_retried(
     task = TaskDescription(
         store="/cache/store", run="endless", stage="collect", params={"sources": [endless]}, inputs={}, completions=1
     )
-    environment = [{"name": TASK_VARIABLE, "value": task.encode()}]
+    environment = [{"name": TASK_VARIABLE, "value": task.to_variable()}]
     cluster.apply(space, pod("endless", container("worker", images["collect"], env=environment)))
     wait_for(lambda: '"started"' in cluster.kubectl("logs", "endless", namespace=space, check=False), FIRST_PULL)
     asked = time.monotonic()

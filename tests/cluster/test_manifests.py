@@ -11,7 +11,7 @@ import kubernetes_validate
 import pytest
 
 from jobs.catalog import STAGES, stage_named
-from jobs.runtime.task import TaskDescription
+from jobs.runtime.task_description import TaskDescription
 from pipeline.configuration.run_config import RunConfig, check_config
 from pipeline.executors.kubernetes import manifests
 from pipeline.executors.kubernetes.client.api import JOBS, PODS, SERVICES, Api

@@ -17,6 +17,7 @@ from tests.cluster.commands import answer, helm, written
 from tests.cluster.conftest import Cluster
 from tests.cluster.graph import SMALL, configuration, copy_run
 from tests.e2e.runs import RUN
+from tests.samples import json_of
 from tests.waiting import wait_for
 
 CHART = "charts/scheduled-inference"
@@ -87,4 +88,4 @@ def predictions(store: S3Store, run: str) -> list[str]:
     infer = store.at(run).at("infer")
     manifest = load_manifest(infer)
     assert manifest
-    return [sample.json()["id"] for shard in manifest.shards for sample in Dataset(infer, manifest).read(shard)]
+    return [json_of(sample)["id"] for shard in manifest.shards for sample in Dataset(infer, manifest).read(shard)]

@@ -13,6 +13,7 @@ from jobs.shards.s3 import S3Store
 from tests.cluster.commands import answer, helm, written
 from tests.cluster.conftest import Cluster
 from tests.cluster.graph import SMALL, configuration, copy_run
+from tests.samples import json_of
 from tests.waiting import wait_for
 
 CHART = "charts/training-run"
@@ -56,7 +57,7 @@ def test_each_has_its_own_values_and_its_own_result(trained):
     for name in ("left", "right"):
         run = trained["store"].at(name)
         manifest = load_manifest(run.at("train"))
-        curve = next(iter(Dataset(run.at("train"), manifest).samples("curve"))).json()
+        curve = json_of(next(iter(Dataset(run.at("train"), manifest).samples("curve"))))
         steps[name] = (curve["epochs"], len(curve["points"]))
         assert answer(trained["presets"][name], "metrics")["samples"] > 5
         assert not list(run.at("generate-images").list("")), "it took another run's"

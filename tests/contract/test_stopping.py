@@ -12,7 +12,8 @@ import time
 import pytest
 
 from jobs.errors import TRY_AGAIN
-from jobs.runtime.task import TASK_VARIABLE, TaskDescription
+from jobs.runtime.environment import TASK_VARIABLE
+from jobs.runtime.task_description import TaskDescription
 from jobs.shards.s3 import S3Store
 from tests.fakes.faulty_proxy import Fault, FaultyProxy
 
@@ -30,7 +31,7 @@ def test_a_worker_that_waits_for_an_answer_stops_at_once_when_it_is_asked_to(
 ) -> None:
     task = TaskDescription(store=s3_store.url, run="run", stage="collect", params=PROMPTS, inputs={}, completions=1)
     with FaultyProxy(s3_server) as proxy:
-        env = {**os.environ, "AWS_ENDPOINT_URL": proxy.address, TASK_VARIABLE: task.encode(), "I2P_ATTEMPT": "one"}
+        env = {**os.environ, "AWS_ENDPOINT_URL": proxy.address, TASK_VARIABLE: task.to_variable(), "I2P_ATTEMPT": "one"}
         asked: list[float] = []
 
         def stop() -> None:

@@ -18,6 +18,7 @@ from jobs.shards.records import CommitRecord, Manifest, Outcome, record_name
 from jobs.shards.tar import Sample, json_field
 from pipeline.__main__ import main
 from tests.e2e.runs import PRESET, RUN, copy_of, the_object, without
+from tests.samples import json_of
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def test_a_validation_prompt_among_the_training_ones(store, finds):
 def test_a_dropped_prompt_whose_witness_is_not_kept(store, finds):
     def spoil(samples: list[Sample]) -> list[Sample]:
         first, *others = samples
-        told = {**first.json(), "witness": "0" * 24}
+        told = {**json_of(first), "witness": "0" * 24}
         return [Sample(first.key, {**first.fields, "json": json_field(told)}), *others]
 
     rewrite_shard(store, "dedup", "dropped-00000", spoil)
@@ -146,7 +147,7 @@ def test_a_witness_that_is_kept_but_not_near(store, finds):
 
     def spoil(samples: list[Sample]) -> list[Sample]:
         first, *others = samples
-        return [Sample(first.key, {**first.fields, "json": json_field({**first.json(), "witness": far})}), *others]
+        return [Sample(first.key, {**first.fields, "json": json_field({**json_of(first), "witness": far})}), *others]
 
     rewrite_shard(store, "dedup", "dropped-00000", spoil)
     assert "but their cosine is" in finds(store)

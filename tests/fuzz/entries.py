@@ -9,7 +9,7 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, BinaryIO, cast
@@ -27,7 +27,7 @@ from jobs.imaging.untrusted import decode_foreign
 from jobs.infer.files import names_in_json
 from jobs.runtime.arrays import from_npy, npy_field
 from jobs.runtime.sandbox import frames
-from jobs.runtime.task import TaskDescription
+from jobs.runtime.task_description import TaskDescription
 from jobs.shards.digests import canonical_json
 from jobs.shards.keys import key_of, normalise
 from jobs.shards.records import CommitRecord, Manifest
@@ -37,7 +37,7 @@ from jobs.shards.tar import Sample, json_field, read_tar, write_tar
 from pipeline.scheduled.claims import _STORED, Claim
 from tests.hostile.images import ANIMATED, JPEG, PNG, PROGRESSIVE, WEBP, chunk, encoded, png
 from tests.hostile.sources import table
-from tests.samples import SAMPLES, record_of
+from tests.samples import SAMPLES, json_of, record_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +153,8 @@ _PNGS = [
 ENTRIES: dict[str, Entry] = {
     "tar": Entry(lambda data: list(read_tar(data)), [_tar()]),
     "npy": Entry(from_npy, [npy_field(np.arange(9, dtype=np.float32)), npy_field(np.zeros((2, 3), ">f8"))]),
-    "sample": Entry(lambda data: Sample("a", {"json": data, "txt": data}).json(), [json_field({"a": [1, {"b": None}]})]),
-    "task": Entry(lambda data: TaskDescription.decode(data.decode("latin-1")), [_TASK.encode().encode(), replace(_TASK, units=("u" * 99,) * 999).encode().encode()]),
+    "sample": Entry(lambda data: json_of(Sample("a", {"json": data, "txt": data})), [json_field({"a": [1, {"b": None}]})]),
+    "task": Entry(lambda data: TaskDescription.from_variable(data.decode("latin-1")), [_TASK.to_variable().encode(), _TASK.model_copy(update={"units": ("u" * 99,) * 999}).to_variable().encode()]),
     "record": Entry(CommitRecord.decode, [_RECORD.encode()]),
     "manifest": Entry(Manifest.decode, [Manifest("embed", (_RECORD.outcome,) * 2).encode()]),
     "claim": Entry(lambda data: decode(_STORED, data, "it", "a claim"), [canonical_json(_CLAIM.values)]),

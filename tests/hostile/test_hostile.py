@@ -11,17 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jobs.collect.contract import Collected
 from jobs.collect.stage import COLLECT, CollectParams
+from jobs.contract.declaration import Inputs
 from jobs.infer.stage import INFER, InferParams
 from jobs.runtime.arrays import from_npy
 from jobs.runtime.sandbox.frames import Message
 from jobs.runtime.sandbox.pool import Child
 from jobs.runtime.task import Task
-from jobs.shards.dataset import Committed, Dataset
+from jobs.shards.dataset import Committed, Dataset, Writer
 from jobs.shards.records import Manifest
 from tests import pictures
 from tests.hostile.files import SPARSE, write_images, write_sources
 from tests.hostile.sources import MANY
+from tests.samples import json_of
 from tests.stages import local_run, run_stage
 from tests.unit.test_infer import inputs
 
@@ -97,7 +100,7 @@ def test_hostile_images_are_recorded_and_their_neighbours_predicted(tmp_path: Pa
         (folder / f"{id_}.png").write_bytes(data)
     asked = InferParams(images=str(folder), bad_images="record", batch_size=16, num_candidates=1)
     predictions = run_stage(run, INFER, asked, datasets)
-    found = {sample.json()["id"]: sample for sample in predictions.samples()}
+    found = {json_of(sample)["id"]: sample for sample in predictions.samples()}
     (outcome,) = predictions.manifest.outcomes
     assert outcome.stats["images"] + outcome.stats["bad_images"] == len(found) == len(expected) + GOOD
     alone = tmp_path / "good"
@@ -107,7 +110,7 @@ def test_hostile_images_are_recorded_and_their_neighbours_predicted(tmp_path: Pa
     same = run_stage(local_run(tmp_path / "other"), INFER, InferParams(images=str(alone), num_candidates=1), datasets)
     for sample in same.samples():
         assert np.allclose(from_npy(found[sample.key]["npy"]), from_npy(sample["npy"]), atol=1e-5)
-    refused = {id_: sample.json()["error"] for id_, sample in found.items() if "error" in sample.json()}
+    refused = {id_: json_of(sample)["error"] for id_, sample in found.items() if "error" in json_of(sample)}
     assert not [id_ for id_, reason in refused.items() if "s to decode" in reason], "ended for its CPU time"
     wrong = {
         name: must for name, must in expected.items()
@@ -129,7 +132,7 @@ def test_hostile_files_of_prompts_cost_their_own_rows_or_their_own_unit(tmp_path
     sources.append({"kind": "text", "name": "good", "path": str(tmp_path / "good.txt")})
     params = CollectParams.model_validate({"sources": sources})
     run = local_run(tmp_path)
-    task = Task(COLLECT, params, (), run.at("collect"), 0, 1, attempt="test")
+    task: Task[Inputs, Collected[Writer]] = Task(COLLECT, params, Inputs([]), run.at("collect"), 0, 1, attempt="test")
     from jobs.collect import worker
 
     worker.run(task, params)

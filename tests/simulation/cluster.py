@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, OK
+from jobs.runtime.environment import TASK_VARIABLE
 from jobs.runtime.stopping import Stopped
-from jobs.runtime.task import TASK_VARIABLE, TaskDescription
+from jobs.runtime.task_description import TaskDescription
 from pipeline.executors.kubernetes import labels
 from pipeline.executors.kubernetes.client.api import JOBS, PODS, Listing, Resource
 from pipeline.executors.kubernetes.client.api_errors import Conflict, Refused, Unreachable
@@ -220,7 +221,7 @@ class Cluster:
     def _start(self, job: Job, index: int, name: str) -> Actor:
         (container,) = job.spec["template"]["spec"]["containers"]
         env = {one["name"]: one.get("value") for one in container["env"]}
-        task = TaskDescription.decode(env[TASK_VARIABLE])
+        task = TaskDescription.from_variable(env[TASK_VARIABLE])
         return self.world.start(name, lambda: self.work(task, index, name), dies_once_in=self.rules.pod_dies_once_in)
 
     def _stop_pods(self, job: Job) -> None:

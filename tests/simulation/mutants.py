@@ -15,11 +15,12 @@ import jobs.runtime.task
 from jobs.runtime.spec import StageSpec
 from jobs.shards import dataset, removal
 from jobs.shards.dataset import Committed, load_manifest
+from jobs.shards.digests import digest_of
 from jobs.shards.records import MANIFEST, CommitRecord, Manifest, record_name
 from jobs.shards.store import Store, overwrite
+from pipeline.control import controller
 from pipeline.maintenance import garbage
 from pipeline.maintenance.garbage import Ages
-from pipeline.planning.desired_state import controller
 from pipeline.planning.plan import StagePlan, _Stage
 from pipeline.scheduled import batches, claims
 from pipeline.scheduled.claims import Claim
@@ -92,7 +93,7 @@ def _unverified(store: Store, name: str, *, size: int, sha256_: str) -> bytes:
 
 
 def _fingerprint_without_inputs(self: StageSpec, unit: Any) -> str:
-    return dataset.digest_of([self.name, unit.name, unit.settings])
+    return digest_of([self.name, unit.name, unit.settings])
 
 
 @contextmanager

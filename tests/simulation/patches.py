@@ -94,7 +94,7 @@ def simulated() -> Iterator[None]:
         patch.object(log, "written", lambda: len(_lines())),
         patch.object(log, "progress", lambda *_, **__: None),
         patch.object(log, "working_on", lambda _: None),
-        patch.object(diagnostics.Evidence, "shipping", _shipping),
+        patch.object(diagnostics.Diagnostics, "shipping", _shipping),
         patch.object(jobs.runtime.task, "ending_when_stuck", lambda *_: nullcontext()),
         patch.object(jobs.runtime.task, "signal", SimpleNamespace(signal=lambda *_: None, SIGTERM=15, SIG_IGN=1)),
         patch.object(jobs.runtime.task, "library_versions", dict),
@@ -156,7 +156,7 @@ def _event(name: str, **fields: Any) -> None:
 
 
 @contextmanager
-def _shipping(self: diagnostics.Evidence) -> Iterator[None]:
+def _shipping(self: diagnostics.Diagnostics) -> Iterator[None]:
     self.ship_log()
     try:
         yield

@@ -12,7 +12,8 @@ from typing import Any
 
 from jobs.errors import JobError, exit_code_of
 from jobs.runtime.stopping import Stopped
-from jobs.runtime.task import TaskDescription, run_task
+from jobs.runtime.task import run_task
+from jobs.runtime.task_description import TaskDescription
 from jobs.shards.address import open_store
 from jobs.shards.records import record_name
 from jobs.shards.store import Store

@@ -12,6 +12,7 @@ from jobs.collect.sources.text import Text
 from jobs.collect.stage import COLLECT, CollectParams, units
 from jobs.errors import BadConfiguration, BadData, StalePlan
 from jobs.shards.keys import key_of
+from tests.samples import json_of
 from tests.stages import local_run, run_stage
 
 
@@ -37,8 +38,8 @@ def test_every_sample_says_where_it_came_from(tmp_path):
     by_text = {sample.text(): sample for sample in dataset.samples()}
     cat = by_text['a "big" cat, in two lines']
     assert cat.key == key_of(cat.text())
-    assert cat.json() == {"source": "a", "file": "a.csv", "row": 3, "licence": "MIT"}
-    assert by_text["dog"].json()["row"] == 4
+    assert json_of(cat) == {"source": "a", "file": "a.csv", "row": 3, "licence": "MIT"}
+    assert json_of(by_text["dog"])["row"] == 4
 
 
 def test_tsv_takes_quotation_marks_as_they_are_and_gz_is_decompressed(tmp_path):
@@ -62,7 +63,7 @@ def test_parquet_and_diffusiondb(tmp_path):
     safe = {"kind": "diffusiondb", "name": "a", "path": str(tmp_path / "a.parquet"), "max_prompt_nsfw": 0.5}
     dataset = collect(tmp_path / "2", safe)
     assert prompts(dataset) == {"a cat", "a fish"}
-    assert {sample.json()["image"] for sample in dataset.samples()} == {"1", "3"}
+    assert {json_of(sample)["image"] for sample in dataset.samples()} == {"1", "3"}
 
 
 def test_conceptual_captions_are_joined_as_a_person_would_write_them(tmp_path):
@@ -71,7 +72,7 @@ def test_conceptual_captions_are_joined_as_a_person_would_write_them(tmp_path):
     (tmp_path / "a.tsv").write_text("a cat .\thttp://x/1.jpg\n")
     dataset = collect(tmp_path, {"kind": "conceptual-captions", "name": "cc", "path": str(tmp_path / "a.tsv")})
     (sample,) = dataset.samples()
-    assert (sample.text(), sample.json()["url"]) == ("a cat.", "http://x/1.jpg")
+    assert (sample.text(), json_of(sample)["url"]) == ("a cat.", "http://x/1.jpg")
 
 
 def test_the_published_files_are_read_whole(tmp_path, data):
@@ -146,7 +147,7 @@ def test_an_unterminated_quote_costs_its_own_row_and_no_others(tmp_path):
     source = {"kind": "csv", "name": "a", "path": str(tmp_path / "a.csv"), "on_bad_row": "skip"}
     dataset = collect(tmp_path / "1", source, prompts_per_shard=50_000)
     assert stats(dataset)["unreadable"] == 2
-    assert {sample.text(): sample.json()["row"] for sample in dataset.samples()} == {
+    assert {sample.text(): json_of(sample)["row"] for sample in dataset.samples()} == {
         f"prompt {number}": number + (2 if number < 5_000 else 3) for number in range(20_000)
     }
     with pytest.raises(BadData, match=r"row 5002 of a\.csv cannot be read"):

@@ -13,6 +13,7 @@ from jobs.errors import BadData
 from jobs.runtime.arrays import npy_field
 from jobs.shards.keys import key_of, split_of
 from jobs.shards.tar import Sample, json_field
+from tests.samples import json_of
 from tests.stages import dataset_of, local_run, run_stage
 
 
@@ -116,11 +117,11 @@ def test_the_stage_keeps_the_earlier_source_and_names_a_kept_witness_for_every_d
     kept_keys = {sample.key for sample in kept.values()}
     dropped = list(result.samples("dropped"))
     assert len(dropped) == 26
-    assert all(one.json()["witness"] in kept_keys and one.json()["cosine"] >= 0.8 for one in dropped)
+    assert all(json_of(one)["witness"] in kept_keys and json_of(one)["cosine"] >= 0.8 for one in dropped)
     for split in ("train", "val"):
         assert {split_of(sample.key, params.held_out) for sample in result.samples(split)} == {split}
     (told,) = result.samples("certificate")
-    assert (told.json()["kept"], told.json()["dropped"]) == (75, 26)
+    assert (json_of(told)["kept"], json_of(told)["dropped"]) == (75, 26)
 
 
 def test_a_later_source_leaves_the_full_shards_of_an_earlier_one_as_they_are(tmp_path):

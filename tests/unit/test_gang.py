@@ -18,15 +18,16 @@ import pytest
 from torch.distributed import DistNetworkError
 
 from jobs.errors import BAD_DATA, PEER_LOST, TRY_AGAIN, BadConfiguration, JobError, PeerLost, StoreError, severity
-from jobs.regressor.saved_model import from_sample
 from jobs.runtime import gang
+from jobs.runtime.environment import TASK_VARIABLE
 from jobs.runtime.gang import Gang, World, worlds_of_pod
-from jobs.runtime.task import TASK_VARIABLE, TaskDescription
+from jobs.runtime.task_description import TaskDescription
 from jobs.shards.dataset import Committed, Dataset, load_manifest
 from jobs.shards.records import Manifest
 from jobs.shards.tar import Sample
 from jobs.train.stage import TRAIN, TrainParams
 from tests import pictures
+from tests.networks import from_sample
 from tests.stages import dataset_of, local_run, run_stage
 from tests.waiting import wait_for
 
@@ -64,7 +65,7 @@ class Pods:
             inputs={"generate-images": manifest.digest}, completions=count, gang=True,
         )  # fmt: skip
         self.environ = {
-            **os.environ, TASK_VARIABLE: self.task.encode(), "I2P_MASTER": f"localhost:{free_port()}",
+            **os.environ, TASK_VARIABLE: self.task.to_variable(), "I2P_MASTER": f"localhost:{free_port()}",
             "I2P_PROCESSES": str(processes),
         }  # fmt: skip
         self.folder = folder
@@ -92,7 +93,7 @@ class Pods:
     def trained(self) -> Dataset:
         manifest = load_manifest(self.run.at("generate-images"))
         assert manifest
-        (unit,) = TRAIN.units(self.params, [Dataset(self.run.at("generate-images"), manifest)])
+        (unit,) = TRAIN.units_of(self.params, [Dataset(self.run.at("generate-images"), manifest)])
         record = Committed.of(self.run.at("train")).record(unit.name, TRAIN.fingerprint(unit))
         assert record, [self.told(number) for number in range(len(self.started))]
         return Dataset(self.run.at("train"), Manifest("train", (record.outcome,)))

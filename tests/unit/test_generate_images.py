@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from jobs.runtime.groups import CERTIFICATE, DROPPED
 from PIL import Image
 from pydantic import ValidationError
 
@@ -17,7 +18,6 @@ from jobs.errors import BadConfiguration, BadData
 from jobs.generate_images import diffusion, encoding, worker
 from jobs.generate_images.stage import GENERATE_IMAGES, GenerateImagesParams
 from jobs.runtime import log
-from jobs.runtime.groups import CERTIFICATE, DROPPED
 from jobs.runtime.stopping import Stopped
 from jobs.shards.dataset import Dataset
 from jobs.shards.keys import key_of, seed_of
@@ -138,7 +138,7 @@ def test_another_batch_size_is_another_result_though_hardly(tmp_path: Path, mode
     fingerprints = {
         GENERATE_IMAGES.fingerprint(unit)
         for batch_size in (1, 2, 3)
-        for unit in GENERATE_IMAGES.units(params_of(model, batch_size=batch_size), (source,))
+        for unit in GENERATE_IMAGES.units_of(params_of(model, batch_size=batch_size), (source,))
     }
     assert len(fingerprints) == 3
 
@@ -255,7 +255,7 @@ def test_a_subset_takes_the_first_shards_of_a_split(tmp_path: Path) -> None:
     )
 
     def chosen(max_prompts: dict[str, int] | None) -> dict[str, str]:
-        units = GENERATE_IMAGES.units(params_of("drawing", max_prompts=max_prompts), (source,))
+        units = GENERATE_IMAGES.units_of(params_of("drawing", max_prompts=max_prompts), (source,))
         return {unit.name: GENERATE_IMAGES.fingerprint(unit) for unit in units}
 
     everything = chosen(None)

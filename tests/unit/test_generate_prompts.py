@@ -15,15 +15,18 @@ from pydantic import ValidationError
 
 from jobs.errors import BadConfiguration
 from jobs.generate_prompts import language_model, worker
+from jobs.generate_prompts.contract import Generated, GeneratedOrigin
 from jobs.generate_prompts.stage import GENERATE_PROMPTS, GeneratePromptsParams
 from jobs.generate_prompts.tidy import tidy
 from jobs.runtime import log
 from jobs.runtime.stopping import Stopped
-from jobs.shards.dataset import Dataset
+from jobs.shards.dataset import Dataset, Writer
 from jobs.shards.keys import key_of, normalise
+from jobs.shards.local import LocalStore
 from jobs.shards.tar import Sample, json_field
 from jobs.synthetic import grammar
 from tests import tiny
+from tests.samples import json_of
 from tests.stages import dataset_of, local_run, run_stage
 
 
@@ -115,7 +118,7 @@ def test_samples_hold_the_normalised_prompt_and_what_wrote_it(tmp_path: Path, mo
         samples = list(dataset.read(shard))
         assert [sample.key for sample in samples] == sorted(sample.key for sample in samples)
         for sample in samples:
-            told = sample.json()
+            told = json_of(sample)
             assert sample.key == key_of(sample.text())
             assert sample.text() == normalise(sample.text()) == tidy(sample.text())
             assert (told["source"], told["model"], told["revision"], told["seed"]) == ("generated", model, None, 7)
@@ -126,11 +129,16 @@ def test_samples_hold_the_normalised_prompt_and_what_wrote_it(tmp_path: Path, mo
     ]
 
 
-def test_empty_and_repeated_prompts_are_dropped_and_counted() -> None:
+def test_empty_and_repeated_prompts_are_dropped_and_counted(tmp_path: Path) -> None:
     texts = ["a fox", ", a  fox\n", "", " ,. ", "an owl"]
     counts: Counter[str] = Counter(wanted=5, kept=0, empty=0, repeated=0)
-    samples = list(worker.kept(texts, [{"row": row} for row in range(1, 6)], counts))
-    assert [(sample.text(), sample.json()["row"]) for sample in samples] == [("a fox", 1), ("an owl", 5)]
+    origins = [
+        GeneratedOrigin(source="generated", row=row, model="grammar", revision=None, seed=0, shard=0)
+        for row in range(1, 6)
+    ]
+    output = Generated(Writer(LocalStore(tmp_path)))
+    samples = list(worker.kept(texts, origins, output, counts))
+    assert [(sample.text(), json_of(sample)["row"]) for sample in samples] == [("a fox", 1), ("an owl", 5)]
     assert counts == {"wanted": 5, "kept": 2, "empty": 2, "repeated": 1}
 
 
@@ -168,7 +176,7 @@ def test_what_a_model_leaves_around_a_prompt_is_trimmed(text: str, prompt: str) 
 
 def test_growing_the_number_of_prompts_leaves_full_shards_as_they_are(tmp_path: Path) -> None:
     def fingerprints(**changes: Any) -> dict[str, str]:
-        units = GENERATE_PROMPTS.units(params_of("grammar", **changes), (collected(tmp_path),))
+        units = GENERATE_PROMPTS.units_of(params_of("grammar", **changes), (collected(tmp_path),))
         return {unit.name: GENERATE_PROMPTS.fingerprint(unit) for unit in units}
 
     small, large = fingerprints(num_prompts=20), fingerprints(num_prompts=40)
@@ -191,22 +199,22 @@ def test_prompts_begin_like_collected_ones(tmp_path: Path, model: str) -> None:
         dataset.shards(), ({"a fox", "the owl"}, {"one robot"}, {"a fox", "the owl"}), strict=True
     ):
         samples = list(dataset.read(shard))
-        assert {" ".join(prompts[sample.json()["begun_from"]].split()[:2]) for sample in samples} == beginnings
+        assert {" ".join(prompts[json_of(sample)["begun_from"]].split()[:2]) for sample in samples} == beginnings
         for sample in samples:
-            assert sample.text().startswith(" ".join(prompts[sample.json()["begun_from"]].split()[:2]))
+            assert sample.text().startswith(" ".join(prompts[json_of(sample)["begun_from"]].split()[:2]))
 
 
 def test_a_unit_reads_only_the_collected_shard_it_begins_from(tmp_path: Path) -> None:
     params = params_of("any/model", beginnings="collected")
     before = collected(tmp_path / "1", a_00000=["a fox"], b_00000=["an owl"])
     after = collected(tmp_path / "2", a_00000=["a fox"], b_00000=["a robot"])
-    one, two = (GENERATE_PROMPTS.units(params, (source,)) for source in (before, after))
+    one, two = (GENERATE_PROMPTS.units_of(params, (source,)) for source in (before, after))
     assert [list(unit.reads) for unit in one] == [["collect/a-00000"], ["collect/b-00000"], ["collect/a-00000"]]
     same = [GENERATE_PROMPTS.fingerprint(a) == GENERATE_PROMPTS.fingerprint(b) for a, b in zip(one, two, strict=True)]
     assert same == [True, False, True]
-    assert all(not unit.reads for unit in GENERATE_PROMPTS.units(params_of("any/model"), (before,)))
+    assert all(not unit.reads for unit in GENERATE_PROMPTS.units_of(params_of("any/model"), (before,)))
     with pytest.raises(BadConfiguration, match="collect has none"):
-        GENERATE_PROMPTS.units(params, (collected(tmp_path / "3"),))
+        GENERATE_PROMPTS.units_of(params, (collected(tmp_path / "3"),))
 
 
 def test_a_prompt_does_not_depend_on_the_padding_its_batch_needs(model: str) -> None:
@@ -234,7 +242,7 @@ def test_the_grammar_stands_in_for_the_model(tmp_path: Path) -> None:
     dataset = written(tmp_path, params_of("grammar", seed=5))
     expected = set(grammar.prompts(seed=5, start=0, count=20))
     assert {sample.text() for sample in dataset.samples()} == expected
-    assert {sample.json()["model"] for sample in dataset.samples()} == {"grammar"}
+    assert {json_of(sample)["model"] for sample in dataset.samples()} == {"grammar"}
     assert sum(outcome.stats["wanted"] for outcome in dataset.manifest.outcomes) == 20
 
 

@@ -20,20 +20,23 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from jobs.errors import BadData, StalePlan
+from jobs.infer.contract import InferInputs, Predicted
 from jobs.infer.files import NOT_READ, digest_of_files, escaped, find_images, id_of, refused_names, versions_of
+from jobs.infer.section import prediction_facts
 from jobs.infer.stage import INFER, InferParams, files_by_unit
-from jobs.regressor.model import Architecture, Regressor
-from jobs.regressor.saved_model import to_sample
+from jobs.regressor.model import Regressor
+from jobs.regressor.values import Architecture
 from jobs.runtime.arrays import from_npy
 from jobs.runtime.task import Task
-from jobs.shards.dataset import Committed, Dataset
+from jobs.shards.dataset import Committed, Dataset, Writer
 from jobs.shards.keys import key_of_id
 from jobs.shards.local import LocalStore
 from jobs.shards.store import Body, ObjectStat, Store
 from jobs.shards.tar import Sample, json_field, read_tar, write_tar
 from jobs.submission.stage import SUBMISSION, SubmissionParams
-from pipeline.report.predictions import prediction_facts
 from tests import pictures
+from tests.networks import to_sample
+from tests.samples import json_of
 from tests.stages import dataset_of, local_run, run_stage
 
 PUBLIC_IMAGES = Path(__file__).parents[3] / "shared/data/competition_sample/images"
@@ -74,7 +77,7 @@ def test_every_image_of_a_split_gets_vector_candidates_and_expected_cosine(tmp_p
     assert set(found) == {pictures.sample(number).key for number in range(30, 40)}
     known = {sample.text(): from_npy(sample["npy"]) for sample in datasets[2].samples()}
     for key, sample in found.items():
-        told, vector = sample.json(), from_npy(sample["npy"])
+        told, vector = json_of(sample), from_npy(sample["npy"])
         assert told["id"] == key
         assert vector.shape == (384,)
         assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
@@ -94,13 +97,13 @@ def test_files_are_predicted_in_units_that_are_the_same_wherever_the_folder_is(t
 
     def units(folder: Path) -> list[str]:
         asked = params(images=str(folder), images_per_shard=2)
-        return [INFER.fingerprint(unit) for unit in INFER.units(asked, datasets)]
+        return [INFER.fingerprint(unit) for unit in INFER.units_of(asked, datasets)]
 
     assert units(here) == units(there)
     assert len(units(here)) == 3
     predictions = run_stage(run, INFER, params(images=str(here), images_per_shard=2), datasets)
     assert [shard.samples for shard in predictions.shards()] == [2, 2, 1]
-    assert sorted(sample.json()["id"] for sample in predictions.samples()) == ["a", "b", "c", "d", "e"]
+    assert sorted(json_of(sample)["id"] for sample in predictions.samples()) == ["a", "b", "c", "d", "e"]
     (here / "d.png").write_bytes((here / "b.png").read_bytes())
     assert [one == other for one, other in zip(units(here), units(there), strict=True)] == [True, False, True]
 
@@ -110,7 +113,7 @@ def test_an_id_that_cannot_be_a_key_is_kept_in_the_json(tmp_path: Path) -> None:
     long = "x" * 120
     folder = folder_of(tmp_path / "files", "v1.final.png", f"{long}.png", "Überraschung 1.png", "plain.png")
     predictions = run_stage(run, INFER, params(images=str(folder)), datasets)
-    ids = {sample.key: sample.json()["id"] for sample in predictions.samples()}
+    ids = {sample.key: json_of(sample)["id"] for sample in predictions.samples()}
     assert set(ids.values()) == {"v1.final", long, "Überraschung 1", "plain"}
     assert ids["plain"] == "plain"
     assert ids["Überraschung 1"] == "Überraschung 1"
@@ -133,7 +136,7 @@ def test_names_that_are_no_keys_share_an_id_or_pretend_to_be_anothers_key_hold_n
     for odd in (b"line\nbreak.png", b"latin-\xfc.png"):
         (folder / os.fsdecode(odd)).write_bytes(pictures.picture(0, seed=0))
     predictions = run_stage(run, INFER, params(images=str(folder), bad_images="record"), datasets)
-    told = {sample.json()["id"]: sample.json().get("error") for sample in predictions.samples()}
+    told = {json_of(sample)["id"]: json_of(sample).get("error") for sample in predictions.samples()}
     assert {id_: error for id_, error in told.items() if error} == {
         "./good.png": "good.jpg has the same id, its name without folder and suffix",
         "./in/good.png": "good.jpg has the same id, its name without folder and suffix",
@@ -159,16 +162,16 @@ def test_whatever_files_are_called_each_gets_a_key_of_its_own_that_a_shard_can_h
     samples = [Sample(key_of_id(id_), {"json": json_field({"id": id_}), "npy": b""}) for id_ in ids]
     shard = io.BytesIO()
     write_tar(sorted(samples, key=lambda sample: sample.key), shard)
-    assert sorted(sample.json()["id"] for sample in read_tar(shard.getvalue())) == sorted(ids)
+    assert sorted(json_of(sample)["id"] for sample in read_tar(shard.getvalue())) == sorted(ids)
     digest_of_files({name: NOT_READ if name in refused else "1" for name in files})
 
 
 def test_no_images_and_no_such_split_are_bad_data(tmp_path: Path) -> None:
     _, datasets = inputs(tmp_path)
     with pytest.raises(BadData, match="has no files ending in"):
-        INFER.units(params(images=str(tmp_path / "nowhere")), datasets)
+        INFER.units_of(params(images=str(tmp_path / "nowhere")), datasets)
     with pytest.raises(BadData, match=r"no split 'holdout', only \['test', 'train', 'val'\]"):
-        INFER.units(params(images="split:holdout"), datasets)
+        INFER.units_of(params(images="split:holdout"), datasets)
 
 
 @pytest.mark.parametrize("data", [b"not an image at all", None], ids=["text", "cut short"])
@@ -181,7 +184,7 @@ def test_a_bad_file_is_named_and_spoils_its_own_unit_only(tmp_path: Path, data: 
     with pytest.raises(BadData, match=r"files/2\.png cannot be decoded"):
         run_stage(run, INFER, asked, datasets)
     committed = Committed.of(run.at("infer"))
-    units = INFER.units(asked, datasets)
+    units = INFER.units_of(asked, datasets)
     done = [committed.record(unit.name, INFER.fingerprint(unit)) is not None for unit in units]
     assert done == [True, False, True]
 
@@ -200,7 +203,9 @@ def test_a_file_that_changes_while_it_is_read_is_never_committed_as_the_planned_
         return read(self, name)
 
     monkeypatch.setattr(LocalStore, "read", late)
-    task = Task(INFER, asked, tuple(datasets), run.at("infer"), 0, 1, attempt="test")
+    task: Task[InferInputs, Predicted[Writer]] = Task(
+        INFER, asked, InferInputs(datasets), run.at("infer"), 0, 1, attempt="test"
+    )
     from jobs.infer import worker
 
     with pytest.raises(StalePlan, match="changed while predictions-00000 was read"):
@@ -222,7 +227,7 @@ def test_the_competitions_public_images_are_read(tmp_path: Path) -> None:
     folder = tmp_path / "images"
     shutil.copytree(PUBLIC_IMAGES, folder)
     predictions = run_stage(run, INFER, params(images=str(folder)), datasets)
-    ids = [sample.json()["id"] for sample in predictions.samples()]
+    ids = [json_of(sample)["id"] for sample in predictions.samples()]
     assert ids == ["20057f34d", "227ef0887", "92e911621", "a4e1c55a9", "c98f79f71", "d8edf2e40", "f27825b2c"]
 
 
@@ -238,8 +243,8 @@ def test_a_batch_reads_exactly_the_files_it_lists_and_equals_a_folder_of_these(t
     for name in ("a.png", "c.png"):
         (few / name).unlink()
     some = params(images=str(folder), files=listed(tmp_path, "d.png", "b.png"))
-    units = INFER.units(some, datasets)
-    assert units == INFER.units(params(images=str(few)), datasets), "what is read shows in reads, nothing else does"
+    units = INFER.units_of(some, datasets)
+    assert units == INFER.units_of(params(images=str(few)), datasets), "what is read shows in reads, nothing else does"
     predictions = run_stage(run, INFER, some, datasets)
     assert [sample.key for sample in predictions.samples()] == ["b", "d"]
 
@@ -249,7 +254,7 @@ def test_names_that_are_not_there_are_told_and_no_list_is_bad_data(tmp_path: Pat
     _, datasets = inputs(tmp_path / "inputs")
     many = listed(tmp_path, "z.png", "a.png", "x.png", "w.png", "v.png")
     with pytest.raises(BadData, match=r"files: 4 of 5 names \(v\.png, w\.png, x\.png, …\) are not below "):
-        INFER.units(params(images=folder, files=many), datasets)
+        INFER.units_of(params(images=folder, files=many), datasets)
     with pytest.raises(BadData, match=r"files: 1 of 2 names \(notes\.txt\) do not end in \.png, "):
         files_by_unit(params(images=folder, files=listed(tmp_path, "a.png", "notes.txt")))
     (tmp_path / "wrong.json").write_text('{"names": "a.png"}')
@@ -299,18 +304,17 @@ def test_what_cannot_be_predicted_is_recorded_in_the_same_words_everywhere(
         shards.append([(shard.name, shard.sha256) for shard in predictions.shards()])
     assert shards[0] == shards[1]
     first, *others = predictions.samples()
-    assert (first.key, "npy" in first.fields, "candidates" in first.json()) == ("0", True, True)
+    assert (first.key, "npy" in first.fields, "candidates" in json_of(first)) == ("0", True, True)
     assert [(sample.key, sorted(sample.fields)) for sample in others] == [
         (str(number), ["json"]) for number in range(1, 6)
     ]
-    assert [sample.json() for sample in others] == [
+    assert [json_of(sample) for sample in others] == [
         {"id": str(number), "error": error}
         for number, error in enumerate([DAMAGED, DAMAGED, TOO_LARGE, TOO_LARGE, GONE], 1)
     ]
     (outcome,) = predictions.manifest.outcomes
     assert outcome.stats == {"images": 1, "bad_images": 5}
-    facts = prediction_facts({"infer": predictions})
-    assert facts
+    facts = prediction_facts(Predicted(predictions))
     assert (facts.images, [one.id for one in facts.examples], len(facts.expected)) == (1, ["0"], 1)
     assert "elsewhere/files/4.png: 20000 x 20000; at most 67,108,864 pixels" in capsys.readouterr().err
 
@@ -326,11 +330,11 @@ def test_a_batch_of_bad_files_only_is_done_and_its_submission_is_a_header(tmp_pa
 
 def test_a_whole_batch_is_the_same_unit_for_unit_whether_bad_files_were_to_fail_or_not(tmp_path: Path) -> None:
     _, datasets = inputs(tmp_path)
-    (unit,) = INFER.units(params(images=str(folder_of(tmp_path / "files", "a.png"))), datasets)
+    (unit,) = INFER.units_of(params(images=str(folder_of(tmp_path / "files", "a.png"))), datasets)
     assert unit.settings == {
         "device": "cpu", "threads": 1, "batch_size": 4, "precision": "fp32", "images": "files", "num_candidates": 3,
     }, "another setting would make anew what was predicted before there was a choice"  # fmt: skip
-    (recorded,) = INFER.units(recording(tmp_path / "files", "a.png"), datasets)
+    (recorded,) = INFER.units_of(recording(tmp_path / "files", "a.png"), datasets)
     assert recorded.settings == {**unit.settings, "bad_images": "record"}
     assert recorded.reads == unit.reads
 
@@ -353,7 +357,9 @@ def test_a_file_between_plan_and_reading_makes_the_plan_stale(
         return read(self, name)
 
     monkeypatch.setattr(LocalStore, "read", changing)
-    task = Task(INFER, asked, tuple(datasets), run.at("infer"), 0, 1, attempt="test")
+    task: Task[InferInputs, Predicted[Writer]] = Task(
+        INFER, asked, InferInputs(datasets), run.at("infer"), 0, 1, attempt="test"
+    )
     from jobs.infer import worker
 
     with pytest.raises(StalePlan, match="changed while predictions-00000 was read"):
@@ -369,9 +375,9 @@ def test_where_nothing_is_left_at_all_nothing_is_recorded(tmp_path: Path) -> Non
     with pytest.raises(
         BadData, match=r"2 of 2 names \(a\.png, b\.png\) are not below .*; nothing else is there either"
     ):
-        INFER.units(asked, datasets)
+        INFER.units_of(asked, datasets)
     folder_of(tmp_path / "files", "later.png")
-    assert len(INFER.units(asked, datasets)) == 1
+    assert len(INFER.units_of(asked, datasets)) == 1
 
 
 class Listing(LocalStore):

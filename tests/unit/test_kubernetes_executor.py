@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, STORE_AWAY, TRY_AGAIN, JobError, StoreAway
-from jobs.runtime.diagnostics import Evidence
+from jobs.runtime.diagnostics import Diagnostics
 from jobs.shards.local import LocalStore
 from pipeline.configuration.run_config import load_config
 from pipeline.executors.base import JobStatus
@@ -103,7 +103,7 @@ def test_the_job_s_own_word_for_a_bad_configuration_counts_more_than_a_store_tha
 def test_what_an_attempt_left_in_the_store_is_told_when_no_pod_was_seen(
     tmp_path: Path, error: JobError, code: int
 ) -> None:
-    Evidence(LocalStore(tmp_path).at("collect"), 0, f"{NAME}-0-a").report_failure(error)
+    Diagnostics(LocalStore(tmp_path).at("collect"), 0, f"{NAME}-0-a").report_failure(error)
     end = end_of(tmp_path, [])
     assert end.exit_code == code
     assert str(error) in end.message

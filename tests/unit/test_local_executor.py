@@ -9,7 +9,7 @@ import time
 import pytest
 
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, STORE_AWAY, TRY_AGAIN
-from jobs.runtime.task import TaskDescription
+from jobs.runtime.task_description import TaskDescription
 from pipeline.configuration.resources import Resources
 from pipeline.executors import local as module
 from pipeline.executors.base import JobStatus

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, PEER_LOST, BadConfiguration
-from jobs.runtime.task import TaskDescription
+from jobs.runtime.task_description import TaskDescription
 from pipeline.configuration.resources import Kubernetes, Resources
 from pipeline.configuration.run_config import check_config
 from pipeline.executors.kubernetes import manifests
@@ -111,7 +111,7 @@ def test_two_limits_of_failed_indexes_are_two_jobs_also_when_fewer_indexes_are_l
     five, ten = plan(max_failed_indexes=5), plan(max_failed_indexes=10)
     assert manifests.job_name(five, cluster()) != manifests.job_name(ten, cluster())
     assert job(ten)["spec"]["maxFailedIndexes"] == 1, "the API server takes no more than there are indexes"
-    assert job(replace(ten, task=replace(ten.task, completions=40)))["spec"]["maxFailedIndexes"] == 10
+    assert job(replace(ten, task=ten.task.model_copy(update={"completions": 40})))["spec"]["maxFailedIndexes"] == 10
 
 
 def test_the_exit_contract_looks_at_disruptions_first_then_at_the_whole_job_then_at_the_index():
@@ -188,7 +188,7 @@ def test_a_variable_that_looks_like_a_secret_is_refused(name):
 
 
 def test_the_task_s_own_variables_win_over_those_of_the_configuration():
-    assert env(plan(), env={"I2P_TASK": "mine"})["I2P_TASK"] == plan().task.encode()
+    assert env(plan(), env={"I2P_TASK": "mine"})["I2P_TASK"] == plan().task.to_variable()
 
 
 def test_a_stage_without_an_image_is_told_how_to_get_one():

@@ -19,19 +19,21 @@ import safetensors.torch
 import torch
 from PIL import Image
 
+from jobs.contract.reading import TypedSample
 from jobs.errors import BadConfiguration, BadData, Corrupt
 from jobs.imaging.pixels import BadImage, decode, image_in, pixels
-from jobs.regressor.calibration import expected, fit, stored
+from jobs.regressor.calibration import expected, fit
 from jobs.regressor.metric import cosines, mean_cosine
-from jobs.regressor.model import Architecture, Regressor
+from jobs.regressor.model import Regressor
 from jobs.regressor.params import PredictParams
 from jobs.regressor.predict import predict
 from jobs.regressor.pretrained import load_pretrained, normalisation
 from jobs.regressor.retrieval import nearest
-from jobs.regressor.saved_model import from_sample, to_sample
+from jobs.regressor.values import Architecture, Calibration
 from jobs.runtime.prefetch import map_ahead
 from jobs.shards.digests import sha256
-from jobs.shards.tar import Sample, json_field
+from jobs.shards.tar import Sample
+from tests.networks import from_sample, to_sample
 from tests.pictures import TINY, picture, unit_vectors
 
 COMPETITION = Path(__file__).parents[3] / "shared/data/competition_sample"
@@ -406,10 +408,10 @@ def test_equal_weights_give_equal_bytes() -> None:
     ],
 )
 def test_a_stored_calibration_that_is_no_map_is_told(told: bytes) -> None:
-    with pytest.raises(Corrupt, match="field 'json' of sample calibration is not a calibration"):
-        stored(Sample("calibration", {"json": told}))
+    with pytest.raises(Corrupt, match="field 'json' of sample calibration is not a Calibration"):
+        TypedSample(Sample("calibration", {"json": told}), Calibration).value  # noqa: B018
 
 
 def test_a_calibration_is_read_as_it_was_stored() -> None:
     knots = fit(np.array([0.1, 0.2, 0.3]), np.array([0.3, 0.6, 0.9]))
-    assert stored(Sample("calibration", {"json": json_field(knots.model_dump())})) == knots
+    assert Calibration.decode(knots.encode(), "a sample") == knots

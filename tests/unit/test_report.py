@@ -8,15 +8,15 @@ from html.parser import HTMLParser
 import pytest
 
 from jobs.errors import Corrupt
+from jobs.evaluate.score_facts import CASES_BYTES
+from jobs.generate_images.section import GRID_BYTES
 from jobs.shards.dataset import Dataset, Writer, commit, publish_manifest
 from jobs.shards.keys import key_of, split_of
 from jobs.shards.local import LocalStore
 from jobs.shards.records import CommitRecord, Manifest, Outcome
 from jobs.shards.tar import Sample, json_field
 from pipeline.configuration.run_config import check_config
-from pipeline.report import write_report
-from pipeline.report.pictures import GRID_BYTES
-from pipeline.report.scores import CASES_BYTES
+from pipeline.report.writing import write_report
 from tests.stages import local_run
 
 PNG = base64.b64decode(

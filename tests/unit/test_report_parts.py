@@ -6,8 +6,10 @@ import pytest
 
 from jobs.catalog import STAGES
 from jobs.dedup.stage import DEDUP
-from pipeline.report import charts, graph_figure
-from pipeline.report.duplicates import bins, marked
+from jobs.report import charts
+from jobs.report.charts import bins
+from jobs.report.text_difference import marked
+from pipeline.report import graph_figure
 from pipeline.report.stage_facts import StageFacts, settings_told
 
 

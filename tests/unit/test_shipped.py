@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, TRY_AGAIN
+from jobs.runtime.diagnostics import Failure
 from jobs.shards.digests import canonical_json
 from jobs.shards.local import LocalStore
+from pipeline.executors.attempts import Attempt
 from pipeline.executors.base import Progress
 from pipeline.executors.kubernetes import attempt_logs
-from pipeline.executors.kubernetes.attempt_logs import Attempt, Failure, Shipped, begun_by_index, indexes_in, worst
+from pipeline.executors.kubernetes.attempt_logs import AttemptLogs, begun_by_index, indexes_in, worst
 
 JOB = "small-collect-1-0a1b2c3d"
 
@@ -42,28 +44,29 @@ def fail(stage: LocalStore, code: int, time: float, *, index: int = 0, unit: str
     stage.put(f"failures/{unit or f'index-{index}'}-{job}-{index}-p{time:.0f}.json", canonical_json(told))
 
 
-STARTED, FINISHED = {"event": "started"}, {"event": "finished"}
-COMMITTED = {"event": "committed", "unit": "a", "samples": 7}
+STARTED = {"event": "started", "stage": "collect", "index": 0, "completions": 1, "attempt": "a"}
+FINISHED = {"event": "finished", "failed_units": 0}
+COMMITTED = {"event": "committed", "unit": "a", "samples": 7, "seconds": 1.5, "won": True}
 
 
 def test_commits_are_counted_and_the_newest_progress_is_the_one_of_the_unit_under_way(stage):
     log(stage, STARTED, COMMITTED, COMMITTED, {"event": "progress", "done": 3, "total": 10, "what": "rows"})
-    assert Shipped(stage).attempts(JOB) == [Attempt(0, 2, 14, Progress(3, 10, "rows"))]
+    assert AttemptLogs(stage).attempts(JOB) == [Attempt(0, 2, 14, Progress(3, 10, "rows"))]
 
 
 def test_a_commit_ends_the_progress_of_its_unit(stage):
     log(stage, STARTED, {"event": "progress", "done": 9, "total": 10, "what": "rows"}, COMMITTED)
-    assert Shipped(stage).attempts(JOB) == [Attempt(0, 1, 7, Progress())]
+    assert AttemptLogs(stage).attempts(JOB) == [Attempt(0, 1, 7, Progress())]
 
 
 @pytest.mark.parametrize("end", ["finished", "failed", "exit"])
 def test_an_attempt_that_has_ended_has_no_progress(stage, end):
     log(stage, STARTED, COMMITTED, {"event": end})
-    assert Shipped(stage).attempts(JOB) == [Attempt(0, 1, 7, None)]
+    assert AttemptLogs(stage).attempts(JOB) == [Attempt(0, 1, 7, None)]
 
 
 def test_a_log_is_read_again_only_when_it_has_grown(stage):
-    known = Shipped(stage)
+    known = AttemptLogs(stage)
     log(stage, STARTED, index=0)
     log(stage, STARTED, index=1)
     assert known.attempts(JOB) == known.attempts(JOB)
@@ -77,7 +80,7 @@ def test_many_logs_are_read_over_several_looks_and_count_as_begun_from_the_first
     monkeypatch.setattr(attempt_logs, "_READ_AT_ONCE", 2)
     for index in range(5):
         log(stage, COMMITTED, FINISHED, index=index)
-    known = Shipped(stage)
+    known = AttemptLogs(stage)
     looks = [known.attempts(JOB) for _ in range(3)]
     assert [sum(attempt.units for attempt in look) for look in looks] == [2, 4, 5]
     assert [len(look) for look in looks] == [5, 5, 5]
@@ -87,7 +90,7 @@ def test_logs_of_other_jobs_are_not_counted(stage):
     log(stage, COMMITTED, job=JOB)
     log(stage, COMMITTED, job="small-collect-2-0a1b2c3d")
     log(stage, COMMITTED, job=f"{JOB}e")
-    assert len(Shipped(stage).attempts(JOB)) == 1
+    assert len(AttemptLogs(stage).attempts(JOB)) == 1
 
 
 def test_a_log_that_goes_while_it_is_looked_at_is_no_error(stage, monkeypatch):
@@ -95,21 +98,21 @@ def test_a_log_that_goes_while_it_is_looked_at_is_no_error(stage, monkeypatch):
     listed = list(stage.list("logs/"))
     stage.delete(listed[0].name)
     monkeypatch.setattr(stage, "list", lambda prefix: listed)
-    assert Shipped(stage).attempts(JOB) == [Attempt(0)]
+    assert AttemptLogs(stage).attempts(JOB) == [Attempt(0)]
 
 
 def test_attempts_are_counted_by_index(stage):
     for pod in ("aaaaa", "bbbbb"):
         log(stage, STARTED, index=3, pod=pod)
     log(stage, STARTED, index=12, pod="ccccc")
-    assert begun_by_index(Shipped(stage).attempts(JOB)) == {3: 2, 12: 1}
+    assert begun_by_index(AttemptLogs(stage).attempts(JOB)) == {3: 2, 12: 1}
 
 
 def test_the_worst_failure_comes_first_and_of_equal_ones_the_newest(stage):
     for code, time in ((TRY_AGAIN, 5.0), (BAD_DATA, 1.0), (BAD_CONFIGURATION, 2.0), (BAD_DATA, 4.0), (137, 6.0)):
         fail(stage, code, time)
     fail(stage, BAD_CONFIGURATION, 9.0, job="small-collect-2-0a1b2c3d")
-    found = Shipped(stage).failures(JOB)
+    found = AttemptLogs(stage).failures(JOB)
     assert [(one.exit_code, one.time) for one in found] == [
         (BAD_CONFIGURATION, 2.0), (BAD_DATA, 4.0), (BAD_DATA, 1.0), (137, 6.0), (TRY_AGAIN, 5.0),
     ]  # fmt: skip
@@ -118,7 +121,7 @@ def test_the_worst_failure_comes_first_and_of_equal_ones_the_newest(stage):
 def test_a_failure_names_its_unit_or_none_when_it_is_of_the_whole_index(stage):
     fail(stage, BAD_DATA, 2.0, unit="train-00042", index=4)
     fail(stage, BAD_DATA, 1.0, index=2)
-    assert [(one.unit, one.index) for one in Shipped(stage).failures(JOB)] == [("train-00042", 4), (None, 2)]
+    assert [(one.unit, one.index) for one in AttemptLogs(stage).failures(JOB)] == [("train-00042", 4), (None, 2)]
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from jobs.errors import Corrupt
-from jobs.runtime.diagnostics import Evidence, failures_in
-from jobs.runtime.events import event_in, log_of
+from jobs.runtime.diagnostics import Diagnostics, failures_in
+from jobs.runtime.events import ProgressMade, event_in, log_of
 from jobs.shards.digests import canonical_json
 from jobs.shards.local import LocalStore
 from jobs.shards.records import CommitRecord, Manifest, Shard
 from pipeline.cli import tables
-from pipeline.executors.kubernetes.attempt_logs import Shipped
+from pipeline.executors.kubernetes.attempt_logs import AttemptLogs
 from pipeline.planning.desired_state import CONTROL, read_wish, write_wish
 from pipeline.scheduled.claims import Claim, create_claim, read_chain, read_claim
 from tests.samples import record_of
@@ -182,26 +182,26 @@ def test_foreign_objects_and_lines_among_logs_are_passed_over(tmp_path: Path) ->
              b'{"time": 1, "event": "committed", "samples": -1}', b"\xff", whole]  # fmt: skip
     for name in (*FOREIGN, f"logs/00000-{JOB}-0-abcde.jsonl"):
         stage.put(name, b"\n".join(lines))
-    (attempt,) = Shipped(stage).attempts(JOB)
+    (attempt,) = AttemptLogs(stage).attempts(JOB)
     assert (attempt.units, attempt.samples) == (1, 7)
     assert tables.logs(stage, index=0) == [{"index": 0, **json.loads(whole)}]
 
 
 def test_foreign_failures_are_passed_over(tmp_path: Path) -> None:
     stage = LocalStore(tmp_path)
-    Evidence(stage, 2, f"{JOB}-2-abcde").report_failure(ValueError("no"), unit="a")
+    Diagnostics(stage, 2, f"{JOB}-2-abcde").report_failure(ValueError("no"), unit="a")
     (failure,) = failures_in(stage)
     for number, body in enumerate([b"", b"3", DEEP, b"{}", b'{"unit": 3}']):
         stage.put(f"failures/a-{JOB}-0-{number}.json", body)
     assert list(failures_in(stage)) == [failure]
-    assert [one.error for one in Shipped(stage).failures(JOB)] == ["ValueError: no"]
+    assert [one.error for one in AttemptLogs(stage).failures(JOB)] == ["ValueError: no"]
 
 
 def test_what_is_no_unicode_is_logged_and_left_all_the_same(tmp_path: Path) -> None:
     stage = LocalStore(tmp_path)
-    evidence = Evidence(stage, 0, "attempt")
-    evidence.report_failure(ValueError("a file named \udcff.png"), unit="a")
-    evidence.ship_log()
+    diagnostics = Diagnostics(stage, 0, "attempt")
+    diagnostics.report_failure(ValueError("a file named \udcff.png"), unit="a")
+    diagnostics.ship_log()
     assert next(failures_in(stage)).error == "ValueError: a file named ?.png"
     assert tables.logs(stage, index=0)[-1]["error"] == "ValueError: a file named ?.png"
 
@@ -214,5 +214,5 @@ def test_only_logs_have_the_names_of_logs(name: str) -> None:
 
 def test_an_event_keeps_what_it_says() -> None:
     event = event_in('{"time": 2, "event": "progress", "done": 1, "total": null, "what": "rows", "loss": 0.5}')
-    assert event
+    assert isinstance(event, ProgressMade)
     assert (event.done, event.total, event.values["loss"], event.values["time"]) == (1, None, 0.5, 2)

@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.errors import BadData, Corrupt
-from jobs.shards.tar import BLOCK, Sample, TarSummary, index_tar, read_tar, write_tar
-from tests.samples import SAMPLES, SAMPLES_DIGEST
+from jobs.shards.tar import Sample, TarSummary, index_tar, read_tar, write_tar
+from jobs.shards.tar_header import BLOCK
+from tests.samples import SAMPLES, SAMPLES_DIGEST, json_of
 
 KEYS = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="./"), min_size=1, max_size=20).filter(
     lambda key: not key.startswith("__")
@@ -126,7 +127,7 @@ def test_what_webdataset_writes_is_read_here(tmp_path: Path) -> None:
             writer.write(sample)
     found = {sample.key: sample for sample in read_tar(path.read_bytes())}
     assert list(found) == ["folder/one", long, "ünï"]
-    assert found["folder/one"].json() == {"a": 1}
+    assert json_of(found["folder/one"]) == {"a": 1}
     assert (found["folder/one"].text(), found["folder/one"]["cls"]) == ("text", b"3")
     assert found[long].fields == {"txt": b"beyond ustar's 100 bytes", "seg.png": b"upper case"}
     assert [(one["__key__"], one.get("bin")) for one in by_webdataset(path)] == [
@@ -151,9 +152,9 @@ def test_shards_of_webdatasets_shard_writer_are_read_here(tmp_path: Path) -> Non
         (tar_of((special("a.fifo", tarfile.FIFOTYPE), b"")), "not a regular file"),
         (tar_of((special("folder.d", tarfile.DIRTYPE), b"")), "not a regular file"),
         (tar_of((special("a.txt", tarfile.GNUTYPE_SPARSE), b"x" * 600)), "not a"),
-        (tar_of(("a.txt", b"1"), ("a.txt", b"2")), "stands in it twice"),
-        (tar_of(("a.txt", b"1"), ("a.TXT", b"2")), "stands in it twice"),
-        (tar_of(("a.txt", b"1"), ("b.txt", b"2"), ("a.json", b"3")), "stand in two places"),
+        (tar_of(("a.txt", b"1"), ("a.txt", b"2")), "is in it twice"),
+        (tar_of(("a.txt", b"1"), ("a.TXT", b"2")), "is in it twice"),
+        (tar_of(("a.txt", b"1"), ("b.txt", b"2"), ("a.json", b"3")), "are in two positions"),
         (tar_of(("README", b"1")), "not KEY.FIELD"),
         (tar_of((".hidden", b"1")), "not KEY.FIELD"),
         (tar_of(("a.", b"1")), "not KEY.FIELD"),

@@ -14,14 +14,17 @@ from typing import Any
 import pytest
 
 from jobs.catalog import stage_named
+from jobs.contract.declaration import Contract, Inputs
 from jobs.errors import BAD_DATA, TRY_AGAIN, BadConfiguration, BadData, JobError, StalePlan, StoreError, exit_code_of
 from jobs.runtime import diagnostics as module
 from jobs.runtime import log
-from jobs.runtime.diagnostics import Evidence, leave_termination_message
+from jobs.runtime.diagnostics import Diagnostics, leave_termination_message
+from jobs.runtime.environment import TASK_VARIABLE
 from jobs.runtime.models import by_content
 from jobs.runtime.stopping import Stopped
-from jobs.runtime.task import TASK_VARIABLE, Task, TaskDescription
-from jobs.shards.dataset import load_manifest
+from jobs.runtime.task import Task
+from jobs.runtime.task_description import TaskDescription
+from jobs.shards.dataset import Writer, load_manifest
 from jobs.shards.digests import digest_of
 from jobs.shards.local import LocalStore
 from pipeline.cli.tables import logs
@@ -44,7 +47,7 @@ def described(folder: Path, **changes: Any) -> TaskDescription:
     return TaskDescription(**(told | changes))
 
 
-def task(description: TaskDescription, index: int) -> Task:
+def task(description: TaskDescription, index: int) -> Task[Inputs, Contract[Writer]]:
     return Task.open(stage_named(description.stage), description, index=index, attempt=f"test-{index}")
 
 
@@ -53,7 +56,7 @@ def shares(description: TaskDescription) -> list[list[str]]:
 
 
 def run_process(description: TaskDescription, folder: Path, **environ: str) -> subprocess.Popen[bytes]:
-    env = {**os.environ, TASK_VARIABLE: description.encode(), "I2P_ATTEMPT": "one", **environ}
+    env = {**os.environ, TASK_VARIABLE: description.to_variable(), "I2P_ATTEMPT": "one", **environ}
     return subprocess.Popen([sys.executable, "-m", "jobs"], env=env, stderr=(folder / "stderr").open("wb"))
 
 
@@ -102,12 +105,12 @@ def test_an_input_can_be_taken_from_another_run_of_the_store(tmp_path: Path) -> 
 @pytest.mark.parametrize("count", [3, 20_000])
 def test_a_description_of_any_length_fits_into_a_variable_and_comes_back(tmp_path: Path, count: int) -> None:
     description = described(tmp_path, units=tuple(f"train-{number:05d}" for number in range(count)), gang=True)
-    assert len(description.encode()) < 100_000
-    assert description.encode().startswith("{") == (count == 3)
-    assert TaskDescription.decode(description.encode()) == description
+    assert len(description.to_variable()) < 100_000
+    assert description.to_variable().startswith("{") == (count == 3)
+    assert TaskDescription.from_variable(description.to_variable()) == description
     for wrong in ("", "[]", "zlib:xx", "zlib:!", '{"units": 3}'):
         with pytest.raises(BadConfiguration):
-            TaskDescription.decode(wrong)
+            TaskDescription.from_variable(wrong)
 
 
 # The log
@@ -129,7 +132,7 @@ def test_of_progress_only_the_newest_line_of_each_unit_is_kept_where_it_was_said
         for done in range(5):
             log.progress(done, 4, "images")
             log._last_progress = 0.0
-    log.event("checkpoint")
+    log.note("checkpoint")
     kept = [json.loads(line) for line in log.lines().splitlines()]
     assert [(one["event"], one.get("unit"), one.get("done")) for one in kept] == [
         ("progress", "a", 4), ("progress", "b", 4), ("checkpoint", None, None),
@@ -141,12 +144,12 @@ def test_the_log_is_in_the_store_from_the_start_and_grows_while_the_work_goes_on
 ) -> None:
     monkeypatch.setattr(module, "_FIRST_PAUSE_SECONDS", 0.05)
     store = LocalStore(tmp_path)
-    log.event("started")
-    with Evidence(store, 3, "abc").shipping():
+    log.note("started")
+    with Diagnostics(store, 3, "abc").shipping():
         wait_for(lambda: [stat.name for stat in store.list("logs/")] == ["logs/00003-abc.jsonl"], 10)
-        log.event("something new")
+        log.note("something new")
         wait_for(lambda: shipped(store)[-1]["event"] == "something new", 10)
-        log.event("last")
+        log.note("last")
     assert shipped(store)[-1]["event"] == "last"
     assert {row["index"] for row in logs(store, index=3)} == {3}
 
@@ -162,10 +165,10 @@ def test_a_log_is_one_request_when_there_is_something_new_and_none_when_there_is
 
     monkeypatch.setattr(module, "_FIRST_PAUSE_SECONDS", 0.02)
     monkeypatch.setattr(module, "_LONGEST_PAUSE_SECONDS", 0.02)
-    with Evidence(Counted(tmp_path), 0, "abc").shipping():
+    with Diagnostics(Counted(tmp_path), 0, "abc").shipping():
         time.sleep(0.3)
         assert len(requests) == 1
-        log.event("something new")
+        log.note("something new")
         time.sleep(0.3)
         assert len(requests) == 2
 
@@ -173,7 +176,7 @@ def test_a_log_is_one_request_when_there_is_something_new_and_none_when_there_is
 def test_a_pod_of_several_processes_is_one_attempt_among_the_logs(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     for attempt in ("abc", "abc.1", "abc.2"):
-        Evidence(store, 3, attempt).ship_log()
+        Diagnostics(store, 3, attempt).ship_log()
     assert [stat.name for stat in store.list("")] == [
         "logs/00003-abc.jsonl", "processes/00003-abc.1.jsonl", "processes/00003-abc.2.jsonl",
     ]  # fmt: skip
@@ -187,7 +190,7 @@ def test_a_store_that_refuses_the_log_does_not_disturb_the_work(tmp_path: Path) 
         def create(self, name: str, body: Any) -> bool:
             raise StoreError("down")
 
-    evidence = Evidence(Broken(tmp_path), 0, "abc")
+    evidence = Diagnostics(Broken(tmp_path), 0, "abc")
     with evidence.shipping():
         evidence.report_failure(BadData("no"))
     assert b'"not shipped"' in log.lines()
@@ -360,7 +363,8 @@ def test_a_sigterm_during_the_first_upload_of_the_log_is_answered(tmp_path: Path
     code = f"""
 import os, signal, threading, time
 from jobs.catalog import stage_named
-from jobs.runtime.task import TaskDescription, run_task
+from jobs.runtime.task import run_task
+from jobs.runtime.task_description import TaskDescription
 from jobs.shards.local import LocalStore
 put = LocalStore.put
 LocalStore.put = lambda self, name, body: (time.sleep(2), put(self, name, body))

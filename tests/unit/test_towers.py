@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from jobs.errors import BadConfiguration
 from jobs.regressor import model
 from jobs.regressor.empty_weights import empty_weights, not_stored
-from jobs.regressor.model import Architecture, Regressor
-from jobs.regressor.saved_model import from_sample, to_sample
+from jobs.regressor.model import Regressor
+from jobs.regressor.values import Architecture
 from jobs.shards.local import LocalStore
 from jobs.train.checkpoints import Checkpoints
 from jobs.train.learner import Learner, new_learner
 from jobs.train.stage import TrainParams
 from tests import towers
+from tests.networks import from_sample, to_sample
 
 COMPUTING = ("beit", "dinov3", "eva02", "maxvit", "swin", "swin v2")  # not all that they need is stored
 
@@ -163,7 +164,7 @@ def test_training_goes_on_from_a_checkpoint_as_if_nothing_had_been(family: str, 
     learner = new_learner(settings(family), torch.device("cpu"))
     step(learner)
     checkpoints = Checkpoints(local_store, "f" * 64)
-    checkpoints.save(learner.step, *learner.state())
+    checkpoints.save(learner.step, learner.tensors(), learner.state({}))
     checkpoints.wait()
     found = checkpoints.newest()
     assert found is not None

@@ -16,12 +16,14 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
+from jobs.contract.reading import ReadGroup
+from jobs.contract.samples import Origin
 from jobs.errors import BadConfiguration, BadData
+from jobs.generate_images.contract import GeneratedImages
 from jobs.imaging.pixels import decode, pixels
-from jobs.regressor.saved_model import from_sample
 from jobs.runtime.stopping import Stopped
 from jobs.runtime.task import Task
-from jobs.shards.dataset import Dataset
+from jobs.shards.dataset import Dataset, Writer
 from jobs.shards.local import LocalStore
 from jobs.shards.records import Shard
 from jobs.shards.store import Body
@@ -30,11 +32,14 @@ from jobs.train import worker
 from jobs.train.augment import augmented
 from jobs.train.batches import batches
 from jobs.train.checkpoints import Checkpoints
+from jobs.train.contract import LearnerState, Trained, TrainInputs
 from jobs.train.learner import new_learner
 from jobs.train.optimiser import build_optimiser, rate_factor, set_rates
 from jobs.train.order import windows
 from jobs.train.stage import TRAIN, TrainParams
 from tests import pictures
+from tests.networks import from_sample
+from tests.samples import json_of
 from tests.stages import dataset_of, local_run, run_stage
 
 SHARDS = {"train-00000": range(14), "train-00001": range(14, 26), "train-00002": range(26, 40)}
@@ -126,8 +131,8 @@ class DyingStore(LocalStore):
         return done
 
 
-def attempt(run: LocalStore, params: TrainParams) -> Task:
-    return Task(TRAIN, params, (pictures.images(run, SHARDS),), run.at("train"), 0, 1, attempt="test")
+def attempt(run: LocalStore, params: TrainParams) -> Task[TrainInputs, Trained[Writer]]:
+    return Task(TRAIN, params, TrainInputs([pictures.images(run, SHARDS)]), run.at("train"), 0, 1, attempt="test")
 
 
 def test_a_death_at_any_write_and_a_new_start_give_the_same_model(tmp_path: Path, undisturbed: dict[str, str]) -> None:
@@ -223,19 +228,23 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     assert '"event": "continuing", "step": 3' in told
 
 
+def state_after(step: int) -> LearnerState:
+    return LearnerState(step=step, losses=[], curve=[], scaler={})
+
+
 def test_checkpoints_keep_the_last_two_and_mend_a_damaged_one(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     checkpoints = Checkpoints(store, "f" * 64)
     for step in (10, 20, 30):
-        checkpoints.save(step, {"x": torch.full((3,), float(step))}, {"step": step})
+        checkpoints.save(step, {"x": torch.full((3,), float(step))}, state_after(step))
     checkpoints.wait()
     names = [stat.name for stat in store.list("checkpoints/")]
     assert [name.rpartition("/")[2][:9] for name in names] == ["000000020"] * 2 + ["000000030"] * 2
     (record,) = (name for name in names if name.endswith("030.json"))
     (tmp_path / record).write_bytes(b"{}")
     assert (found := checkpoints.newest())
-    assert found[1] == {"step": 20}
-    checkpoints.save(30, {"x": torch.full((3,), 30.0)}, {"step": 30})
+    assert found[1] == state_after(20)
+    checkpoints.save(30, {"x": torch.full((3,), 30.0)}, state_after(30))
     checkpoints.wait()
     assert (found := checkpoints.newest())
     assert found[0]["x"].tolist() == [30.0] * 3
@@ -248,7 +257,7 @@ def test_what_a_background_upload_failed_with_is_raised(tmp_path: Path) -> None:
             raise BadData("no")
 
     checkpoints = Checkpoints(Broken(tmp_path), "f" * 64)
-    checkpoints.save(1, {}, {})
+    checkpoints.save(1, {}, state_after(1))
     with pytest.raises(BadData):
         checkpoints.wait()
 
@@ -259,7 +268,7 @@ def test_what_a_background_upload_failed_with_is_raised(tmp_path: Path) -> None:
 def test_only_the_training_images_and_what_shapes_the_result_decide_whether_to_train_again(tmp_path: Path) -> None:
     def fingerprint(params: TrainParams, shards: dict[str, range]) -> str:
         images = pictures.images(local_run(tmp_path / str(len(list(tmp_path.iterdir())))), shards)
-        (unit,) = TRAIN.units(params, [images])
+        (unit,) = TRAIN.units_of(params, [images])
         return TRAIN.fingerprint(unit)
 
     first = fingerprint(settings(), {**SHARDS, "val-00000": range(40, 44)})
@@ -271,7 +280,7 @@ def test_only_the_training_images_and_what_shapes_the_result_decide_whether_to_t
 def test_the_model_and_its_curve_are_what_they_are_said_to_be(tmp_path: Path) -> None:
     params = settings(drop_path=0.0, ema_decay=None, augment="none", epochs=10, schedule="one-cycle", warm_up=0.3)
     trained = train(tmp_path, params)
-    (curve,) = (sample.json() for sample in trained.samples("curve"))
+    (curve,) = (json_of(sample) for sample in trained.samples("curve"))
     points = curve.pop("points")
     assert curve == {"steps": 50, "epochs": 10, "batch_size": 8}
     assert [point["step"] for point in points] == [*range(4, 49, 4), 50]
@@ -362,8 +371,12 @@ def test_an_order_continued_is_the_rest_of_the_order_and_reads_no_finished_windo
     assert list(windows(shards, seed=2, epoch=0, size=3)) != whole
 
 
+def train_split(images: Dataset) -> ReadGroup[Origin]:
+    return GeneratedImages(images).splits["train"]
+
+
 def test_batches_do_not_depend_on_where_they_start_or_who_shares_them(tmp_path: Path) -> None:
-    images = pictures.images(local_run(tmp_path), SHARDS)
+    images = train_split(pictures.images(local_run(tmp_path), SHARDS))
     params = settings()
 
     def vectors(**where: int) -> list[list[list[float]]]:
@@ -392,7 +405,7 @@ def test_no_more_than_two_windows_are_read_ahead(tmp_path: Path) -> None:
     shards = {f"train-{number:05d}": range(8 * number, 8 * number + 8) for number in range(10)}
     images = pictures.images(local_run(tmp_path), shards)
     watched = Dataset(Watched(images.store.root), images.manifest)  # type: ignore[attr-defined]
-    stream = batches(watched, settings(window_shards=1), first_step=0)
+    stream = batches(train_split(watched), settings(window_shards=1), first_step=0)
     next(stream)
     assert len(read) <= 5  # two batches are decoded ahead, and a window beyond what they need
     assert len(list(stream)) == 19

@@ -9,13 +9,14 @@ from jobs.errors import OK, BadConfiguration
 from pipeline.cli import tables
 from pipeline.cli.call import Call
 from pipeline.cli.display import open_display
-from pipeline.cli.terminal import json_text
+from pipeline.cli.terminal import json_text, print_text
 from pipeline.control.controller import View
 from pipeline.control.time_left import seconds_by_unit, time_left
 from pipeline.maintenance.preflight import examine
 from pipeline.maintenance.verification import verify
 from pipeline.planning.plan import make_plan
-from pipeline.report import write_report
+from pipeline.report.summaries import summaries
+from pipeline.report.writing import write_report
 
 _LIVE_SECONDS = 5.0
 
@@ -97,15 +98,26 @@ def why(call: Call) -> int:
 
 def metrics(call: Call) -> int:
     """The scores on held-out prompts."""
-    found = tables.metrics(call.store)
-    call.answer(found, tables.metrics_text(found))
+    found = list(summaries(call.store, call.config))
+    if not found:
+        raise BadConfiguration(f"the run {call.config.run} makes no stage that is scored")
+    values = [summary.values for summary in found]
+    call.answer(values[0] if len(values) == 1 else values, "\n\n".join(summary.text for summary in found))
     return OK
 
 
 def verify_run(call: Call) -> int:
     """Read back every shard and record of this run and of what it reads; says the first thing that is wrong."""
-    told = verify(call.store, call.config)
-    call.answer(told, "\n".join(f"{name:<17} {text}" for name, text in told.items()))
+    executor, found = call.executor(), {}
+    try:
+        for stage, text in verify(call.store, call.config, executor):
+            found[stage] = text
+            if not call.args.json:
+                print_text(f"{stage:<17} {text}")
+    finally:
+        executor.close()
+    if call.args.json:
+        print_text(json_text(found, indent=2))
     return OK
 
 

@@ -17,8 +17,9 @@ from pipeline.control.controller import Controller
 from pipeline.maintenance.live_runs import LiveNote
 from pipeline.planning.plan import StagePlan, make_plan
 from pipeline.planning.run_store import open_run, proven
-from pipeline.report import write_report
-from pipeline.report.exports import write_submission
+from pipeline.report.exports import export_addresses, write_exports
+from pipeline.report.summaries import closing_lines
+from pipeline.report.writing import write_report
 from pipeline.scheduled.batches import batch_rows, batch_text, batches, drop, scheduled_time
 
 
@@ -32,7 +33,8 @@ def finish_run(call: Call, *, repair: bool = False) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     exit_code = _run(call, call.config, repair=repair)
     if exit_code == OK:
-        for line in tables.closing_lines(call.store, call.config, write_report(call.store, call.config)):
+        report = write_report(call.store, call.config)
+        for line in closing_lines(call.store, call.config, report, export_addresses(call.store, call.config)):
             print_text(line)
     return exit_code
 
@@ -88,7 +90,8 @@ def batch(call: Call) -> int:
         try:
             exit_code = _run(call, one.config)
             if exit_code == OK:  # and no report, which would read again what the network was trained with
-                print_text(f"submission  {write_submission(open_run(one.config), one.config)}")
+                for name, address in write_exports(open_run(one.config), one.config).items():
+                    print_text(f"{name:<11} {address}")
         except JobError as error:
             print_error(f"i2p: batch {one.number}: {error}")
             exit_code = error.exit_code

@@ -1,31 +1,20 @@
-"""What the attempts of a Job say of themselves in the logs that they ship, also when Pod and node are gone."""
+"""The logs and failures that the attempts of a Job leave in the store, there also when Pod and node are gone."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, NotFound, severity
 from jobs.runtime.diagnostics import Failure, failures_in
 from jobs.runtime.events import events_in, log_of
 from jobs.shards.store import Store
-from pipeline.executors.base import Progress
+from pipeline.executors.attempts import Attempt, attempt_of
 
 _READ_AT_ONCE = 200  # logs in one look; what is left is read by the next ones
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attempt at one index, as far as its log tells."""
-
-    index: int
-    units: int = 0
-    samples: int = 0
-    progress: Progress | None = None  # None once it has ended
-
-
-class Shipped:
+class AttemptLogs:
     """The logs and failures of one stage's Jobs; a log is read again only when it has grown."""
 
     def __init__(self, stage: Store) -> None:
@@ -39,30 +28,19 @@ class Shipped:
             index, attempt_name = log_of(stat.name) or (0, "")
             if not attempt_name.startswith(f"{job}-"):  # attempts are named by their Pods
                 continue
-            size, attempt = self._read.get(stat.name, (-1, Attempt(index)))
+            size, attempt = self._read.get(stat.name, (-1, Attempt(index, progress=None)))
             if size != stat.size and reads < _READ_AT_ONCE:
                 reads += 1
-                attempt = self._summary(stat.name, index)
+                attempt = self._attempt(stat.name, index)
                 self._read[stat.name] = (stat.size, attempt)
             found.append(attempt)
         return found
 
-    def _summary(self, name: str, index: int) -> Attempt:
+    def _attempt(self, name: str, index: int) -> Attempt:
         try:
-            lines = self._stage.read(name).data.splitlines()
+            return attempt_of(index, events_in(self._stage.read(name).data.splitlines()))
         except NotFound:
-            return Attempt(index)
-        units = samples = 0
-        progress: Progress | None = Progress()
-        for event in events_in(lines):
-            if event.event == "committed":
-                units, samples = units + 1, samples + event.samples
-                progress = Progress()
-            elif event.event == "progress":
-                progress = Progress(event.done, event.total, event.what)
-            elif event.event in ("finished", "failed", "exit"):
-                progress = None
-        return Attempt(index, units, samples, progress)
+            return Attempt(index, progress=None)
 
     def failures(self, job: str) -> list[Failure]:
         """Every failure that attempts of the Job left, the worst first, and of equal ones the newest."""
@@ -76,7 +54,7 @@ def begun_by_index(attempts: list[Attempt]) -> Counter[int]:
 
 
 def worst(failures: list[Failure]) -> int:
-    """The exit code of what cannot be mended by a retry, or 0 where there is none."""
+    """The exit code of what a retry cannot help, or 0 where there is none."""
     codes = [one.exit_code for one in failures if one.exit_code in (BAD_DATA, BAD_CONFIGURATION)]
     return max(codes, key=severity, default=0)
 

@@ -16,9 +16,10 @@ from jobs.runtime.environment import INVOCATION_VARIABLE
 from jobs.shards.store import Store
 from pipeline.configuration.resources import Kubernetes
 from pipeline.configuration.run_config import RunConfig
+from pipeline.executors.attempts import counted
 from pipeline.executors.base import JobState, JobStatus, Observation
 from pipeline.executors.kubernetes import labels, manifests, reasons
-from pipeline.executors.kubernetes.attempt_logs import Shipped, begun_by_index, indexes_in, worst
+from pipeline.executors.kubernetes.attempt_logs import AttemptLogs, begun_by_index, indexes_in, worst
 from pipeline.executors.kubernetes.client.api import CONFIG_MAPS, EVENTS, JOBS, PODS, SERVICES, Api
 from pipeline.executors.kubernetes.client.api_errors import Conflict, Refused
 from pipeline.executors.kubernetes.client.watch import Watch
@@ -79,7 +80,7 @@ class KubernetesExecutor:
         self._cluster: Kubernetes = config.kubernetes
         self._selector = manifests.selector(config.store_label, config.run)
         self._size = {spec.name: config.resources(spec) for spec in config.specs}
-        self._shipped = {spec.name: Shipped(store.at(spec.name)) for spec in config.specs}
+        self._logs = {spec.name: AttemptLogs(store.at(spec.name)) for spec in config.specs}
         self._newest: dict[str, Object] = {}  # Jobs by stage, as of the last look
         self._history: set[str] | None = None  # uids of Jobs that had failed before this call began
         self._served: set[str] = set()  # uids of gangs whose Service is there
@@ -105,6 +106,8 @@ class KubernetesExecutor:
         return Observation(statuses, tuple(self._notes(pods)))
 
     def submit(self, plan: JobPlan) -> None:
+        self._size.setdefault(plan.name, plan.resources)  # a check is known from here on
+        self._logs.setdefault(plan.name, AttemptLogs(self._store.at(plan.stage)))
         job = manifests.job(plan, self._cluster, invocation=self._caller.invocation, owner=self._caller.owner)
         try:
             self._serve(self._api.apply(JOBS, job))
@@ -153,7 +156,8 @@ class KubernetesExecutor:
     def _status(self, stage: str, job: Object, plan: JobPlan | None, pods: Sequence[Object]) -> JobStatus:
         meta, state, now = job["metadata"], state_of(job), time.time()
         ours = plan is None or meta["labels"][labels.WORK] == manifests.work(plan, self._cluster)
-        attempts = [] if state == "succeeded" else self._shipped[stage].attempts(meta["name"])
+        making = plan is None or plan.task.action == "make"
+        attempts = [] if state == "succeeded" and making else self._logs[stage].attempts(meta["name"])
         exit_code, message = 0, ""
         disrupted = self._disrupted_too_often(stage, begun_by_index(attempts))
         if disrupted and state == "running" and not job["spec"].get("suspend"):
@@ -174,6 +178,7 @@ class KubernetesExecutor:
             suspended=None if self._cluster.queue else bool(job["spec"].get("suspend")),
             waiting=self._waiting(job, pods, now) if state == "running" else "",
             outdated=not ours or meta["uid"] in (self._history or ()),
+            counts=counted(attempts),
         )
 
     def _waiting(self, job: Object, pods: Sequence[Object], now: float) -> str:
@@ -206,7 +211,7 @@ class KubernetesExecutor:
     def _why_failed(self, stage: str, job: Object, disrupted: str) -> tuple[int, str]:
         """The exit code of the Job and its reason, from what its attempts left, else from what its Pods told."""
         failed, name = reasons.condition(job, labels.FAILED) or {}, job["metadata"]["name"]
-        failures = self._shipped[stage].failures(name)
+        failures = self._logs[stage].failures(name)
         indexes = list(indexes_in(job["status"].get("failedIndexes", "")))
         others = f" ({len(indexes)} of {job['spec']['completions']} indexes failed)" if len(indexes) > 1 else ""
         if failed.get("reason") == "DeadlineExceeded" and disrupted:

@@ -24,6 +24,7 @@ USER = 65532  # of every image; numeric, so that the kubelet can prove that it i
 # Of a run's name in a Job's. <job>-<index> is a host name of at most 63 letters, and of <job>-<index>- only 58 make it
 # into the name of a Pod, by which its log is known; the Job's name would be cut, not the index.
 _RUN_DIGITS = 22
+_LONGEST_NAME = 58
 _MASTER_PORT = 29_400
 _TERMINATION_LOG = "/dev/termination-log"
 
@@ -36,7 +37,7 @@ def job(plan: JobPlan, cluster: Kubernetes, *, invocation: str = "", owner: Mani
         cluster.labels
         | run_labels(plan.store_label, spec.run)
         | {
-            labels.STAGE: spec.stage,
+            labels.STAGE: plan.name,
             labels.COMPONENT: spec.stage,
             labels.GENERATION: str(plan.generation),
             labels.WORK: work(plan, cluster),
@@ -111,8 +112,8 @@ def selector(store_label: str, run: str) -> str:
 def job_name(plan: JobPlan, cluster: Kubernetes) -> str:
     """Run, stage, generation and digits of what shapes the Job: a template is immutable, another one is another Job."""
     run = plan.task.run if plan.task.run[0].isalpha() else f"r{plan.task.run}"  # a Service's name begins with a letter
-    run = run[:_RUN_DIGITS].rstrip("-")
-    return f"{run}-{plan.stage}-{plan.generation}-{work(plan, cluster)}"
+    rest = f"-{plan.name}-{plan.generation}-{work(plan, cluster)}"
+    return run[: min(_RUN_DIGITS, _LONGEST_NAME - len(rest))].rstrip("-") + rest
 
 
 def work(plan: JobPlan, cluster: Kubernetes) -> str:
@@ -120,7 +121,8 @@ def work(plan: JobPlan, cluster: Kubernetes) -> str:
 
     So two controllers that look at different moments, or after different progress, name the same Job.
     """
-    all_of_it = replace(plan, task=replace(plan.task, units=None, completions=plan.resources.pods), generation=0)
+    whole = plan.task.model_copy(update={"units": None, "completions": plan.resources.pods})
+    all_of_it = replace(plan, task=whole, generation=0)
     pod = _pod(all_of_it, cluster, "")
     limits = _limits(all_of_it)
     return digest_of([pod, limits, plan.resources.retries, cluster.queue, cluster.ttl_seconds, plan.store_label])[:8]
@@ -243,7 +245,7 @@ def _container(plan: JobPlan, cluster: Kubernetes, name: str) -> Manifest:
 
 
 def _environment(plan: JobPlan, cluster: Kubernetes, name: str) -> list[Manifest]:
-    own = {TASK_VARIABLE: plan.task.encode(), "I2P_TERMINATION_LOG": _TERMINATION_LOG}
+    own = {TASK_VARIABLE: plan.task.to_variable(), "I2P_TERMINATION_LOG": _TERMINATION_LOG}
     if plan.task.gang:
         own["I2P_MASTER"] = f"{f'{name}-0.{name}' if plan.resources.pods > 1 else 'localhost'}:{_MASTER_PORT}"
         own["I2P_PROCESSES"] = str(max(1, plan.resources.gpus))

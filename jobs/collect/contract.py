@@ -1,0 +1,34 @@
+"""What collect leaves: for each file of each source the distinct prompts in it, with their origin."""
+
+from __future__ import annotations
+
+from jobs.contract.declaration import Access, Contract, Splits, Stats
+from jobs.contract.samples import Origin
+from jobs.shards.strict_json import Count, JsonModel
+
+
+class CollectedOrigin(Origin):
+    """Where a collected prompt came from."""
+
+    licence: str | None
+    file: str | None
+    """The file's name without its folder; None for a source that is in no file."""
+
+
+class CollectCounts(JsonModel):
+    """What became of a file's rows: rows = kept + repeated + too_short + too_long + unreadable + left_out."""
+
+    rows: Count
+    kept: Count
+    repeated: Count
+    too_short: Count
+    too_long: Count
+    unreadable: Count
+    left_out: Count = 0
+
+
+class Collected(Contract[Access], stage="collect"):
+    """Groups are named by source and file."""
+
+    prompts = Splits(CollectedOrigin, "txt", key="prompt")
+    stats = Stats(CollectCounts)

@@ -1,0 +1,1 @@
+"""What one stage promises to another, as types: declared once, read and written by attribute."""

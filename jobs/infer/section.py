@@ -1,0 +1,66 @@
+"""The report's section of infer: how many images were read, how sure the predictions are, and the first few."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from jobs.infer.contract import Predicted
+from jobs.report.page import RunView, Section, StagePage
+from jobs.shards.dataset import Dataset
+
+_SHARDS_READ = 2
+_EXAMPLES = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One image's closest known prompt, its cosine to the prediction, and the score to expect of the prediction."""
+
+    id: str
+    prompt: str
+    cosine: float
+    expected: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionFacts:
+    """The outcome of infer; `expected` is of the predictions that were read."""
+
+    images: int
+    expected: tuple[float, ...]
+    examples: tuple[Example, ...]
+
+    @property
+    def mean_expected(self) -> float:
+        """The score to expect of the predictions that were read."""
+        return sum(self.expected) / len(self.expected) if self.expected else 0.0
+
+
+def page(view: RunView) -> StagePage:
+    """What the report shows of infer."""
+    predicted = view.get(Predicted[Dataset])
+    section = partial(
+        Section, id="predictions", title="Predictions", link="Predictions", template="predictions.html.j2"
+    )
+    if predicted is None:
+        return StagePage(sections=(section(missing=Predicted.stage),))
+    return StagePage(sections=(section(values={"predictions": prediction_facts(predicted)}),))
+
+
+def prediction_facts(predicted: Predicted[Dataset]) -> PredictionFacts:
+    """What the first shards hold, and how many images there are in all."""
+    shards = predicted.predictions.shards()
+    first = [sample.value for shard in shards[:_SHARDS_READ] for sample in predicted.predictions.read(shard)]
+    good = [(one, one.expected_cosine) for one in first if one.expected_cosine is not None]
+    examples = [
+        Example(id=one.id, prompt=one.candidates[0].prompt, cosine=one.candidates[0].cosine, expected=expected)
+        for one, expected in good[:_EXAMPLES]
+        if one.candidates
+    ]
+    bad = sum(counts.bad_images for counts in predicted.stats.values())
+    return PredictionFacts(
+        images=predicted.predictions.num_samples - bad,
+        expected=tuple(expected for _, expected in good),
+        examples=tuple(examples),
+    )
