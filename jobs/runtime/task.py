@@ -25,8 +25,7 @@ from pydantic import ValidationError
 from jobs.errors import BadConfiguration, BadData, Corrupt, StalePlan
 from jobs.runtime import log
 from jobs.runtime.diagnostics import Evidence
-from jobs.runtime.environment import TASK_VARIABLE as TASK_VARIABLE
-from jobs.runtime.environment import store_patience
+from jobs.runtime.environment import ATTEMPT_VARIABLE, TASK_VARIABLE, store_patience
 from jobs.runtime.spec import StageSpec, Unit
 from jobs.runtime.stopping import Stopped, ending_when_stuck, stop_when_asked_early
 from jobs.shards.address import open_store, without_patience
@@ -36,9 +35,6 @@ from jobs.shards.patience import give_up
 from jobs.shards.records import CommitRecord, Outcome, Shard
 from jobs.shards.store import Store
 from jobs.shards.tar import Sample
-
-INDEX_VARIABLE = "JOB_COMPLETION_INDEX"  # Kubernetes sets it for an Indexed Job, the local executor likewise
-ATTEMPT_VARIABLE = "I2P_ATTEMPT"  # a name without a dot, which sets off the number of a process in its Pod
 
 _LONGEST_PLAIN = 32 << 10
 _PACKED = "zlib:"
