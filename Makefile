@@ -41,7 +41,7 @@ charts: $(READY)  ## write what is generated of the charts: the schemas of their
 	$(BIN)/python -m pipeline.charts
 
 lock: $(READY)  ## pin the newest versions that fit pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --extra local --group dev --python-version 3.11 --upgrade --no-header --quiet -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --python-version 3.11 --upgrade --no-header --quiet -o requirements.lock
 
 clean:  ## forget the environment and all local runs
 	rm -rf .venv runs
