@@ -37,11 +37,11 @@ deploy-stage: images  ## build, push and submit one stage: make deploy-stage STA
 	$(if $(STAGE),,$(error needs STAGE, one of the folders of jobs/ with `-` for `_`, for example STAGE=embed))
 	$(BIN)/i2p deploy $(STAGE) --preset $(PRESET) --executor kubernetes --values images/built.yaml
 
-charts: $(READY)  ## write the schemas of the charts' values anew, from the configuration
-	$(BIN)/python -m pipeline.configuration.chart_values
+charts: $(READY)  ## write what is generated of the charts: the schemas of their values, the template of the controller's Pod
+	$(BIN)/python -m pipeline.charts
 
 lock: $(READY)  ## pin the newest versions that fit pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --extra local --group dev --python-version 3.11 --upgrade --no-header --quiet -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --python-version 3.11 --upgrade --no-header --quiet -o requirements.lock
 
 clean:  ## forget the environment and all local runs
 	rm -rf .venv runs

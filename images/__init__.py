@@ -1,1 +1,1 @@
-"""The container images: a Dockerfile for each in its folder, and build.py, which makes what a registry lacks."""
+"""The container images: one Dockerfile for all, two parents, and build.py, which makes what a registry lacks."""

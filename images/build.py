@@ -99,6 +99,7 @@ def labels_of(image: Image) -> dict[str, str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     labels = {"title": f"{project['name']}/{image.name}"}
     if image.name not in PARENTS:
+        labels["licenses"] = project.get("license", "")
         labels |= {"description": project["description"], "version": project["version"], "revision": _revision()}
     return {f"org.opencontainers.image.{name}": value for name, value in labels.items() if value}
 
@@ -140,7 +141,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--registry", default=os.environ.get("REGISTRY"), help="where to push, with any path; or REGISTRY"
     )
     parser.add_argument("--base", help="the Python image that all stand on; pin it by digest in production")
-    parser.add_argument("--faiss", help="the package that brings faiss, e.g. faiss-gpu==1.15.1")
+    parser.add_argument("--faiss", help="in place of the extra faiss's package, e.g. faiss-gpu==1.15.1")
     parser.add_argument("--out", type=Path, default=BUILT, help="where the references go; images/built.yaml")
     return parser.parse_args(arguments)
 

@@ -1,7 +1,8 @@
-"""What goes into an image's build, read from its Dockerfile, and the tag that follows from it.
+"""What goes into an image's build, and the tag that follows from it.
 
-A Dockerfile says everything: its parent (the argument after FROM), what it copies from the repository (COPY), and its
-other arguments. The build context is made of just that, so that nothing else can get into an image or change its tag.
+Every stage of the graph has an image, and so has the controller; all are built from images/Dockerfile. What an image
+installs is said by an extra of pyproject.toml, and its parent follows from that. The build context holds nothing else
+than what goes into the image, so that nothing else can change its tag.
 """
 
 from __future__ import annotations
@@ -9,17 +10,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from images.errors import ImageError
-from images.requirements import PARENTS, requirements_of
+from images.requirements import PARENTS, parent_of, requirements_of, requirements_of_parent
+from jobs.catalog import STAGES
 
+CONTROLLER = "controller"
 ROOT = Path(__file__).resolve().parents[1]
 TAG_LENGTH = 16
+_FOLDERS = {"jobs": ("jobs",), "pipeline": ("jobs", "pipeline")}  # by module; planning needs the stages' specifications
 TIME = 315532800  # 1980, of every file: no file's time says anything, and zip archives know none before
 
 
@@ -39,31 +42,28 @@ class Image:
         return f"{self.repository}:{self.tag}"
 
 
-def image_names(root: Path = ROOT) -> list[str]:
-    """All images that are for running: the folders with a Dockerfile, without the parents."""
-    return sorted(
-        path.parent.name for path in (root / "images").glob("*/Dockerfile") if path.parent.name not in PARENTS
-    )
+def image_names() -> list[str]:
+    """All images that are for running: every stage's, and the controller's."""
+    return sorted([*(spec.name for spec in STAGES), CONTROLLER])
 
 
 def plan(name: str, *, registry: str, settings: Mapping[str, str], root: Path = ROOT) -> Image:
-    """The image of that name; `settings` are values for arguments of the Dockerfiles (BASE, FAISS)."""
-    path = root / "images" / name / "Dockerfile"
-    if not path.is_file():
-        raise ImageError(f"there is no image {name!r}; the images are {', '.join(image_names(root))}")
-    declared = dict(re.findall(r"^ARG (\w+)(?:=(\S+))?$", path.read_text(), re.MULTILINE))
-    parents = [plan(argument.lower(), registry=registry, settings=settings, root=root)
-               for argument in declared if argument.lower() in PARENTS]  # fmt: skip
-    own = {key: settings.get(key, value) for key, value in declared.items() if key.lower() not in PARENTS}
-    files = dict(sorted(_files(path, root, own)))
-    return Image(
-        name=name,
-        repository=f"{registry}/{name}",
-        tag=_tag(files, own, parents[0].tag if parents else ""),
-        parent=parents[0] if parents else None,
-        arguments={**own, **{parent.name.upper(): parent.reference for parent in parents}},
-        files=files,
-    )
+    """The image of that name, a parent's too.
+
+    `settings` may have BASE, the image that all stand on, and FAISS, the package to use for the one of the extra faiss.
+    """
+    if name == "python":
+        base = {name: value for name, value in settings.items() if name == "BASE"}
+        return _image(name, registry, None, base, _files(name, root))
+    if name in PARENTS:
+        parent = plan("python", registry=registry, settings=settings, root=root)
+        return _image(name, registry, parent, {}, _files(name, root, requirements_of_parent(name, root)))
+    if name not in image_names():
+        raise ImageError(f"there is no image {name!r}; the images are {', '.join(image_names())}")
+    module, extra = ("pipeline", "pipeline") if name == CONTROLLER else ("jobs", name)
+    lines = requirements_of(extra, root, faiss=settings.get("FAISS", ""))
+    parent = plan(parent_of(lines), registry=registry, settings=settings, root=root)
+    return _image(name, registry, parent, {"MODULE": module}, _files(".", root, lines, _FOLDERS[module]))
 
 
 def write(image: Image, folder: Path, uv: Path) -> None:
@@ -78,20 +78,36 @@ def write(image: Image, folder: Path, uv: Path) -> None:
         os.utime(path, (TIME, TIME))
 
 
-def _files(dockerfile: Path, root: Path, arguments: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
-    text = dockerfile.read_text()
-    yield "Dockerfile", text.encode()
-    if "install.sh" in text:
-        yield "install.sh", (root / "images" / "install.sh").read_bytes()
-        faiss = [arguments["FAISS"]] if "FAISS" in arguments else []
-        yield "requirements.txt", requirements_of(dockerfile.parent.name, root, *faiss).encode()
-    for source in re.findall(r"^COPY (\w+) ", text, re.MULTILINE):
-        yield from _tree(root / source, root)
+def _image(
+    name: str, registry: str, parent: Image | None, arguments: Mapping[str, str], files: Mapping[str, bytes]
+) -> Image:
+    return Image(
+        name=name,
+        repository=f"{registry}/{name}",
+        tag=_tag(files, arguments, parent.tag if parent else ""),
+        parent=parent,
+        arguments={**arguments, **({"PARENT": parent.reference} if parent else {})},
+        files=files,
+    )
+
+
+def _files(
+    dockerfile: str, root: Path, requirements: Iterable[str] | None = None, folders: Iterable[str] = ()
+) -> dict[str, bytes]:
+    """The build context of the Dockerfile in this folder of images/; code and the licence, if there is one, in app/."""
+    images = root / "images"
+    found = {"Dockerfile": (images / dockerfile / "Dockerfile").read_bytes()}
+    if requirements is not None:
+        found["install.sh"] = (images / "install.sh").read_bytes()
+        found["requirements.txt"] = "".join(f"{line}\n" for line in requirements).encode()
+    for folder in folders:
+        found |= {f"app/{name}": body for name, body in _tree(root / folder, root)}
+    if folders and (root / "LICENSE").is_file():
+        found["app/LICENSE"] = (root / "LICENSE").read_bytes()
+    return dict(sorted(found.items()))
 
 
 def _tree(folder: Path, root: Path) -> Iterator[tuple[str, bytes]]:
-    if not folder.is_dir():
-        raise ImageError(f"a Dockerfile copies {folder.name}, which is no folder of {root}")
     for path in folder.rglob("*"):
         inside = path.relative_to(root)
         if path.is_file() and not any(part == "__pycache__" or part.startswith(".") for part in inside.parts):

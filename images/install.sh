@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs inside a build: installs requirements.txt, and what is named besides, into /opt/venv.
+# Runs inside a build: installs requirements.txt into /opt/venv.
 # uv is mounted at /mnt, so no image keeps it. This file and the requirements are copied: buildah takes a layer from its
 # cache when what was copied is the same, and looks at no mount.
 set -eu
@@ -15,5 +15,5 @@ if [ -d /var/cache/uv-host ]; then UV_CACHE_DIR=/var/cache/uv-host; fi
 
 export UV_LINK_MODE=copy UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV=/opt/venv
 export PYC_INVALIDATION_MODE=UNCHECKED_HASH # nothing in an image changes, and its files' times mean nothing
-/mnt/uv pip install --quiet --compile-bytecode -r /app/requirements.txt "$@"
+/mnt/uv pip install --quiet --compile-bytecode -r /app/requirements.txt
 /mnt/uv pip check --quiet

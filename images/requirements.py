@@ -14,24 +14,45 @@ from typing import Any
 from images.errors import ImageError
 
 PROJECT = "image-to-prompts"
-EXTRAS = {"controller": "pipeline"}  # every other image is named as its extra
+FAISS = "faiss"  # the extra with the one package that an image may have another instead of
 PARENTS: Mapping[str, tuple[str, ...]] = {"python": (), "torch": ("torch", "torchvision")}
 
 
-def requirements_of(image: str, root: Path, *more: str) -> str:
-    """The text of the image's requirements.txt: `name==version` lines, sorted; `more` are names beside its extra's."""
-    wanted = [*_direct(image, root), *more]
-    return "".join(f"{pin}\n" for pin in closure(wanted, (root / "requirements.lock").read_text()))
+def requirements_of(extra: str, root: Path, *, faiss: str = "") -> list[str]:
+    """The lines of the requirements.txt of an image that needs this extra, sorted: `name==version`.
+
+    `faiss` is a requirement that takes the place of the extra faiss's package, which is the same module.
+    """
+    project: Mapping[str, Any] = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    extras: Mapping[str, list[str]] = project["optional-dependencies"]
+    if extra not in extras:
+        raise ImageError(f"an image needs the extra {extra!r} of pyproject.toml, which has {', '.join(extras)}")
+    direct = [name for line in [*project["dependencies"], *extras[extra]] for name in _names(line, extras)]
+    replaced = {name for line in extras[FAISS] for name in _names(line, extras)} if faiss else set()
+    pins = closure(direct, (root / "requirements.lock").read_text())
+    return [faiss if _name(pin) in replaced else pin for pin in pins]
+
+
+def requirements_of_parent(parent: str, root: Path) -> list[str]:
+    """Those of a parent; none of the code needs it, so no extra names it."""
+    return closure(PARENTS[parent], (root / "requirements.lock").read_text())
+
+
+def parent_of(requirements: Iterable[str]) -> str:
+    """The parent of an image with these requirements: torch's 6 GB are shared by all that need it."""
+    return "torch" if {_name(line) for line in requirements} & {*PARENTS["torch"]} else "python"
 
 
 def closure(wanted: Iterable[str], lock: str) -> list[str]:
     """The pins of a lock, as uv writes it with `# via` comments, that are wanted or needed by one that is.
 
-    A name that the lock does not have is left to the installer.
+    Raises ImageError when the lock lacks a wanted name.
     """
     pins, needs = _read(lock)
     found: set[str] = set()
-    waiting = [name for name in wanted if name in pins]
+    waiting = list(wanted)
+    if missing := [name for name in waiting if name not in pins]:
+        raise ImageError(f"requirements.lock lacks {', '.join(missing)}, which pyproject.toml asks for; `make lock`")
     while waiting:
         name = waiting.pop()
         if name not in found:
@@ -54,18 +75,6 @@ def _read(lock: str) -> tuple[dict[str, str], dict[str, list[str]]]:
     return pins, needs
 
 
-def _direct(image: str, root: Path) -> list[str]:
-    """The names that pyproject.toml asks for in this image."""
-    if image in PARENTS:
-        return list(PARENTS[image])
-    project: Mapping[str, Any] = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    extras: Mapping[str, list[str]] = project["optional-dependencies"]
-    extra = EXTRAS.get(image, image)
-    if extra not in extras:
-        raise ImageError(f"image {image} needs an extra of its name in pyproject.toml, which has {', '.join(extras)}")
-    return [name for line in [*project["dependencies"], *extras[extra]] for name in _names(line, extras)]
-
-
 def _names(requirement: str, extras: Mapping[str, list[str]]) -> list[str]:
     """The normalised name of a requirement; in place of the project's own extras, what they ask for."""
     match = re.match(r"([A-Za-z0-9._-]+)(?:\[([^\]]*)\])?", requirement)
@@ -75,3 +84,7 @@ def _names(requirement: str, extras: Mapping[str, list[str]]) -> list[str]:
     if name != PROJECT:
         return [name]
     return [found for extra in match[2].split(",") for line in extras[extra.strip()] for found in _names(line, extras)]
+
+
+def _name(pin: str) -> str:
+    return pin.partition("==")[0]

@@ -1,6 +1,6 @@
 """Runs one task: `python -m jobs`, the command of every stage's container and of the local executor's processes.
 
-The task stands in the environment (I2P_TASK, JOB_COMPLETION_INDEX); the exit code is the contract of jobs/errors.py.
+The task stands in the environment (jobs/runtime/environment.py); the exit code is the contract of jobs/errors.py.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import sys
 import threading
 
 from jobs.errors import OK, TRY_AGAIN, exit_code_of
-from jobs.runtime import stopping
+from jobs.runtime import environment, stopping
 
 
 def main() -> int:
     """Run the task that the environment describes; returns the exit code."""
     stopping.note_sigterm()  # what follows takes seconds; `run_task` leaves the reason
-    if os.environ.get("I2P_END_WITH_PARENT"):
+    if os.environ.get(environment.END_WITH_PARENT_VARIABLE):
         threading.Thread(target=_end_with_parent, daemon=True).start()
     from jobs.catalog import stage_named
     from jobs.runtime import checking, diagnostics, events, gang, log, task
@@ -26,13 +26,13 @@ def main() -> int:
     attempt = task.new_attempt()
     in_gang = False
     try:
-        description = TaskDescription.from_variable(os.environ.get(task.TASK_VARIABLE, ""))
-        index = int(os.environ.get(task.INDEX_VARIABLE, "0"))
+        description = TaskDescription.from_variable(os.environ.get(environment.TASK_VARIABLE, ""))
+        index = int(os.environ.get(environment.INDEX_VARIABLE, "0"))
         in_gang = description.gang
         if in_gang and "RANK" not in os.environ:  # else started by `launch`
             worlds = gang.worlds_of_pod(index, description.completions, os.environ)
             if len(worlds) > 1 and not stopping.asked_early():
-                return gang.launch(worlds, attempt, task.ATTEMPT_VARIABLE)
+                return gang.launch(worlds, attempt)
             os.environ.update(worlds[0].variables())
         run = checking.check_task if description.action == "check" else task.run_task
         run(stage_named(description.stage), description, index=index, attempt=attempt)

@@ -12,11 +12,10 @@ from contextlib import contextmanager, suppress
 
 from jobs.errors import Corrupt, JobError, NotFound, exit_code_of, severity
 from jobs.runtime import log
+from jobs.runtime.environment import TERMINATION_VARIABLE
 from jobs.runtime.events import Failed, log_name
 from jobs.shards.store import Store
 from jobs.shards.strict_json import Count, JsonModel, Seconds
-
-TERMINATION_VARIABLE = "I2P_TERMINATION_LOG"  # the file of the container's terminationMessagePath
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 2.0, 30.0
 _LAST_SHIP_SECONDS = 10.0

@@ -1,8 +1,8 @@
 """Several processes in one or several Pods as one world of torch.distributed: started, brought together, watched.
 
-Of the first Pod the first process is rank 0; it keeps the meeting place, a TCPStore at I2P_MASTER. Not torchrun: its
-exit code is 1 whatever a worker ended with, which would make bad data and bad configuration into retries, and its
-rendezvous counts restarts inside a Pod, where a Job replaces Pods. Of what it does, this needs little.
+Of the first Pod the first process is rank 0; it keeps the meeting place, a TCPStore. Not torchrun: its exit code
+is 1 whatever a worker ended with, which would make bad data and bad configuration into retries, and its rendezvous
+counts restarts inside a Pod, where a Job replaces Pods. Of what it does, this needs little.
 """
 
 from __future__ import annotations
@@ -24,13 +24,11 @@ from typing import TYPE_CHECKING
 
 from jobs.errors import PEER_LOST, BadConfiguration, JobError, PeerLost, severity
 from jobs.runtime import log
+from jobs.runtime.environment import ATTEMPT_VARIABLE, END_WITH_PARENT_VARIABLE, MASTER_VARIABLE, PROCESSES_VARIABLE
 from jobs.runtime.stopping import asked_early, end_now
 
 if TYPE_CHECKING:
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
-
-MASTER_VARIABLE = "I2P_MASTER"  # HOST:PORT of rank 0, the first Pod's name in a headless Service
-PROCESSES_VARIABLE = "I2P_PROCESSES"  # in each Pod, one for each of its GPUs
 
 _PATIENCE_SECONDS = 900.0  # a node is added, an image of 10 GB is pulled
 _LOOK_SECONDS = 0.5
@@ -88,7 +86,7 @@ def worlds_of_pod(index: int, pods: int, environ: Mapping[str, str]) -> list[Wor
                                f"{PROCESSES_VARIABLE}, the processes of each: {error}") from error  # fmt: skip
 
 
-def launch(worlds: Sequence[World], attempt: str, attempt_variable: str) -> int:
+def launch(worlds: Sequence[World], attempt: str) -> int:
     """Run this program once for each place and return the most severe of the exit codes.
 
     SIGTERM is passed on. When one fails the others are asked to stop, and killed after a minute. When one has lost a
@@ -105,7 +103,7 @@ def launch(worlds: Sequence[World], attempt: str, attempt_variable: str) -> int:
     signal.signal(signal.SIGTERM, pass_on)
     for world in worlds:
         name = f"{attempt}.{world.local_rank}" if world.local_rank else attempt
-        env = {**os.environ, **world.variables(), attempt_variable: name, "I2P_END_WITH_PARENT": "1",
+        env = {**os.environ, **world.variables(), ATTEMPT_VARIABLE: name, END_WITH_PARENT_VARIABLE: "1",
                MASTER_VARIABLE: f"{world.host}:{world.port}"}  # fmt: skip
         processes.append(subprocess.Popen([sys.executable, "-m", "jobs"], env=env, stdin=subprocess.PIPE))
     if asked.is_set() or asked_early():  # while they were being started, or just before

@@ -22,8 +22,7 @@ from jobs.contract.declaration import Contract, Inputs
 from jobs.errors import BadConfiguration, BadData, Corrupt, StalePlan
 from jobs.runtime import events, log
 from jobs.runtime.diagnostics import Diagnostics
-from jobs.runtime.environment import TASK_VARIABLE as TASK_VARIABLE
-from jobs.runtime.environment import store_patience
+from jobs.runtime.environment import ATTEMPT_VARIABLE, store_patience
 from jobs.runtime.events import Finished, Started, UnitBegun
 from jobs.runtime.spec import StageSpec, Unit, load
 from jobs.runtime.stopping import ending_when_stuck, stop, stop_when_asked_early
@@ -35,9 +34,6 @@ from jobs.shards.patience import give_up
 from jobs.shards.records import CommitRecord, Outcome, Shard
 from jobs.shards.store import Store
 from jobs.shards.tar import Sample
-
-INDEX_VARIABLE = "JOB_COMPLETION_INDEX"  # Kubernetes sets it for an Indexed Job, the local executor likewise
-ATTEMPT_VARIABLE = "I2P_ATTEMPT"  # a name without a dot, which sets off the number of a process in its Pod
 
 In = TypeVar("In", bound=Inputs)
 Out = TypeVar("Out", bound=Contract[Any])

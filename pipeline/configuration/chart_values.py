@@ -1,12 +1,8 @@
-"""What a chart's values may be: the configuration, and the little that is the chart's own.
-
-python -m pipeline.configuration.chart_values    write charts/*/values.schema.json
-"""
+"""What a chart's values may be: the configuration, and the little that is the chart's own."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, create_model
@@ -143,13 +139,3 @@ def _by_kind(name: str, models: dict[str, str]) -> dict[str, Any]:
             for kind, model in models.items()
         ],
     }
-
-
-def main() -> None:
-    """Write the schemas into the charts' folders."""
-    for chart in CHARTS:
-        (Path(__file__).parents[2] / "charts" / chart / "values.schema.json").write_text(text(chart))
-
-
-if __name__ == "__main__":
-    main()

@@ -17,8 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, OK, STORE_AWAY, TRY_AGAIN
+from jobs.runtime.environment import ATTEMPT_VARIABLE, END_WITH_PARENT_VARIABLE, INDEX_VARIABLE, TASK_VARIABLE
 from jobs.runtime.events import event_in
-from jobs.runtime.task import ATTEMPT_VARIABLE, INDEX_VARIABLE, TASK_VARIABLE, new_attempt
+from jobs.runtime.task import new_attempt
 from pipeline.executors.attempts import Attempt, counted
 from pipeline.executors.base import JobState, JobStatus, Observation, Progress
 from pipeline.planning.job_plan import JobPlan
@@ -182,7 +183,7 @@ class _Process:
             TASK_VARIABLE: plan.task.to_variable(),
             INDEX_VARIABLE: str(index),
             ATTEMPT_VARIABLE: new_attempt(),
-            "I2P_END_WITH_PARENT": "1",
+            END_WITH_PARENT_VARIABLE: "1",
         }
         self.popen = subprocess.Popen(  # noqa: S603 - the command is the controller's own
             command, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True

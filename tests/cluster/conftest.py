@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobs.shards.s3 import S3Store
-from pipeline.executors.kubernetes import manifests
+from pipeline.executors.kubernetes.pod import container_security, pod_security
 from tests.cluster.images import built_images
 from tests.conftest import CLUSTER, whole_cluster_runs
 from tests.e2e.runs import i2p, manifest_digests
@@ -157,13 +157,13 @@ def _pull(cluster: Cluster, namespace: str, references: Mapping[str, str]) -> No
     small = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}}
     containers = [
         {"name": name, "image": image, "command": ["/usr/bin/env", "true"], "resources": small,
-         "securityContext": manifests.container_security()}
+         "securityContext": container_security()}
         for name, image in references.items()
     ]  # fmt: skip
     nodes = [node["metadata"]["name"] for node in cluster.objects("nodes", namespace)]
     cluster.apply(namespace, *(
         {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"pull-on-{node}"},
-         "spec": {"nodeName": node, "restartPolicy": "Never", "securityContext": manifests.pod_security(),
+         "spec": {"nodeName": node, "restartPolicy": "Never", "securityContext": pod_security(),
                   "initContainers": containers[1:], "containers": containers[:1]}}
         for node in nodes
     ))  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from images.context import CONTROLLER, ROOT
 from jobs.catalog import STAGES, stage_named
 from jobs.errors import BAD_CONFIGURATION, OK, TRY_AGAIN
 from jobs.runtime.environment import TASK_VARIABLE
@@ -18,7 +19,6 @@ from jobs.runtime.task_description import TaskDescription
 from tests.cluster.conftest import Cluster
 from tests.waiting import wait_for
 
-CONTROLLER = "controller"
 NAMES = [*(spec.name for spec in STAGES), CONTROLLER]
 WITHOUT_TORCH = ("collect", "dedup", "submission", CONTROLLER)
 FIRST_PULL = 600.0  # seconds; a node unpacks torch's 6 GB once, in a minute or two
@@ -39,8 +39,9 @@ print(json.dumps({
     "user": [os.getuid(), os.getgid()],
     "writable": [folder for folder in ("/", "/app", "/opt/venv", "/cache", "/tmp") if writable(folder)],
     "torch": importlib.util.find_spec("torch") is not None,
+    "licence": pathlib.Path("/app/LICENSE").is_file(),
     "weights": [str(file) for file in files if file.suffix in suffixes and file.stat().st_size > 1_000_000],
-    "uncompiled": [str(file) for file in files if file.suffix == ".py" and "/jobs/" in str(file)
+    "uncompiled": [str(file) for file in files if file.suffix == ".py" and str(file).startswith("/app/")
                    and not pathlib.Path(importlib.util.cache_from_source(str(file))).exists()],
 }))
 """  # noqa: E501
@@ -98,6 +99,11 @@ def test_an_image_carries_torch_only_where_it_is_needed_and_weights_nowhere(name
     seen = ended[f"{name}/look"].seen()
     assert seen["torch"] == (name not in WITHOUT_TORCH)
     assert seen["weights"] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_image_carries_the_licence_of_its_code(name: str, ended: dict[str, Ended]) -> None:
+    assert ended[f"{name}/look"].seen()["licence"] == (ROOT / "LICENSE").is_file()
 
 
 @pytest.mark.parametrize("name", [spec.name for spec in STAGES])

@@ -257,7 +257,7 @@ def test_a_pod_has_lost_another_one_when_none_of_its_processes_failed_by_itself(
     todo = iter(commands)
     monkeypatch.setattr(subprocess, "Popen", lambda _command, **options: start(["sh", "-c", next(todo)], **options))
     try:
-        assert gang.launch([world(rank, 1) for rank in range(len(commands))], "pod", "I2P_ATTEMPT") == code
+        assert gang.launch([world(rank, 1) for rank in range(len(commands))], "pod") == code
     finally:
         signal.signal(signal.SIGTERM, handler)
 

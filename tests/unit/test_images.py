@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -20,7 +21,7 @@ from packaging.requirements import Requirement
 from images import build, builders, context, registry
 from images.context import ROOT, image_names, plan
 from images.errors import ImageError
-from images.requirements import closure, requirements_of
+from images.requirements import closure
 from jobs.catalog import STAGES
 
 STAGE_NAMES = [spec.name for spec in STAGES]
@@ -57,6 +58,18 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def with_line(path: Path, table: str, line: str) -> None:
+    """Add a line at the beginning of a table of a TOML file."""
+    text = path.read_text()
+    assert text.count(f"\n[{table}]\n") == 1
+    path.write_text(text.replace(f"\n[{table}]\n", f"\n[{table}]\n{line}\n"))
+
+
+def requirements(name: str, root: Path = ROOT, **settings: str) -> list[str]:
+    """What an image installs."""
+    return planned(name, root, **settings).files["requirements.txt"].decode().splitlines()
+
+
 # ---- what an image is ---------------------------------------------------------------------------------------------
 
 
@@ -65,30 +78,73 @@ def test_every_stage_and_the_controller_has_an_image() -> None:
 
 
 @pytest.mark.parametrize("name", image_names())
-def test_a_dockerfile_starts_python_itself_as_an_unprivileged_number(name: str) -> None:
-    text = (ROOT / "images" / name / "Dockerfile").read_text()
-    (entrypoint,) = re.findall(r"^ENTRYPOINT (.*)$", text, re.MULTILINE)
+def test_an_image_starts_python_itself_as_an_unprivileged_number(name: str) -> None:
+    image = planned(name)
+    text = image.files["Dockerfile"].decode()
+    last = text[text.index(f"FROM installed AS {image.arguments['MODULE']}\n") :]
+    entrypoint = re.findall(r"^ENTRYPOINT (.*)$", last, re.MULTILINE)[0]
     module = "pipeline" if name == "controller" else "jobs"
     assert json.loads(entrypoint) == ["python", "-m", module]  # the exec form: SIGTERM reaches the worker
-    assert re.findall(r"^USER (.*)$", text, re.MULTILINE)[-1] == "65532:65532"
+    assert text.endswith("\nFROM ${MODULE}\n")
+    assert re.findall(r"^USER (.*)$", text, re.MULTILINE) == ["65532:65532"]
     assert not re.findall(r"^(CMD|ADD) ", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", [*image_names(), "torch"])
 def test_what_decides_an_installation_is_copied_for_builders_that_look_at_no_mount(name: str) -> None:
-    text = (ROOT / "images" / name / "Dockerfile").read_text()
+    text = planned(name).files["Dockerfile"].decode()
     assert text.index("COPY requirements.txt install.sh /app/") < text.index("sh /app/install.sh")
 
 
+def test_changed_code_installs_nothing_anew() -> None:
+    text = planned("embed").files["Dockerfile"].decode()
+    assert text.index("sh /app/install.sh") < text.index("COPY app /app")
+
+
+@pytest.mark.parametrize(
+    ("needs", "parent"), [("torch>=2.13", "torch"), ("image-to-prompts[train]", "torch"), ("numpy>=2.3", "python")]
+)
+def test_a_new_stage_needs_an_extra_and_nothing_else(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, needs: str, parent: str
+) -> None:
+    monkeypatch.setattr(context, "STAGES", (*STAGES, dataclasses.replace(STAGES[0], name="caption-images")))
+    assert "caption-images" in image_names()
+    with pytest.raises(ImageError, match="needs the extra 'caption-images'"):
+        planned("caption-images", tree)
+    with_line(tree / "pyproject.toml", "project.optional-dependencies", f'caption-images = ["{needs}"]')
+    image = planned("caption-images", tree)
+    assert image.parent is not None
+    assert image.parent.name == parent
+    assert {"MODULE": "jobs", "PARENT": image.parent.reference} == image.arguments
+
+
 @pytest.mark.parametrize("name", image_names())
-def test_a_context_holds_what_the_image_runs_and_nothing_else(name: str) -> None:
-    files = planned(name).files
-    folders = {file.partition("/")[0] for file in files}
-    assert folders == {"Dockerfile", "install.sh", "requirements.txt", "jobs"} | (
-        {"pipeline"} if name == "controller" else set()
-    )
-    assert "jobs/catalog.py" in files
+def test_a_context_holds_what_the_image_runs_and_nothing_else(name: str, tree: Path) -> None:
+    (tree / "LICENSE").write_text("licence")
+    files = planned(name, tree).files
+    folders = {"app/jobs", "app/pipeline"} if name == "controller" else {"app/jobs"}
+    found = {"/".join(file.split("/")[:2]) for file in files}
+    assert found == {"Dockerfile", "install.sh", "requirements.txt", "app/LICENSE"} | folders
+    assert "app/jobs/catalog.py" in files
     assert not [file for file in files if "__pycache__" in file or "test" in file or file.endswith(".pyc")]
+
+
+def test_the_licence_goes_into_every_image_with_code_as_soon_as_there_is_one(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tree / "LICENSE").unlink(missing_ok=True)
+    without = planned("embed", tree)
+    (tree / "LICENSE").write_text("licence")
+    text = re.sub(r"(?m)^license = .*\n", "", (tree / "pyproject.toml").read_text())
+    (tree / "pyproject.toml").write_text(text)
+    with_line(tree / "pyproject.toml", "project", 'license = "Apache-2.0"')
+    image = planned("embed", tree)
+    assert image.files.keys() - without.files.keys() == {"app/LICENSE"}
+    assert image.parent == without.parent
+    monkeypatch.setattr(build, "ROOT", tree)
+    assert build.labels_of(image)["org.opencontainers.image.licenses"] == "Apache-2.0"
+    assert image.parent is not None
+    assert "org.opencontainers.image.licenses" not in build.labels_of(image.parent)
 
 
 def test_the_written_context_is_readable_for_any_user_whatever_the_umask(tmp_path: Path) -> None:
@@ -100,11 +156,10 @@ def test_the_written_context_is_readable_for_any_user_whatever_the_umask(tmp_pat
         context.write(planned("submission"), tmp_path / "context", uv)
     finally:
         os.umask(before)
-    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "context").rglob("*.py")}
-    assert modes == {0o644}
-    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "context" / "jobs").rglob("*") if path.is_dir()} == {
-        0o755
-    }
+    files = [path for path in (tmp_path / "context" / "app").rglob("*") if not path.is_dir()]
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o644}
+    folders = {path.parent for path in files}
+    assert {path.stat().st_mode & 0o777 for path in folders} == {0o755}
 
 
 # ---- tags ---------------------------------------------------------------------------------------------------------
@@ -174,13 +229,22 @@ def test_the_closure_of_a_lock_is_what_is_wanted_and_what_that_needs() -> None:
     ]
 
 
-def test_a_name_that_the_lock_lacks_is_left_to_the_installer() -> None:
-    assert closure(["boto3", "faiss-gpu==1.15.1"], LOCK) == ["boto3==1.44.5", "jmespath==1.1.0"]
+def test_a_name_that_the_lock_lacks_is_asked_for() -> None:
+    with pytest.raises(ImageError, match=r"lacks pillow, which pyproject.toml asks for; `make lock`"):
+        closure(["boto3", "pillow"], LOCK)
+
+
+@pytest.mark.parametrize("name", image_names())
+def test_another_faiss_is_installed_instead_of_the_one_of_the_lock_and_never_beside_it(name: str) -> None:
+    plain, other = requirements(name), requirements(name, FAISS="faiss-gpu==1.15.1")
+    assert len(plain) == len(other)
+    changed = {("faiss-cpu==1.15.1", "faiss-gpu==1.15.1")} if name in ("dedup", "evaluate", "infer") else set()
+    assert {pair for pair in zip(plain, other, strict=True) if pair[0] != pair[1]} == changed
 
 
 @pytest.mark.parametrize("name", [*image_names(), "torch"])
 def test_an_images_requirements_are_complete(name: str) -> None:
-    pins = {line.partition("==")[0] for line in requirements_of(name, ROOT).splitlines()}
+    pins = {line.partition("==")[0] for line in requirements(name)}
     assert pins
     for pin in pins:
         for line in importlib.metadata.requires(pin) or []:
@@ -191,7 +255,7 @@ def test_an_images_requirements_are_complete(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["collect", "dedup", "submission", "controller"])
 def test_an_image_that_computes_without_torch_does_not_carry_it(name: str) -> None:
-    assert "torch==" not in requirements_of(name, ROOT)
+    assert not [line for line in requirements(name) if line.startswith("torch")]
     parent = planned(name).parent
     assert parent is not None
     assert parent.name == "python"
@@ -199,13 +263,13 @@ def test_an_image_that_computes_without_torch_does_not_carry_it(name: str) -> No
 
 @pytest.mark.parametrize("name", image_names())
 def test_no_image_carries_weights_or_tools_of_development(name: str) -> None:
-    text = requirements_of(name, ROOT)
+    text = " ".join(requirements(name))
     assert not [word for word in ("minilm", "pytest", "ruff", "mypy", "webdataset") if word in text]
 
 
 @pytest.mark.parametrize("name", STAGE_NAMES)
 def test_no_stage_carries_the_controllers_packages(name: str) -> None:
-    assert "kubernetes==" not in requirements_of(name, ROOT)
+    assert not [line for line in requirements(name) if line.startswith("kubernetes")]
 
 
 # ---- the registry -------------------------------------------------------------------------------------------------

@@ -1,21 +1,11 @@
 {{/*
-(list root command variables): the specification of a controller's Job. A controller may be killed at any moment and
-goes on where it was, so it is started again unless its exit code (jobs/errors.py) says that this mends nothing.
+(list root command variables): the specification of a controller's Job.
 */}}
 {{- define "i2p.controllerJobSpec" -}}
 backoffLimit: 6
 podReplacementPolicy: Failed
 podFailurePolicy:
-  rules:
-    - action: Ignore  # first: a Pod that was evicted may end with any code
-      onPodConditions:
-        - type: DisruptionTarget
-          status: "True"
-    - action: FailJob
-      onExitCodes:
-        containerName: controller
-        operator: In
-        values: [65, 78]
+  {{- include "i2p.podFailurePolicy" . | nindent 2 }}
 template:
   metadata:
     labels:
@@ -24,18 +14,6 @@ template:
     {{- $arguments := list (index . 1) "--preset" "/etc/image-to-prompts/run.yaml" }}
     {{- $own := include "i2p.ownVariables" . | fromYamlArray }}
     {{- include "i2p.podSpec" (list (index . 0) $arguments (concat $own (index . 2))) | nindent 4 }}
-{{- end -}}
-
-{{/* By which the controller finds its own Job. */}}
-{{- define "i2p.ownVariables" -}}
-- name: I2P_INVOCATION
-  valueFrom:
-    fieldRef:
-      fieldPath: metadata.labels['batch.kubernetes.io/controller-uid']
-- name: I2P_JOB_NAME
-  valueFrom:
-    fieldRef:
-      fieldPath: metadata.labels['batch.kubernetes.io/job-name']
 {{- end -}}
 
 {{/*

@@ -1,7 +1,6 @@
 {{/* Stage Jobs belong to the release's ConfigMap: an upgrade keeps them, an uninstall ends them with all their Pods. */}}
 {{- define "training-run.jobSpec" -}}
-{{- $owner := dict "name" "I2P_OWNER_CONFIG_MAP" "value" .Release.Name -}}
-{{- include "i2p.controllerJobSpec" (list . "run" (list $owner)) -}}
+{{- include "i2p.controllerJobSpec" (list . "run" (include "i2p.ownerVariables" . | fromYamlArray)) -}}
 {{- end -}}
 
 {{/* A Job cannot be edited: when anything of it or of the configuration changes, it is another Job. */}}

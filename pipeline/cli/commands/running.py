@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from jobs.errors import OK, JobError, StoreAway
+from jobs.runtime.environment import JOB_NAME_VARIABLE
 from pipeline.cli import tables
 from pipeline.cli.call import Call
 from pipeline.cli.display import open_display
@@ -101,7 +102,7 @@ def batch(call: Call) -> int:
 
 def _scheduled(call: Call) -> str | None:
     """The time that was asked for, or for which the CronJob made the Job that this Pod is of."""
-    name = os.environ.get("I2P_JOB_NAME")
+    name = os.environ.get(JOB_NAME_VARIABLE)
     if call.args.at or not name or not call.on_cluster:
         return str(call.args.at) if call.args.at else None
     from pipeline.executors.kubernetes.executor import scheduled_timestamp

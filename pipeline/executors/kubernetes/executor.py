@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, PEER_LOST, STORE_AWAY, TRY_AGAIN
-from jobs.runtime.environment import INVOCATION_VARIABLE
+from jobs.runtime.environment import INVOCATION_VARIABLE, JOB_NAME_VARIABLE, OWNER_VARIABLE
 from jobs.shards.store import Store
 from pipeline.configuration.resources import Kubernetes
 from pipeline.configuration.run_config import RunConfig
@@ -58,10 +58,10 @@ class Caller:
     @classmethod
     def of_environment(cls, api: Api, env: Mapping[str, str] = os.environ) -> Caller:
         """From what the charts set; a call at somebody's desk has a name of its own and owns nothing."""
-        invocation, job = env.get(INVOCATION_VARIABLE), env.get("I2P_JOB_NAME", "")
+        invocation, job = env.get(INVOCATION_VARIABLE), env.get(JOB_NAME_VARIABLE, "")
         if not invocation:
             return cls(uuid.uuid4().hex)
-        if name := env.get("I2P_OWNER_CONFIG_MAP"):
+        if name := env.get(OWNER_VARIABLE):
             found = api.get(CONFIG_MAPS, name)
             owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": found["metadata"]["uid"]} \
                 if found else None  # fmt: skip

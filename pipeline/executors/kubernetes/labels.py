@@ -17,6 +17,7 @@ MANAGER = "i2p"  # also the field manager of server-side apply
 
 QUEUE = "kueue.x-k8s.io/queue-name"
 JOB_NAME = "batch.kubernetes.io/job-name"
+CONTROLLER_UID = "batch.kubernetes.io/controller-uid"  # of the Job that a Pod is of
 INDEX = "batch.kubernetes.io/job-completion-index"
 SCHEDULED = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 HOSTNAME = "kubernetes.io/hostname"

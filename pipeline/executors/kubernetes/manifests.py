@@ -5,21 +5,18 @@ Limits and reasons are in the enhancement proposals of Kubernetes that each fiel
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, PEER_LOST, BadConfiguration
-from jobs.runtime.task import ATTEMPT_VARIABLE, TASK_VARIABLE
+from jobs.runtime import environment
 from jobs.shards.digests import digest_of
-from pipeline.configuration.resources import Kubernetes, Toleration
+from pipeline.configuration.resources import Kubernetes
 from pipeline.executors.kubernetes import labels
+from pipeline.executors.kubernetes.pod import Variant, Volume, failure_policy, field_variable, pod_spec
+from pipeline.executors.kubernetes.pod_sources import Configured, Manifest
 from pipeline.planning.job_plan import JobPlan
-
-Manifest = dict[str, Any]
-
-CONTROLLER = "controller"  # the one image that is no stage's
-USER = 65532  # of every image; numeric, so that the kubelet can prove that it is not root
 
 # Of a run's name in a Job's. <job>-<index> is a host name of at most 63 letters, and of <job>-<index>- only 58 make it
 # into the name of a Pod, by which its log is known; the Job's name would be cut, not the index.
@@ -61,7 +58,7 @@ def job(plan: JobPlan, cluster: Kubernetes, *, invocation: str = "", owner: Mani
             **_limits(plan),
             **_tolerated(plan),
             "podReplacementPolicy": "Failed",  # an index waits until its Pod is gone for certain
-            "podFailurePolicy": {"rules": _exit_contract(gang=spec.gang)},
+            "podFailurePolicy": _failure_policy(gang=spec.gang),
             "ttlSecondsAfterFinished": cluster.ttl_seconds,
             "template": {"metadata": {"labels": marks}, "spec": _pod(plan, cluster, name)},
         },
@@ -158,117 +155,42 @@ def _tolerated(plan: JobPlan) -> Manifest:
     return {} if some is None else {"maxFailedIndexes": min(some, plan.task.completions)}
 
 
-def _exit_contract(*, gang: bool) -> list[Manifest]:
-    """What a Pod's end means (jobs/errors.py); the first rule that matches counts.
-
-    The condition comes first: a preempted Pod may end with any code, and 137 says nothing. A gang's Pod that ends
-    because another one did uses no retry: why that one ended is what counts.
-    """
-    return [
-        {"action": "Ignore", "onPodConditions": [{"type": labels.DISRUPTED, "status": "True"}]},
-        *([{"action": "Ignore", "onExitCodes": _exit_code(PEER_LOST)}] if gang else []),
-        {"action": "FailJob", "onExitCodes": _exit_code(BAD_CONFIGURATION)},
-        {"action": "FailIndex", "onExitCodes": _exit_code(BAD_DATA)},
-    ]
-
-
-def _exit_code(code: int) -> Manifest:
-    return {"containerName": labels.CONTAINER, "operator": "In", "values": [code]}
+def _failure_policy(*, gang: bool) -> Manifest:
+    """A gang's Pod that ends because another one did uses no retry: why that one ended is what counts."""
+    ignored = (PEER_LOST,) if gang else ()
+    return failure_policy(labels.CONTAINER, ignore=ignored, fail_job=(BAD_CONFIGURATION,), fail_index=(BAD_DATA,))
 
 
 def _pod(plan: JobPlan, cluster: Kubernetes, name: str) -> Manifest:
     size = plan.resources
-    priority = size.priority_class or cluster.priority_class
-    nodes = cluster.node_selector | size.node_selector
-    tolerations = _unique([*cluster.tolerations, *size.tolerations]) + _lost_node(cluster.node_lost_seconds)
-    return {
-        "restartPolicy": "Never",
-        "serviceAccountName": cluster.service_account,
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": size.grace_seconds,
-        "securityContext": pod_security(),
-        **({"priorityClassName": priority} if priority else {}),
-        **({"nodeSelector": nodes} if nodes else {}),
-        "tolerations": tolerations,
-        **({"imagePullSecrets": [{"name": one} for one in cluster.image_pull_secrets]}
-           if cluster.image_pull_secrets else {}),
-        **({"subdomain": name} if plan.resources.pods > 1 else {}),
-        "topologySpreadConstraints": [_spread(name)],
-        "containers": [_container(plan, cluster, name)],
-        "volumes": _volumes(plan, cluster),
-    }  # fmt: skip
-
-
-def pod_security() -> Manifest:
-    """What the Pod Security Standard "restricted" asks of a Pod; a group, so that volumes can be written to."""
-    return {
-        "runAsNonRoot": True,
-        "runAsUser": USER,
-        "runAsGroup": USER,
-        "fsGroup": USER,
-        "fsGroupChangePolicy": "OnRootMismatch",
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-
-
-def container_security() -> Manifest:
-    """What it asks of a container, and a root file system that nobody writes to."""
-    return {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-
-
-def _container(plan: JobPlan, cluster: Kubernetes, name: str) -> Manifest:
-    size = plan.resources
-    gpus = {cluster.gpu_resource: str(size.gpus)} if size.gpus else {}
-    always = {"memory": size.memory, "ephemeral-storage": size.scratch, **gpus}
-    return {
-        "name": labels.CONTAINER,
-        "image": image(cluster, plan.stage),
-        "imagePullPolicy": cluster.image_pull_policy,
-        "env": _environment(plan, cluster, name),
-        **({"envFrom": [{"secretRef": {"name": cluster.credentials}}]} if cluster.credentials else {}),
-        "resources": {"requests": {"cpu": size.cpus, **always}, "limits": always},
-        "securityContext": container_security(),
-        "terminationMessagePath": _TERMINATION_LOG,
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the Pod's own
-            {"name": "cache", "mountPath": "/cache"},
-            {"name": "shared-memory", "mountPath": "/dev/shm"},  # noqa: S108
-            *([{"name": "models", "mountPath": cluster.models_path, "readOnly": True}] if cluster.models else []),
-        ],
-    }
-
-
-def _environment(plan: JobPlan, cluster: Kubernetes, name: str) -> list[Manifest]:
-    own = {TASK_VARIABLE: plan.task.to_variable(), "I2P_TERMINATION_LOG": _TERMINATION_LOG}
-    if plan.task.gang:
-        own["I2P_MASTER"] = f"{f'{name}-0.{name}' if plan.resources.pods > 1 else 'localhost'}:{_MASTER_PORT}"
-        own["I2P_PROCESSES"] = str(max(1, plan.resources.gpus))
-    return [
-        *({"name": variable, "value": value} for variable, value in sorted((cluster.env | own).items())),
-        {"name": ATTEMPT_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
-    ]
-
-
-def _volumes(plan: JobPlan, cluster: Kubernetes) -> list[Manifest]:
-    size = plan.resources
-    cache: Manifest = (
-        {"persistentVolumeClaim": {"claimName": cluster.cache}}
-        if cluster.cache
-        else {"emptyDir": {"sizeLimit": size.scratch}}
+    memory = {"emptyDir": {"medium": "Memory", "sizeLimit": size.shared_memory}}
+    variant = Variant(
+        container=labels.CONTAINER,
+        image=image(cluster, plan.stage),
+        service_account=cluster.service_account,
+        api_token=False,
+        variables=_variables(plan, name),
+        env=[field_variable(environment.ATTEMPT_VARIABLE, "metadata.name")],
+        devices={cluster.gpu_resource: str(size.gpus)} if size.gpus else {},
+        tolerations=_lost_node(cluster.node_lost_seconds),
+        volumes=[Volume(name="shared-memory", path="/dev/shm", holds=memory)],  # noqa: S108 - the Pod's own
+        fields={
+            "terminationGracePeriodSeconds": size.grace_seconds,
+            **({"subdomain": name} if size.pods > 1 else {}),
+            "topologySpreadConstraints": [_spread(name)],
+        },
+        container_fields={"terminationMessagePath": _TERMINATION_LOG},
     )
-    models = {"claimName": cluster.models, "readOnly": True}
-    return [
-        {"name": "tmp", "emptyDir": {"sizeLimit": size.scratch}},
-        {"name": "cache", **cache},
-        {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": size.shared_memory}},
-        *([{"name": "models", "persistentVolumeClaim": models}] if cluster.models else []),
-    ]
+    return pod_spec(Configured(cluster, size), variant)
+
+
+def _variables(plan: JobPlan, name: str) -> dict[str, str]:
+    found = {environment.TASK_VARIABLE: plan.task.to_variable(), environment.TERMINATION_VARIABLE: _TERMINATION_LOG}
+    if plan.task.gang:
+        host = f"{name}-0.{name}" if plan.resources.pods > 1 else "localhost"
+        found[environment.MASTER_VARIABLE] = f"{host}:{_MASTER_PORT}"
+        found[environment.PROCESSES_VARIABLE] = str(max(1, plan.resources.gpus))
+    return found
 
 
 def _spread(name: str) -> Manifest:
@@ -292,12 +214,3 @@ def _lost_node(seconds: int) -> list[Manifest]:
         }
         for state in ("not-ready", "unreachable")
     ]
-
-
-def _unique(tolerations: Sequence[Toleration]) -> list[Manifest]:
-    found: list[Manifest] = []
-    for one in tolerations:
-        plain = one.model_dump(exclude_none=True)
-        if plain not in found:
-            found.append(plain)
-    return found
