@@ -1,30 +1,41 @@
-"""The graph: every stage's specification, in an order in which each comes after what it reads. Free of torch."""
+"""The graph: every stage's specification, in an order in which each comes after what it reads. Free of torch.
+
+A stage is a package of `jobs` with a module `stage`, which defines one StageSpec; nothing else lists it.
+"""
 
 from __future__ import annotations
 
-from jobs.collect.stage import COLLECT
-from jobs.dedup.stage import DEDUP
-from jobs.embed.stage import EMBED
-from jobs.errors import BadConfiguration
-from jobs.evaluate.stage import EVALUATE
-from jobs.generate_images.stage import GENERATE_IMAGES
-from jobs.generate_prompts.stage import GENERATE_PROMPTS
-from jobs.infer.stage import INFER
-from jobs.runtime.spec import StageSpec
-from jobs.submission.stage import SUBMISSION
-from jobs.train.stage import TRAIN
+import importlib
+import pkgutil
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 
-STAGES: tuple[StageSpec, ...] = (
-    COLLECT,
-    GENERATE_PROMPTS,
-    EMBED,
-    DEDUP,
-    GENERATE_IMAGES,
-    TRAIN,
-    EVALUATE,
-    INFER,
-    SUBMISSION,
-)
+import jobs
+from jobs.errors import BadConfiguration
+from jobs.runtime.spec import StageSpec
+
+
+def _defined() -> Iterator[StageSpec]:
+    for package in pkgutil.iter_modules(jobs.__path__, "jobs."):
+        if package.ispkg and find_spec(f"{package.name}.stage"):
+            module = importlib.import_module(f"{package.name}.stage")
+            (spec,) = (one for one in vars(module).values() if isinstance(one, StageSpec))
+            yield spec
+
+
+def _in_order(specs: Sequence[StageSpec]) -> tuple[StageSpec, ...]:
+    """Each after all that it reads; raises BadConfiguration for an input that no stage writes, or a circle."""
+    left = {spec.name: spec for spec in sorted(specs, key=lambda spec: spec.name)}
+    ordered: dict[str, StageSpec] = {}
+    while left:
+        ready = [spec for spec in left.values() if ordered.keys() >= set(spec.inputs)]
+        if not ready:
+            raise BadConfiguration(f"the stages {', '.join(left)} read what no stage writes, or each other in a circle")
+        ordered[ready[0].name] = left.pop(ready[0].name)
+    return tuple(ordered.values())
+
+
+STAGES = _in_order(list(_defined()))
 
 
 def stage_named(name: str) -> StageSpec:

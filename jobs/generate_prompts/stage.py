@@ -19,6 +19,8 @@ GRAMMAR = "grammar"
 class GeneratePromptsParams(ModelParams):
     """How many prompts are written, and how."""
 
+    synthetic = frozenset({GRAMMAR})
+
     model: str = "Gustavosta/MagicPrompt-Stable-Diffusion"
     """A causal language model with its tokenizer, or `grammar`, the stand-in that needs none."""
 

@@ -10,9 +10,19 @@ from jobs.contract.samples import TRAIN
 from jobs.errors import BadData, StalePlan
 from jobs.imaging.limits import ImageLimits
 from jobs.infer.contract import InferInputs, Predicted
-from jobs.infer.files import check_gone, check_names, digest_of_files, find_images, names_in, versions_of
+from jobs.infer.files import (
+    SUFFIXES,
+    check_gone,
+    check_names,
+    digest_of_files,
+    find_images,
+    id_of,
+    names_in,
+    versions_of,
+)
 from jobs.regressor.params import PredictParams
 from jobs.runtime.environment import store_patience
+from jobs.runtime.incoming import ReadsIncomingFiles
 from jobs.runtime.spec import StageSpec, Unit, without_defaults
 from jobs.shards.address import open_store
 from jobs.shards.reads import reads_of_shard
@@ -22,7 +32,7 @@ FILES = "images"  # the label under which a unit has read files
 _SPLIT = "split:"
 
 
-class InferParams(PredictParams):
+class InferParams(PredictParams, ReadsIncomingFiles):
     """Which images are read, and what is told of each."""
 
     images: str = Field(default="split:test", min_length=1)
@@ -49,6 +59,24 @@ class InferParams(PredictParams):
     def _without_default_limits(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out the limits that are not set: they are no part of what a fingerprint covers."""
         return without_defaults(self, serialise, "limits")
+
+    def incoming(self) -> str | None:
+        return None if split_in(self) else self.images
+
+    def why_no_batches(self) -> str:
+        if split_in(self):
+            return f"images: a batch reads a folder or s3://BUCKET/PREFIX that files come into, not {self.images!r}"
+        return f"files: every batch has its own; remove {self.files!r}" if self.files else ""
+
+    def is_incoming(self, name: str) -> bool:
+        return name.lower().endswith(SUFFIXES)
+
+    def id_of(self, name: str) -> str:
+        return id_of(name)
+
+    def of_batch(self, names: str) -> dict[str, Any]:
+        # With `fail`, one broken file would keep its batch from ever being done.
+        return {"files": names, "bad_images": "record"}
 
 
 def split_in(params: InferParams) -> str | None:

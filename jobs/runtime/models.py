@@ -7,7 +7,7 @@ import importlib.resources
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -20,11 +20,18 @@ _PACKAGE = "package:"
 class ModelParams(TorchParams):
     """The parameters of a stage that loads one pretrained model."""
 
+    synthetic: ClassVar[frozenset[str]] = frozenset()
+
     model: str
     """A folder, `package:NAME` for a Python package that carries the model, or a repository of the model hub."""
 
     revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
     """The commit of the hub repository; required for one, because a branch may change under a running pipeline."""
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether there is a model to load; the names of synthetic components stand for none."""
+        return self.model not in self.synthetic
 
     def settings(self) -> dict[str, Any]:
         return {**super().settings(), "model": by_content(self.model)}

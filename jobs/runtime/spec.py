@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from jobs.contract.declaration import Contract, Inputs
 from jobs.shards.dataset import Dataset
 from jobs.shards.reads import reads_of_shard
 from jobs.shards.records import Shard, fingerprint
+from jobs.shards.store_checks import Check
 
 
 class Params(BaseModel):
@@ -23,6 +24,10 @@ class Params(BaseModel):
     def settings(self) -> dict[str, Any]:
         """The parameters as the JSON that a fingerprint covers: all that can change what comes out, nothing else."""
         return self.model_dump(mode="json")
+
+    def preconditions(self) -> Iterator[Check]:
+        """What the stage needs to find outside of the store; `doctor` asks before a run starts."""
+        return iter(())
 
 
 def without_defaults(model: BaseModel, serialise: Callable[[Any], dict[str, Any]], member: str) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class Resources(Placement):
     node's disk would otherwise be evicted for ever."""
 
     pods: int = Field(default=1, ge=1, le=1_000)
-    """Pods that work together on one unit as one world of torch.distributed; only `train` can."""
+    """Pods that work together on one unit as one world of torch.distributed, where the stage can."""
 
     gpus: int = Field(default=0, ge=0)
     """GPUs of one Pod."""

@@ -67,8 +67,11 @@ class RunConfig(BaseModel):
         stages_to_make(self.stages, self.inputs)
         for spec in STAGES:
             if self.resources(spec).pods > 1 and not spec.gang:
-                raise ValueError(f"{spec.name}.resources.pods: only train works as one world of several Pods; "
-                                 "`parallelism` is for more tasks at once")  # fmt: skip
+                gangs = " and ".join(one.name for one in STAGES if one.gang)
+                raise ValueError(
+                    f"{spec.name}.resources.pods: only {gangs} works as one world of several Pods; `parallelism` is "
+                    "for more tasks at once"
+                )
         return self
 
     @property
@@ -198,7 +201,7 @@ def _laid_over(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 def _assign(values: dict[str, Any], assignment: str) -> None:
     path, equals, text = assignment.partition("=")
     if not equals or not path:
-        raise BadConfiguration(f"--set needs stage.param=value, for example train.epochs=3, not {assignment!r}")
+        raise BadConfiguration(f"--set needs stage.param=value, for example run=first, not {assignment!r}")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.collect.stage import COLLECT, units
 from jobs.errors import JobError
 from jobs.runtime.models import ModelParams, locate
-from jobs.runtime.spec import Params, TorchParams
+from jobs.runtime.spec import TorchParams
 from jobs.shards import store_checks
 from jobs.shards.address import open_store
 from jobs.shards.identity import identity_check
@@ -30,11 +29,10 @@ def examine(store: Store, config: RunConfig, api: Api | None = None) -> Iterator
     """
     yield from store_checks.examine(store)
     yield _identity(config)
-    if COLLECT in config.specs:
-        yield _sources(config)
     for spec in config.specs:
         params = config.params(spec)
-        if isinstance(params, ModelParams) and not _stand_in(params):
+        yield from params.preconditions()
+        if isinstance(params, ModelParams) and params.needs_model:
             yield _model(spec.name, params, config.kubernetes if api else None)
         if isinstance(params, TorchParams) and params.device == "cuda" and api is None:
             yield _gpu(spec.name)
@@ -60,18 +58,6 @@ def _identity(config: RunConfig) -> Check:
         return identity_check(open_store(config.store))
     except JobError as error:
         return Check("identity", False, str(error))
-
-
-def _sources(config: RunConfig) -> Check:
-    try:
-        found = units(config.params(COLLECT), ())  # type: ignore[arg-type]
-    except JobError as error:
-        return Check("sources", False, str(error))
-    return Check("sources", True, f"{len(found)} to read, all are there")
-
-
-def _stand_in(params: Params) -> bool:
-    return getattr(params, "model", None) in ("grammar", "drawing")
 
 
 def _model(stage: str, params: ModelParams, cluster: Kubernetes | None) -> Check:

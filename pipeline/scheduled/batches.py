@@ -7,14 +7,14 @@ An input is a file's name. A file that is replaced before it is read counts as i
 its prediction is not read again: give new content a new name. Files may be deleted when their batch is done.
 
 An input that was deleted before it was read, or that is no image, is recorded as that and left out of the submission:
-the rest of its batch is predicted (`infer.bad_images: record`). Where all is gone, of a batch and of `infer.images`,
+the rest of its batch is predicted. Where all is gone, of a batch and of the place that inputs come into,
 nothing is recorded: a place that is not mounted looks like that. The batch then fails in every firing until something
 is there again, or until it is dropped.
 
-No inputs are files that infer does not read, and those with a part of the name that begins with a dot: a bucket shows
-whole files only, but whoever copies into a folder copies to such a name first, and then renames.
+No inputs are files that the stage does not read, and those with a part of the name that begins with a dot: a bucket
+shows whole files only, but whoever copies into a folder copies to such a name first, and then renames.
 
-A firing lists all of `infer.images`, a request for each 1,000 files of a bucket, and the claims, likewise.
+A firing lists all that came in, a request for each 1,000 files of a bucket, and the claims, likewise.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from typing import Any, cast
 
 from jobs.catalog import STAGES
 from jobs.errors import BadConfiguration, BadData
-from jobs.infer.files import SUFFIXES, id_of
-from jobs.infer.stage import INFER, InferParams, split_in
+from jobs.runtime.incoming import ReadsIncomingFiles
+from jobs.runtime.spec import StageSpec
 from jobs.shards.address import open_store
 from jobs.shards.records import MANIFEST
 from jobs.shards.store import Store, checked
@@ -75,15 +75,16 @@ def batches(config: RunConfig, scheduled: datetime, tell: Tell = lambda event: N
     BadConfiguration, StoreError, Corrupt.
     """
     _check(config)
-    root, images = open_store(config.store), open_store(_infer(config).images)
+    _, params = _reader(config)
+    root, images = open_store(config.store), open_store(params.incoming() or "")
     store = root.at(config.run)
     chain = read_chain(store)
-    _check_images(chain.claims, images)
+    _check_images(config, chain.claims, images)
     make_blocks(store, chain)
     earlier = [claim for claim in chain.claims if claim.number not in chain.ended]
     for claim in earlier:
         yield from _until_done(root, config, claim)
-    new = _claim(store, images, chain.claims, scheduled_time(None, scheduled), tell)
+    new = _claim(config, store, images, chain.claims, scheduled_time(None, scheduled), tell)
     if new and new.number not in chain.ended and new not in earlier:
         yield from _until_done(root, config, new)
 
@@ -100,8 +101,8 @@ def _until_done(root: Store, config: RunConfig, claim: Claim) -> Iterator[Batch]
 def _batch(store: Store, config: RunConfig, claim: Claim) -> Batch:
     values = config.model_dump()
     values["run"] = run_of(config, claim)
-    values[INFER.name]["files"] = f"{store.url}/{claim_name(claim.number)}"
-    values[INFER.name]["bad_images"] = "record"  # else one broken file would keep its batch from ever being done
+    spec, params = _reader(config)
+    values[spec.name] |= params.of_batch(f"{store.url}/{claim_name(claim.number)}")
     return Batch(claim.number, claim.scheduled, claim.names, check_config(values))
 
 
@@ -115,20 +116,23 @@ def _is_done(root: Store, config: RunConfig) -> bool:
     return all(root.at(config.run).at(spec.name).stat(MANIFEST) for spec in config.specs)
 
 
-def _claim(store: Store, images: Store, known: Sequence[Claim], scheduled: datetime, tell: Tell) -> Claim | None:
+def _claim(
+    config: RunConfig, store: Store, images: Store, known: Sequence[Claim], scheduled: datetime, tell: Tell
+) -> Claim | None:
     """The claim of that time: the one there is, or a new one of all that is not claimed; None where that is nothing."""
     taken, number, found = set[str](), 0, None
+    _, params = _reader(config)
     todo = list(known)
     while True:
-        _check_images(todo, images)
+        _check_images(config, todo, images)
         for claim in todo:
             if claim.scheduled == scheduled:
                 tell(f"batch {claim.number} of {claim.when} was claimed before, with {_inputs(len(claim.names))}")
                 return claim
             taken.update(claim.names)
             number = claim.number
-        found = _inputs_in(images, tell) if found is None else found
-        names = _first_of_each_id([name for name in found if name not in taken], tell)
+        found = _inputs_in(params, images, tell) if found is None else found
+        names = _first_of_each_id(params, [name for name in found if name not in taken], tell)
         if not names:
             tell(f"nothing new in {images.url}: {_inputs(len(found))} there, {len(taken):,} claimed so far")
             return None
@@ -139,11 +143,11 @@ def _claim(store: Store, images: Store, known: Sequence[Claim], scheduled: datet
         todo = [read_claim(store, mine.number)]  # somebody else's: what it has is taken too
 
 
-def _inputs_in(images: Store, tell: Tell) -> list[str]:
+def _inputs_in(params: ReadsIncomingFiles, images: Store, tell: Tell) -> list[str]:
     """The names of all inputs, sorted."""
     names, unreadable = [], []
     for stat in images.list(""):
-        if not stat.name.lower().endswith(SUFFIXES) or any(part.startswith(".") for part in stat.name.split("/")):
+        if not params.is_incoming(stat.name) or any(part.startswith(".") for part in stat.name.split("/")):
             continue
         try:
             names.append(checked(stat.name))
@@ -154,11 +158,11 @@ def _inputs_in(images: Store, tell: Tell) -> list[str]:
     return sorted(names)
 
 
-def _first_of_each_id(names: Sequence[str], tell: Tell) -> list[str]:
+def _first_of_each_id(params: ReadsIncomingFiles, names: Sequence[str], tell: Tell) -> list[str]:
     """A run predicts one image of an id: others of that id wait for the next batch."""
     first: dict[str, str] = {}
     for name in names:
-        first.setdefault(id_of(name), name)
+        first.setdefault(params.id_of(name), name)
     if waiting := len(names) - len(first):
         tell(f"{_inputs(waiting)} of the same id (name without folder and suffix) as others wait for the next batch")
     return list(first.values())
@@ -211,23 +215,20 @@ def batch_text(rows: Sequence[Row]) -> str:
 
 def _check(config: RunConfig) -> None:
     """Raises BadConfiguration unless a batch can be made of it."""
-    follows = {INFER.name}
+    reader, params = _reader(config)
+    follows = {reader.name}
     for spec in STAGES:
         if not follows.isdisjoint(spec.inputs):
             follows.add(spec.name)
     made = [spec.name for spec in config.specs]
-    if INFER.name not in made or not follows.issuperset(made):
+    if reader.name not in made or not follows.issuperset(made):
         raise BadConfiguration(
-            f"a batch makes infer and what follows from it; this configuration makes {', '.join(made) or 'nothing'}: "
-            "take the rest from a trained run by `inputs: {evaluate: RUN}`"
+            f"a batch makes {reader.name} and what follows from it; this configuration makes "
+            f"{', '.join(made) or 'nothing'}: take the rest from a trained run by "
+            f"`inputs: {{{reader.inputs[-1]}: RUN}}`"
         )
-    params = _infer(config)
-    if split_in(params):
-        raise BadConfiguration(
-            f"infer.images: a batch reads a folder or s3://BUCKET/PREFIX that files come into, not {params.images!r}"
-        )
-    if files := params.model_dump().get("files"):
-        raise BadConfiguration(f"infer.files: every batch has its own; remove {files!r}")
+    if reason := params.why_no_batches():
+        raise BadConfiguration(f"{reader.name}.{reason}")
     if len(config.run) > _LONGEST_RUN:
         raise BadConfiguration(
             f"run: a batch's run is named {config.run}-YYYYMMDD-HHMM; that leaves at most {_LONGEST_RUN} letters for "
@@ -235,16 +236,18 @@ def _check(config: RunConfig) -> None:
         )
 
 
-def _check_images(claims: Sequence[Claim], images: Store) -> None:
+def _check_images(config: RunConfig, claims: Sequence[Claim], images: Store) -> None:
     for other in {claim.images for claim in claims} - {images.url}:
         raise BadConfiguration(
-            f"infer.images: this run has claimed from {other} and is now to claim from {images.url}, where equal names "
-            "may be other files; give the other folder a run of another name"
+            f"{_reader(config)[0].name}: this run has claimed from {other} and is now to claim from {images.url}, where "
+            "equal names may be other files; give the other folder a run of another name"
         )
 
 
-def _infer(config: RunConfig) -> InferParams:
-    return cast(InferParams, config.params(INFER))
+def _reader(config: RunConfig) -> tuple[StageSpec, ReadsIncomingFiles]:
+    """The stage of the graph that reads incoming files, and its parameters."""
+    spec = next(spec for spec in STAGES if issubclass(spec.params, ReadsIncomingFiles))
+    return spec, cast(ReadsIncomingFiles, config.params(spec))
 
 
 def _inputs(count: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 import time
@@ -17,6 +18,7 @@ import boto3
 
 import jobs.runtime.task
 from jobs.runtime import diagnostics, log
+from jobs.runtime.events import Event
 from jobs.shards import records, strict_json
 from jobs.shards.store import Store
 from pipeline.maintenance import live_runs
@@ -89,7 +91,8 @@ def simulated() -> Iterator[None]:
     ]
     others = [
         patch.object(boto3.session, "Session", lambda *_, **__: SimpleNamespace(client=lambda *_, **__: _NOW.client)),
-        patch.object(log, "event", _event),
+        patch.object(log, "emit", _emit),
+        patch.object(log, "note", lambda *_, **__: None),
         patch.object(log, "lines", lambda: "".join(_lines()).encode()),
         patch.object(log, "written", lambda: len(_lines())),
         patch.object(log, "progress", lambda *_, **__: None),
@@ -146,13 +149,13 @@ def _lines() -> list[str]:
     return actor.lines if actor else []
 
 
-_TOLD = ("started", "committed", "finished", "failed", "exit")
+_READ = ("started", "committed", "finished", "failed", "exit")  # by whoever decides by a log
 
 
-def _event(name: str, **fields: Any) -> None:
-    if name in _TOLD:
-        samples = f', "samples": {fields["samples"]}' if name == "committed" else ""
-        _lines().append(f'{{"time": {_NOW.world.now}, "event": "{name}"{samples}}}\n')
+def _emit(event: Event) -> None:
+    if event.event in _READ:
+        values = {"time": _NOW.world.now, "event": event.event, **event.values}
+        _lines().append(json.dumps(values) + "\n")
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from jobs.runtime.groups import CERTIFICATE, DROPPED
 from PIL import Image
 from pydantic import ValidationError
 
@@ -54,7 +53,7 @@ def sample_of(prompt: str) -> Sample:
 def kept(folder: Path, **shards: list[str]) -> Dataset:
     """What dedup leaves: shards of the splits, one of dropped prompts and the certificate."""
     samples = {name.replace("_", "-"): [sample_of(prompt) for prompt in prompts] for name, prompts in shards.items()}
-    besides = {f"{DROPPED}-00000": [sample_of("a near duplicate")], f"{CERTIFICATE}-00000": [sample_of("told")]}
+    besides = {"dropped-00000": [sample_of("a near duplicate")], "certificate": [sample_of("noted")]}
     return dataset_of(local_run(folder / "input"), "dedup", {**samples, **besides})
 
 

@@ -48,7 +48,8 @@ def run(code: str, **resources: int | None) -> tuple[JobStatus, list[str]]:
 
 def test_all_indexes_run_and_what_they_commit_is_counted(tmp_path):
     code = f"pathlib.Path('{tmp_path}', str(index)).touch()\n" + (
-        "print(json.dumps({'event': 'committed', 'samples': 10 + index}), file=sys.stderr)"
+        "committed = {'event': 'committed', 'unit': 'a', 'samples': 10 + index, 'seconds': 1, 'won': True}\n"
+        "print(json.dumps(committed), file=sys.stderr)"
     )
     status, _ = run(code, completions=5)
     assert (status.state, status.units, status.samples) == ("succeeded", 5, 60)

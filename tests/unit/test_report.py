@@ -25,6 +25,9 @@ PNG = base64.b64decode(
 HOSTILE = "<script>alert(1)</script> \"quoted\" 'single' & </style></svg> 🦊 {{ 7 * 7 }} " + "very " * 390
 PROMPTS = [HOSTILE, *(f"a fox number {number} in a bamboo forest" for number in range(30))]
 HELD_OUT = {"val": 0.3}
+ROWS = {"repeated": 0, "too_short": 0, "too_long": 0, "unreadable": 0}
+WRITTEN = {"wanted": 0, "kept": 0, "empty": 0, "repeated": 0}
+SUBMISSION = b"imgId_eId,val\n" + 384 * b"1_0,0.5\n"
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
@@ -43,15 +46,21 @@ def publish(run: LocalStore, stage: str, shards: dict[str, list[Sample]], **know
 
 
 def origin(source: str) -> bytes:
-    return json_field({"source": source, "licence": "CC0"})
+    return json_field({"source": source, "licence": "CC0", "file": None, "row": 1})
 
 
 def publish_prompts(run: LocalStore) -> Dataset:
     """collect to dedup: every prompt is kept, and two more were dropped for the first."""
     collected = [Sample(key_of(text), {"txt": text.encode(), "json": origin("forum <b>")}) for text in PROMPTS]
     source = {"source": {"name": "forum <b>", "seed": 4711}}
-    publish(run, "collect", {"unit-00000": collected}, settings=source, stats={"rows": 40, "kept": 33, "repeated": 7})
-    publish(run, "generate-prompts", {}, settings={"seed": 5})
+    publish(
+        run,
+        "collect",
+        {"unit-00000": collected},
+        settings=source,
+        stats={**ROWS, "rows": 40, "kept": 33, "repeated": 7},
+    )
+    publish(run, "generate-prompts", {}, settings={"seed": 5}, stats=WRITTEN)
     publish(run, "embed", {"unit-00000": collected})
     shards: dict[str, list[Sample]] = {"train-00000": [], "val-00000": []}
     for sample in collected:
@@ -59,7 +68,7 @@ def publish_prompts(run: LocalStore) -> Dataset:
     witness = key_of(PROMPTS[0])
     shards["dropped-00000"] = [
         Sample(f"{key_of(text)}-unit-00000", {"txt": text.encode(), "json": json_field(
-            {"source": "forum <b>", "witness": witness, "cosine": cosine})})
+            {"source": "forum <b>", "row": 1, "witness": witness, "cosine": cosine})})
         for text, cosine in ((PROMPTS[0], 1.0), (PROMPTS[0] + " indeed", 0.8125))
     ]  # fmt: skip
     certificate = {
@@ -85,7 +94,7 @@ def publish_rest(run: LocalStore, kept: Dataset, images: Dataset, image: bytes =
         for step in (10, 20, 25)
     ]
     curve = {"points": points, "steps": 25, "epochs": 3, "batch_size": 8}
-    model = [Sample("model", {"safetensors": b"never read by the report"})]
+    model = [Sample("model", {"safetensors": b"never read by the report", "json": b"{}"})]
     publish(run, "train", {"model": model, "curve": [Sample("curve", {"json": json_field(curve)})]},
             reads=images.reads("train"), settings={"seed": 7, "model": "convnext_atto"})  # fmt: skip
     held_out, training = (next(iter(kept.samples(split))) for split in ("val", "train"))
@@ -104,13 +113,14 @@ def publish_rest(run: LocalStore, kept: Dataset, images: Dataset, image: bytes =
             {"prompt": HOSTILE, "cosine": 0.611}]}), png=image)
         for rank, sample in enumerate(told, 1)
     ]  # fmt: skip
-    scores = [Sample(case.key, {"json": json_field({"cosine_to_train": 0.7})}) for case in cases]
+    score = {"cosine": 0.7, "constant": 0.5, "nearest_neighbour": 0.6, "bank_cosine": 0.8, "cosine_to_train": 0.7}
+    scores = [Sample(case.key, {"json": json_field(score)}) for case in cases]
     shards = {"metrics": [Sample("metrics", {"json": json_field(metrics)})], "scores-00000": scores,
               "best-00000": cases, "worst-00000": cases}  # fmt: skip
     publish(run, "evaluate", shards, reads=images.reads("val"), settings={"seed": 0})
     guess = {"id": "<i>1</i>", "expected_cosine": 0.555, "candidates": [{"prompt": HOSTILE, "cosine": 0.6}]}
     publish(run, "infer", {"predictions-00000": [Sample("1", {"json": json_field(guess)})]})
-    publish(run, "submission", {"submission": [Sample("submission", {"csv": b"imgId_eId,val\n"})]})
+    publish(run, "submission", {"submission": [Sample("submission", {"csv": SUBMISSION})]})
 
 
 def finished(run: LocalStore, image: bytes = PNG, **changed) -> str:
@@ -287,7 +297,7 @@ def test_few_shards_are_read_however_many_there_are(tmp_path, monkeypatch):
     kept = publish_prompts(run)
     shards = {f"{split}-{number:05d}": list(kept.samples(split)) for split in ("train", "val") for number in range(30)}
     others = {shard.name: list(kept.read(shard)) for shard in kept.shards("dropped", "certificate")}
-    kept = publish(run, "dedup", shards | others, stats={"another": 1})
+    kept = publish(run, "dedup", shards | others, settings={"another": 1})
     publish_rest(run, kept, publish_images(run, kept))
     read: list[str] = []
     original = Dataset.read
@@ -315,7 +325,7 @@ def test_the_submission_is_written_before_the_page_that_leads_to_it(tmp_path):
     run = local_run(tmp_path)
     page = Page(finished(run))
     assert ("a", "href", "submission.csv") in page.attributes
-    assert run.read("submission.csv").data == b"imgId_eId,val\n"
+    assert run.read("submission.csv").data == SUBMISSION
 
 
 def test_before_the_submission_is_done_the_page_says_where_it_will_be(tmp_path):

@@ -59,9 +59,15 @@ def test_a_commit_ends_the_progress_of_its_unit(stage):
     assert AttemptLogs(stage).attempts(JOB) == [Attempt(0, 1, 7, Progress())]
 
 
-@pytest.mark.parametrize("end", ["finished", "failed", "exit"])
+FAILED = {
+    "event": "failed", "unit": None, "index": 0, "attempt": "a", "exit_code": 65, "error": "no", "traceback": "",
+}  # fmt: skip
+EXITED = {"event": "exit", "code": 65, "error": ""}
+
+
+@pytest.mark.parametrize("end", [FINISHED, FAILED, EXITED])
 def test_an_attempt_that_has_ended_has_no_progress(stage, end):
-    log(stage, STARTED, COMMITTED, {"event": end})
+    log(stage, STARTED, COMMITTED, end)
     assert AttemptLogs(stage).attempts(JOB) == [Attempt(0, 1, 7, None)]
 
 
@@ -98,7 +104,7 @@ def test_a_log_that_goes_while_it_is_looked_at_is_no_error(stage, monkeypatch):
     listed = list(stage.list("logs/"))
     stage.delete(listed[0].name)
     monkeypatch.setattr(stage, "list", lambda prefix: listed)
-    assert AttemptLogs(stage).attempts(JOB) == [Attempt(0)]
+    assert AttemptLogs(stage).attempts(JOB) == [Attempt(0, progress=None)]
 
 
 def test_attempts_are_counted_by_index(stage):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jobs.errors import BadData
+from jobs.infer.contract import Prediction
 from jobs.runtime.arrays import npy_field
 from jobs.shards.tar import Sample, json_field
 from jobs.submission.stage import SUBMISSION, SubmissionParams
@@ -20,10 +21,11 @@ SAMPLE = Path(__file__).parents[3] / "shared/data/competition_sample/sample_subm
 
 
 def predictions(ids: list[str], seed: int = 0) -> list[Sample]:
-    return [
-        Sample(f"key-{id_}".replace(".", "-"), {"json": json_field({"id": id_}), "npy": npy_field(vector)})
-        for id_, vector in zip(ids, unit_vectors(len(ids), seed), strict=True)
-    ]
+    found = []
+    for id_, vector in zip(ids, unit_vectors(len(ids), seed), strict=True):
+        told = Prediction(id=id_, candidates=(), expected_cosine=0.5)
+        found.append(Sample(f"key-{id_}".replace(".", "-"), {"json": told.encode(), "npy": npy_field(vector)}))
+    return found
 
 
 def lines(ids: list[str]) -> list[str]:

@@ -252,9 +252,6 @@ def test_fields_are_only_added() -> None:
     [
         ({"npy": b""}, Sample.text),
         ({"txt": b"\xff"}, Sample.text),
-        ({"txt": b""}, Sample.json),
-        ({"json": b"{"}, Sample.json),
-        ({"json": b"\xff"}, Sample.json),
     ],
 )
 def test_a_field_that_is_not_there_or_not_what_it_should_be_is_told(
