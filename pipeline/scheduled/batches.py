@@ -239,8 +239,8 @@ def _check(config: RunConfig) -> None:
 def _check_images(config: RunConfig, claims: Sequence[Claim], images: Store) -> None:
     for other in {claim.images for claim in claims} - {images.url}:
         raise BadConfiguration(
-            f"{_reader(config)[0].name}: this run has claimed from {other} and is now to claim from {images.url}, where "
-            "equal names may be other files; give the other folder a run of another name"
+            f"{_reader(config)[0].name}: this run has claimed from {other} and is now to claim from {images.url}, "
+            "where equal names may be other files; give the other folder a run of another name"
         )
 
 

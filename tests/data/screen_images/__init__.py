@@ -1,0 +1,1 @@
+"""Leaves out images of a single colour, which teach nothing."""
