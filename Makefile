@@ -41,7 +41,7 @@ charts: $(READY)  ## write the schemas of the charts' values anew, from the conf
 	$(BIN)/python -m pipeline.configuration.chart_values
 
 lock: $(READY)  ## pin the newest versions that fit pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --extra local --group dev --python-version 3.11 --upgrade --no-header --quiet -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra local --group dev --group docs --python-version 3.11 --upgrade --no-header --quiet -o requirements.lock
 
 clean:  ## forget the environment and all local runs
 	rm -rf .venv runs
