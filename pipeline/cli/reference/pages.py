@@ -1,8 +1,9 @@
-"""The reference of the docs as Markdown: parameters, commands and exit codes; docs/hooks.py has it written."""
+"""The reference of the docs as Markdown, written by docs/hooks.py or `python -m pipeline.cli.reference.pages FOLDER`."""
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def _sources() -> Iterator[str]:
     yield "The entries of [`collect.sources`](parameters.md#collect.sources) have a `kind`:"
     kinds = [one for one in _below(SOURCES) if "." not in one.name.removeprefix(SOURCES)]
     yield "\n".join(f"- `{one.name.removeprefix(SOURCES)}`: {one.about}" for one in kinds)
+    yield "## Parameters of a source"
     names = dict.fromkeys(one.name.removeprefix(SOURCES).partition(".")[2] for one in _below(SOURCES))
     for name in names:
         if name not in ("", "kind"):
@@ -119,3 +121,7 @@ def _exit_codes() -> Iterator[str]:
         yield from [f"## {one.code}{f' {one.name}' if one.name else ''}", one.effect]
         if one.errors:
             yield "\n".join(f"- `{name}`: {about}" for name, about in one.errors)
+
+
+if __name__ == "__main__":
+    write_pages(Path(sys.argv[1]))
