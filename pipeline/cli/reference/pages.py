@@ -1,4 +1,4 @@
-"""The reference of the docs as Markdown, written by docs/hooks.py or `python -m pipeline.cli.reference.pages FOLDER`."""
+"""The reference of the docs as Markdown: `python -m pipeline.cli.reference.pages FOLDER`, and docs/hooks.py."""
 
 from __future__ import annotations
 
