@@ -98,7 +98,8 @@ def labels_of(image: Image) -> dict[str, str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     labels = {"title": f"{project['name']}/{image.name}"}
     if image.name not in PARENTS:
-        labels |= {"description": project["description"], "version": version(ROOT), "revision": _revision()}
+        labels |= {"description": project["description"], "licenses": project["license"]}
+        labels |= {"version": version(ROOT), "revision": _revision()}
     return {f"org.opencontainers.image.{name}": value for name, value in labels.items() if value}
 
 

@@ -138,6 +138,12 @@ def _stages() -> set[str]:
     }
 
 
+def test_the_glossary_has_each_word_once_and_in_order():
+    words = re.findall(r"^## (.*)$", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
+    assert len(words) > 25
+    assert words == sorted(set(words), key=str.lower)
+
+
 @pytest.mark.parametrize(
     ("expected", "printed", "equal"),
     [

@@ -11,13 +11,12 @@ import pytest
 import yaml
 
 from jobs import errors
-from jobs.catalog import STAGES, stage_named
+from jobs.catalog import STAGES
 from jobs.errors import BAD_CONFIGURATION, BadConfiguration
 from jobs.imaging.limits import ImageLimits
 from pipeline.__main__ import INTERRUPTED, main
 from pipeline.cli.completion import settings
 from pipeline.cli.parser import make_parser
-from pipeline.cli.reference import fingerprints
 from pipeline.cli.reference.commands import commands
 from pipeline.cli.reference.exit_codes import exit_codes
 from pipeline.cli.reference.pages import write_pages
@@ -165,37 +164,6 @@ def test_defaults_are_those_of_the_models():
 def test_a_docstring_that_a_model_inherits_is_not_lost():
     assert parameters()["embed.model"].about.startswith("A folder")
     assert "licence of the prompts" in parameters()["collect.sources.diffusiondb.licence"].about
-
-
-@pytest.mark.parametrize(
-    ("name", "change"),
-    [
-        ("generate-prompts.num_prompts", {"num_prompts": 250}),
-        ("generate-prompts.seed", {"seed": 7}),
-        ("generate-prompts.prompts_per_shard", {"prompts_per_shard": 90}),
-    ],
-)
-def test_what_is_said_of_the_fingerprint_is_what_the_units_do(name, change):
-    """The exceptions stand in a table, which a stage's `units` could contradict."""
-    spec = stage_named(name.partition(".")[0])
-    params = spec.params.model_validate(
-        {"model": "grammar", "revision": None, "num_prompts": 200, "prompts_per_shard": 100}
-    )
-    prints = [
-        {unit.name: spec.fingerprint(unit) for unit in spec.units(one, [_NoShards()])}
-        for one in (params, params.model_copy(update=change))
-    ]
-    same = [unit for unit, digest in prints[0].items() if prints[1].get(unit) == digest]
-    assert bool(same) == (parameters()[name].result == fingerprints.UNITS)
-
-
-class _NoShards:
-    """A dataset of nothing."""
-
-    name = "collect"
-
-    def shards(self):
-        return ()
 
 
 # ---- completion ---------------------------------------------------------------------------------------------------

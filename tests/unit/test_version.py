@@ -100,9 +100,10 @@ def test_the_command_line_prints_version_python_and_commit(capsys):
     assert capsys.readouterr().out == f"image-to-prompts {version()} (Python {python}, commit {commit()})\n"
 
 
-def test_images_have_the_same_version():
+def test_images_have_the_same_version_and_name_the_licence():
     labels = labels_of(plan("embed", registry="localhost:1", settings={}))
     assert labels["org.opencontainers.image.version"] == version()
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
 
 
 @pytest.mark.parametrize("chart", ["training-run", "scheduled-inference"])
