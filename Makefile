@@ -21,11 +21,14 @@ test: lint  ## everything that must hold: lint, types, layers, then the tests
 simulate: $(READY)  ## many simulated schedules of crashes, damage and removal: make simulate SEEDS=100000
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
-lint: $(READY)  ## ruff, strict types, import layers
+lint: $(READY) docs  ## ruff, strict types, import layers, the documentation
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(READY)  ## build the documentation into site/, strictly
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet  # it would advertise another program
 
 bench: $(READY)  ## the figures of the README, each beside its peer; results in benchmarks/results
 	for name in truncation quarantine demo real_prompts; do $(BIN)/python -m benchmarks.$$name; done
@@ -41,7 +44,7 @@ charts: $(READY)  ## write what is generated of the charts: the schemas of their
 	$(BIN)/python -m pipeline.charts
 
 lock: $(READY)  ## pin the newest versions that fit pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --python-version 3.11 --upgrade --no-header --quiet -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --group docs --python-version 3.11 --upgrade --no-header --quiet -o requirements.lock
 
 clean:  ## forget the environment and all local runs
 	rm -rf .venv runs
@@ -54,4 +57,4 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	touch $@
 
-.PHONY: help demo test simulate lint bench images deploy-stage charts lock clean
+.PHONY: help demo test simulate lint docs bench images deploy-stage charts lock clean

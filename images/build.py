@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +22,7 @@ from images.context import ROOT, Image, image_names, plan, write
 from images.errors import ImageError
 from images.registry import digest_of
 from images.requirements import PARENTS
+from pipeline.cli.version import commit, version
 
 BUILT = ROOT / "images" / "built.yaml"
 
@@ -99,18 +98,14 @@ def labels_of(image: Image) -> dict[str, str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     labels = {"title": f"{project['name']}/{image.name}"}
     if image.name not in PARENTS:
-        labels["licenses"] = project.get("license", "")
-        labels |= {"description": project["description"], "version": project["version"], "revision": _revision()}
+        labels |= {"description": project["description"], "licenses": project["license"]}
+        labels |= {"version": version(ROOT), "revision": _revision()}
     return {f"org.opencontainers.image.{name}": value for name, value in labels.items() if value}
 
 
 def _revision() -> str:
     """The commit of the working tree; empty where there is no git, as in an unpacked archive."""
-    git = shutil.which("git")
-    if not git:
-        return ""
-    command = [git, "describe", "--always", "--dirty", "--abbrev=40"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()  # noqa: S603
+    return commit(ROOT)
 
 
 def write_built(references: Mapping[str, str], path: Path) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from jobs.screen_images.contract import ScreenedImages, ScreenImagesInputs
-from jobs.screen_images.worker import colours
-
 from jobs.errors import Corrupt
 from jobs.runtime.checking import CheckTask
+from jobs.screen_images.contract import ScreenedImages, ScreenImagesInputs
+from jobs.screen_images.worker import colours
 from jobs.shards.dataset import Dataset
 
 

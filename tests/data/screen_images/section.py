@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from jobs.screen_images.contract import ScreenedImages
-
 from jobs.report.page import RunView, Section, StagePage
+from jobs.screen_images.contract import ScreenedImages
 from jobs.shards.dataset import Dataset
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from jobs.screen_images.contract import ScreenedImages, ScreenImagesInputs
 from pydantic import Field
 
 from jobs.runtime.spec import Params, StageSpec, Unit, unit_per_shard
+from jobs.screen_images.contract import ScreenedImages, ScreenImagesInputs
 
 
 class ScreenImagesParams(Params):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from jobs.screen_images.contract import ScreenCounts, ScreenedImages, ScreenImagesInputs
-from jobs.screen_images.stage import ScreenImagesParams
-
 from jobs.imaging.pixels import decode, image_in
 from jobs.runtime.task import Task
+from jobs.screen_images.contract import ScreenCounts, ScreenedImages, ScreenImagesInputs
+from jobs.screen_images.stage import ScreenImagesParams
 from jobs.shards.dataset import Writer
 from jobs.shards.tar import Sample
 

@@ -1,0 +1,61 @@
+"""Whether a parameter shapes the result: `Params.settings()` decides what a unit's fingerprint covers."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from pydantic import BaseModel
+
+from jobs.catalog import STAGES
+from jobs.runtime.spec import Params
+
+YES = "yes, it is part of the fingerprint: units are made again when it changes"
+NO = "no, it is not part of the fingerprint: nothing is made again when it changes"
+UNITS = "it decides which units there are: those that it leaves as they are, are not made again"
+BY_CONTENT = "the content of the files is part of the fingerprint, and where they are is not"
+
+# What `units` of a stage takes out of the settings again, because it shows in the units or in what they read.
+_SHOWN_OTHERWISE = {
+    "collect.sources": UNITS,
+    "generate-prompts.num_prompts": UNITS,
+    "generate-images.max_prompts": UNITS,
+    "infer.images": BY_CONTENT,
+    "infer.files": UNITS,
+    "infer.images_per_shard": UNITS,
+}
+
+
+def effect_on_result(name: str) -> str:
+    """Whether the parameter of that dotted name shapes what the run makes, in words."""
+    stage, _, rest = name.partition(".")
+    if name in _SHOWN_OTHERWISE:
+        return _SHOWN_OTHERWISE[name]
+    if name.startswith("collect.sources.") and name.endswith(".path"):
+        return BY_CONTENT
+    if stage not in _stages():
+        return NO
+    return YES if not rest or rest.partition(".")[0] in _covered(stage) else NO
+
+
+@cache
+def _stages() -> dict[str, type[Params]]:
+    return {spec.name: spec.params for spec in STAGES}
+
+
+@cache
+def _covered(stage: str) -> frozenset[str]:
+    """The fields that the settings of a stage hold, also those that are left out while they have their defaults."""
+    params = _stages()[stage]()
+    found = set(params.settings())
+    for name in type(params).model_fields:
+        value = getattr(params, name)
+        if name not in found and isinstance(value, BaseModel):
+            changed = params.model_copy(update={name: _changed(value)})
+            found |= {name} & changed.settings().keys()
+    return frozenset(found)
+
+
+def _changed(group: BaseModel) -> BaseModel:
+    """The group with another number in it."""
+    number = next(name for name in type(group).model_fields if isinstance(getattr(group, name), int | float))
+    return group.model_copy(update={number: getattr(group, number) + 1})
