@@ -20,8 +20,8 @@ import pytest
 from jobs.shards.s3 import S3Store
 from pipeline.executors.kubernetes import manifests
 from tests.cluster.images import built_images
-from tests.conftest import CLUSTER, whole_cluster_runs
 from tests.e2e.runs import i2p, manifest_digests
+from tests.shared_folder import CLUSTER, whole_cluster_runs
 from tests.sharing import in_use, locked, made_once, undisturbed
 
 if TYPE_CHECKING:
