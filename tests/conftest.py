@@ -21,7 +21,9 @@ import pytest
 from jobs.shards.local import LocalStore
 from jobs.shards.s3 import S3Store
 from jobs.shards.store import Store
+from tests import published
 from tests.s3_servers import DEFAULT, SERVERS, new_bucket
+from tests.sharing import made_once
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # a test that reaches for the network fails, and at once
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
@@ -30,8 +32,17 @@ BucketOn = Callable[[str], S3Store]
 
 
 def pytest_report_header() -> list[str]:
-    """Says which S3 servers the tests of this session run on."""
-    return ["S3 servers: " + ", ".join(f"{name} ({server.origin})" for name, server in SERVERS.items())]
+    """Says what the tests of this session run on."""
+    servers = ", ".join(f"{name} ({server.origin})" for name, server in SERVERS.items())
+    return [f"S3 servers: {servers}", f"published data: {', '.join(published.folders())}"]
+
+
+@pytest.fixture(scope="session", params=published.folders())
+def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of data in the formats it is published in."""
+    if request.param == "extracts":
+        return made_once(tmp_path_factory, "published", published.fill)
+    return published.folders()[request.param]
 
 
 @pytest.fixture(scope="session")
