@@ -23,6 +23,7 @@ from pathlib import Path
 from tests.sharing import folder_of, in_use
 
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test-secret", "AWS_DEFAULT_REGION": "us-east-1"}
+HERE = "127.0.0.1"
 _RIGHTS = ["Admin", "Read", "List", "Tagging", "Write"]
 _LISTENERS = ("s3", "master", "volume", "filer")
 _PORTS = [f"{listener}.{port}" for listener in _LISTENERS for port in ("port", "port.grpc")]
@@ -31,34 +32,37 @@ _TRIES = 3  # another program may take one of the ports before the server does
 
 
 @contextmanager
-def running() -> Iterator[dict[str, str]]:
-    """The AWS_* variables of the server, which the last session to leave stops."""
-    folder = folder_of("seaweedfs") / "server"
-    with in_use("seaweedfs", lambda: _start(folder), lambda: _stop(folder)):
+def running(host: str = HERE) -> Iterator[dict[str, str]]:
+    """The AWS_* variables of the server at an address of this machine, which the last session to leave stops."""
+    name = "seaweedfs" if host == HERE else f"seaweedfs-{host}"
+    folder = folder_of(name) / "server"
+    with in_use(name, lambda: _start(folder, host), lambda: _stop(folder)):
         yield {**KEYS, "AWS_ENDPOINT_URL": _address(folder)}
 
 
-def _start(folder: Path) -> bool:
+def _start(folder: Path, host: str) -> bool:
     if _answers(_address(folder)):
         return False
     for _ in range(_TRIES):
         _stop(folder)  # and what a killed one left
-        if _started(folder):
+        if _started(folder, host):
             return True
     log = (folder / "log").read_text(errors="replace")[-2000:]
     raise RuntimeError(f"SeaweedFS must start within {_START_SECONDS} s and did not in {_TRIES} tries; its log:\n{log}")
 
 
-def _started(folder: Path) -> bool:
+def _started(folder: Path, host: str) -> bool:
     (folder / "data").mkdir(parents=True)
     keys = [{"accessKey": KEYS["AWS_ACCESS_KEY_ID"], "secretKey": KEYS["AWS_SECRET_ACCESS_KEY"]}]
     identities = [{"name": "test", "credentials": keys, "actions": _RIGHTS}]
     (folder / "keys.json").write_text(json.dumps({"identities": identities}))
     ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
     with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(_command(folder, ports), stdout=log, stderr=log, cwd=folder, start_new_session=True)
+        server = subprocess.Popen(
+            _command(folder, host, ports), stdout=log, stderr=log, cwd=folder, start_new_session=True
+        )
     (folder / "pid").write_text(str(server.pid))
-    address = f"http://127.0.0.1:{ports['s3.port']}"
+    address = f"http://{host}:{ports['s3.port']}"
     until = time.monotonic() + _START_SECONDS
     while time.monotonic() < until and server.poll() is None:
         if _answers(address):
@@ -68,11 +72,12 @@ def _started(folder: Path) -> bool:
     return False
 
 
-def _command(folder: Path, ports: dict[str, int]) -> list[str | Path]:
+def _command(folder: Path, host: str, ports: dict[str, int]) -> list[str | Path]:
     options = {
         "dir": folder / "data",
-        "ip": "127.0.0.1",
-        "ip.bind": "127.0.0.1",
+        "ip": HERE,
+        "ip.bind": HERE,
+        "s3.ip.bind": host,
         **ports,
         "master.telemetry": "false",
         "master.volumeSizeLimitMB": 256,
@@ -102,7 +107,7 @@ def _free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
-            one.bind(("127.0.0.1", 0))
+            one.bind((HERE, 0))
         return [one.getsockname()[1] for one in sockets]
 
 
