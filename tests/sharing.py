@@ -37,7 +37,7 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
 @contextmanager
 def in_use(name: str, start: Callable[[], bool], stop: Callable[[], None]) -> Iterator[None]:
     """`start` says whether it had to start anything; the last process to leave stops what one of them started."""
-    folder = _folder(name)
+    folder = folder_of(name)
     started = folder / "started"
     with (folder / "users").open("ab") as users:
         with locked(folder / "transition"):
@@ -57,14 +57,15 @@ def in_use(name: str, start: Callable[[], bool], stop: Callable[[], None]) -> It
 @contextmanager
 def undisturbed(name: str, *, alone: bool) -> Iterator[None]:
     """With the others, or alone: who wants to be alone waits until the others have left, and lets no more in."""
-    folder = _folder(name)
+    folder = folder_of(name)
     with (folder / "inside").open("ab") as inside:
         with locked(folder / "entrance"):
             fcntl.flock(inside, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         yield
 
 
-def _folder(name: str) -> Path:
+def folder_of(name: str) -> Path:
+    """A folder of this user's that all test processes of the machine share."""
     folder = Path(gettempdir()) / f"i2p-tests-{name}-{os.getuid()}"
     folder.mkdir(exist_ok=True)
     return folder

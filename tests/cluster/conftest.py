@@ -1,4 +1,4 @@
-"""A real cluster: the one of KUBECONFIG, or one that is started here; a namespace and a bucket folder for each test."""
+"""A real cluster, which `access` finds or starts; a namespace and a bucket folder for each test."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ import pytest
 
 from jobs.shards.s3 import S3Store
 from pipeline.executors.kubernetes.pod import container_security, pod_security
+from tests.cluster import access
 from tests.cluster.images import built_images
-from tests.conftest import CLUSTER, whole_cluster_runs
 from tests.e2e.runs import i2p, manifest_digests
-from tests.sharing import in_use, locked, made_once, undisturbed
+from tests.s3_servers import new_bucket
+from tests.shared_folder import CLUSTER
+from tests.sharing import locked, made_once, undisturbed
 
 if TYPE_CHECKING:
     from tests.cluster.controllers import DisturbedRun, Runs
 
 MODELS = Path("/var/tmp/i2p-tests-models")  # noqa: S108 - Pods have a volume of their own at /tmp
 MODEL = MODELS / "minilm"
-ROOM = 40  # GiB
 SECRET = "storage"  # noqa: S105 - the name of the Secret with the bucket's credentials
 CANARY = "canary-4fd1c0d2"  # a value of that Secret that must be found nowhere else
 NO_PODS: dict[str, Any] = {
@@ -56,7 +57,7 @@ class Cluster:
 
     registry: str
     endpoint_in_pods: str
-    own: bool  # started here, so that its processes may be disturbed
+    own: bool  # the script of ../shared started it and can stop parts of it
 
     def kubectl(
         self, *arguments: str, namespace: str | None = None, check: bool = True, text: str | None = None
@@ -80,51 +81,23 @@ class Cluster:
         self.kubectl("apply", "-f", "-", namespace=namespace, text=text)
 
     def fault(self, *arguments: str) -> str:
-        """Stop, start or kill a part of the cluster; skips where the cluster is somebody's own."""
+        """Stop, start or kill a part of the cluster; skips where only its owner may do that."""
         if not self.own:
-            pytest.skip("disturbs the cluster, and the one of KUBECONFIG is somebody's own")
+            pytest.skip("stops parts of the cluster, which can be done only with that of ../shared/kube/cluster")
         return subprocess.run([CLUSTER, *arguments], check=True, capture_output=True, text=True, timeout=180).stdout
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A running cluster with two nodes; KUBECONFIG, PATH and AWS_* of this process are set for it.
-
-    One of somebody's own is used when KUBECONFIG is set, and then needs REGISTRY, S3_ENDPOINT (seen from here),
-    S3_ENDPOINT_IN_PODS and AWS_* as well.
-    """
-    if os.environ.get("KUBECONFIG") and os.environ.get("REGISTRY"):
-        os.environ["AWS_ENDPOINT_URL"] = os.environ["S3_ENDPOINT"]
-        yield Cluster(os.environ["REGISTRY"], os.environ["S3_ENDPOINT_IN_PODS"], own=False)
-        return
-    if not CLUSTER.exists():
-        pytest.skip(f"needs a Kubernetes cluster: KUBECONFIG and REGISTRY are not set, and there is no {CLUSTER}")
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        pytest.skip("needs root on Debian to start a cluster, or KUBECONFIG and REGISTRY of one")
-    if (free := shutil.disk_usage(Path.home()).free >> 30) < ROOM and not _images_are_there():
-        pytest.skip(f"needs {ROOM} GiB of disk for the images, with torch on two nodes; {free} GiB are free")
-    with in_use("cluster", _start, _stop):
-        yield from _own_cluster()
-
-
-def _start() -> bool:
-    stood_still = not whole_cluster_runs()
-    subprocess.run([CLUSTER, "up", "2"], check=True, capture_output=True, timeout=600)
-    return stood_still
-
-
-def _stop() -> None:
-    subprocess.run([CLUSTER, "down"], check=True, capture_output=True, timeout=300)  # the registry's images stay
-
-
-def _own_cluster() -> Iterator[Cluster]:
-    lines = subprocess.run([CLUSTER, "env"], check=True, capture_output=True, text=True).stdout
-    words = dict(word.split("=", 1) for word in shlex.split(lines.replace("$PATH", os.environ["PATH"])) if "=" in word)
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in words.items():
+    """A running cluster with two nodes; KUBECONFIG, PATH and AWS_* of this process are set for it."""
+    way = access.choose(MODELS)
+    if isinstance(way, str):
+        pytest.skip(way)
+    with way() as found, pytest.MonkeyPatch.context() as environment:
+        for name, value in found.variables.items():
             environment.setenv(name, value)
-        environment.setenv("AWS_ENDPOINT_URL", words["S3_ENDPOINT"])
-        yield Cluster(words["REGISTRY"], words["S3_ENDPOINT_IN_PODS"], own=True)
+        environment.setenv("AWS_ENDPOINT_URL", found.variables["S3_ENDPOINT"])
+        yield Cluster(found.variables["REGISTRY"], found.variables["S3_ENDPOINT_IN_PODS"], own=found.can_be_disturbed)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -132,11 +105,6 @@ def _undisturbed(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[N
     """Tests of several processes use the cluster at once; those of a module that stops parts of it are alone."""
     with undisturbed("cluster", alone=getattr(request.module, "STOPS_WHAT_OTHERS_USE", False)):
         yield
-
-
-def _images_are_there() -> bool:
-    state = Path(os.environ.get("TEST_CLUSTER_STATE") or Path.home() / ".cache" / "test-cluster")
-    return (state / "registry" / "docker").exists()
 
 
 @pytest.fixture(scope="session")
@@ -227,13 +195,8 @@ def reference(reference_store: Path) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def bucket(cluster: Cluster) -> Iterator[S3Store]:
     """A bucket of this session's own."""
-    store = S3Store(f"i2p-cluster-{uuid.uuid4().hex[:8]}")
-    store.client.create_bucket(Bucket=store.bucket)
-    yield store
-    for stat in store.list(""):
-        store.delete(stat.name)
-    store.sweep(older_than_seconds=0)
-    store.client.delete_bucket(Bucket=store.bucket)
+    with new_bucket({}) as store:
+        yield store
 
 
 def model_folder() -> Path:

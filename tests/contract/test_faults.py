@@ -17,6 +17,7 @@ from jobs.shards.store import Store
 from tests.contract.linearizable import violations
 from tests.contract.recorder import History, Recorder
 from tests.fakes.faulty_proxy import AT_RANDOM, Fault, FaultyProxy
+from tests.s3_servers import server_of
 from tests.samples import noise, numbered_samples, record_of
 
 PART = 5 << 20
@@ -35,14 +36,14 @@ def s3_store(every_s3_store: S3Store) -> S3Store:
 def through(s3_store: S3Store, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Through]:
     """Opens the empty store through a proxy; short time-outs, small parts."""
     proxies: list[FaultyProxy] = []
-    slow = request.node.callspec.params["every_s3_store"] == "seaweed"
+    slowness = server_of(request).slowness
 
     def open_through(*, timeout_seconds: float = 0.5, rate: float = 0.0, seed: int = 0,
                      strip: tuple[str, ...] = ()) -> tuple[FaultyProxy, S3Store]:  # fmt: skip
         proxy = FaultyProxy(os.environ["AWS_ENDPOINT_URL"], rate=rate, seed=seed, strip=strip).__enter__()
         proxies.append(proxy)
-        if slow and timeout_seconds >= 1:  # large objects: else it is asked again although nothing was lost
-            timeout_seconds *= 4
+        if timeout_seconds >= 1:  # large objects: else it is asked again although nothing was lost
+            timeout_seconds *= slowness
         with monkeypatch.context() as environment:
             environment.setenv("AWS_ENDPOINT_URL", proxy.address)
             store = S3Store(s3_store.bucket, s3_store.prefix, part_size=PART, timeout_seconds=timeout_seconds)

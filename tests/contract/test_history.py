@@ -9,6 +9,7 @@ import pytest
 from jobs.shards.s3 import S3Store
 from tests.contract.history import disturb
 from tests.contract.linearizable import Kind, Operation, violations
+from tests.s3_servers import server_of
 
 Told = tuple[Any, ...]  # began, ended, kind, value, then what differs from a plain success
 
@@ -118,8 +119,10 @@ def test_a_way_to_the_server_that_drops_a_condition_is_found(s3_store: S3Store, 
     assert any(reason in violation.reason for violation in result.violations), result
 
 
-def test_many_clients_and_faults_on_a_real_server_have_an_order(every_s3_store: S3Store, request: Any) -> None:
-    races = request.node.callspec.params["every_s3_store"] == "seaweed"
+def test_many_clients_and_faults_on_a_real_server_have_an_order(
+    every_s3_store: S3Store, request: pytest.FixtureRequest
+) -> None:
+    races = not server_of(request).loses_deletions
     result = disturb(every_s3_store, 2500, faults=0.1, races=races, at_most_seconds=25)
     assert not result.violations, f"{result.violations[0]}\n{result}"
     assert len(result.history.operations) > 200

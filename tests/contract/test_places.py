@@ -19,6 +19,7 @@ from jobs.shards.digests import sha256
 from jobs.shards.local import LocalStore
 from jobs.shards.s3 import S3Store
 from jobs.shards.store import Store
+from tests.s3_servers import server_of
 from tests.samples import noise
 
 
@@ -128,6 +129,21 @@ def test_s3_settings_that_cannot_work_are_told(s3_bucket: S3Store, monkeypatch: 
         monkeypatch.delenv(name)
     with pytest.raises(BadConfiguration, match="no credentials"):
         S3Store(s3_bucket.bucket).read("x")
+
+
+def test_what_is_known_of_a_server_that_differs_from_s3(
+    every_s3_store: S3Store, request: pytest.FixtureRequest
+) -> None:
+    server, store = server_of(request), every_s3_store
+    store.create("back\\slash", b"x")
+    assert names(store) == ["back\\slash" if server.keeps_backslashes else "back/slash"]
+    for name in ("in/a/b", "in/a b"):
+        store.create(name, b"x")
+    if server.sorts_by_byte:
+        assert names(store, "in/") == ["in/a b", "in/a/b"]
+    else:
+        with pytest.raises(StoreError, match="in the order of UTF-8, is required"):
+            names(store, "in/")
 
 
 def test_a_large_object_goes_up_in_parts_and_comes_back(s3_store: S3Store) -> None:

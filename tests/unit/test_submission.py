@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,6 @@ from jobs.submission.validate import ids_in, main, validate
 from jobs.submission.worker import as_csv
 from tests.pictures import unit_vectors
 from tests.stages import dataset_of, local_run, run_stage
-
-SAMPLE = Path(__file__).parents[3] / "shared/data/competition_sample/sample_submission.csv"
 
 
 def predictions(ids: list[str], seed: int = 0) -> list[Sample]:
@@ -113,8 +112,11 @@ def test_the_command_checks_a_file_alone_and_against_the_images_of_another(
     assert main([str(tmp_path / "none.csv")]) == BadData.exit_code
 
 
-@pytest.mark.skipif(not SAMPLE.is_file(), reason="the competition's sample file is not here (../shared/data)")
-def test_the_competitions_own_sample_is_valid() -> None:
-    assert main([str(SAMPLE)]) == 0
-    with SAMPLE.open(newline="") as file:
-        assert len(ids_in(file)) == 7
+def test_a_sample_in_the_competitions_format_is_valid(data: Path) -> None:
+    sample = data / "competition_sample" / "sample_submission.csv"
+    assert main([str(sample)]) == 0
+    with (data / "competition_sample" / "prompts.csv").open(newline="") as file:
+        images = [row["imgId"] for row in csv.DictReader(file)]
+    with sample.open(newline="") as file:
+        assert ids_in(file) == images
+    assert len(images) == 7
