@@ -17,9 +17,9 @@ from jobs.shards import dataset, removal
 from jobs.shards.dataset import Committed, load_manifest
 from jobs.shards.records import MANIFEST, CommitRecord, Manifest, record_name
 from jobs.shards.store import Store, overwrite
+from pipeline.control import controller
 from pipeline.maintenance import garbage
 from pipeline.maintenance.garbage import Ages
-from pipeline.planning.desired_state import controller
 from pipeline.planning.plan import StagePlan, _Stage
 from pipeline.scheduled import batches, claims
 from pipeline.scheduled.claims import Claim
