@@ -7,8 +7,8 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 import pytest
 
-from jobs.collect.sources.conceptual_captions import join_tokens
-from jobs.collect.sources.text import Text
+from jobs.collect.sources.kinds.conceptual_captions import join_tokens
+from jobs.collect.sources.kinds.text import Text
 from jobs.collect.stage import COLLECT, CollectParams, units
 from jobs.errors import BadConfiguration, BadData, StalePlan
 from jobs.shards.keys import key_of
