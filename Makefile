@@ -40,6 +40,9 @@ deploy-stage: images  ## build, push and submit one stage: make deploy-stage STA
 charts: $(READY)  ## write the schemas of the charts' values anew, from the configuration
 	$(BIN)/python -m pipeline.configuration.chart_values
 
+towers: $(READY)  ## list the image towers of the pinned timm and open_clip anew; some minutes
+	$(BIN)/python -m jobs.regressor.list_towers
+
 lock: $(READY)  ## pin the newest versions that fit pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra local --group dev --python-version 3.11 --upgrade --no-header --quiet -o requirements.lock
 
@@ -54,4 +57,4 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	touch $@
 
-.PHONY: help demo test simulate lint bench images deploy-stage charts lock clean
+.PHONY: help demo test simulate lint bench images deploy-stage charts towers lock clean

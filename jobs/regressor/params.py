@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from jobs.registry import OneOf
 from jobs.runtime.spec import TorchParams
 
 DIMENSIONS = 384  # of all-MiniLM-L6-v2, whose vectors are to be predicted
 
-Head = Literal["linear", "linear-bn-relu-linear"]
+HEADS = "jobs.regressor.heads"
+
+Head = Annotated[str, OneOf(HEADS)]
 Trainable = Literal["all", "last-quarter", "head"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
