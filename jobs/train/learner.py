@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from jobs.registry import load
 from jobs.regressor.model import Architecture, Regressor
 from jobs.regressor.pretrained import load_pretrained, normalisation
 from jobs.regressor.saved_model import require_loadable
 from jobs.train.ema import Average, moving
 from jobs.train.optimiser import build_optimiser, load_moments, moments
-from jobs.train.stage import TrainParams
+from jobs.train.stage import LOSSES, TrainParams
 
 
 @dataclass(slots=True)
@@ -23,8 +25,10 @@ class Learner:
     regressor: Regressor
     optimiser: torch.optim.Optimizer
     average: Average | None
+    loss: Callable[[Tensor, Tensor], Tensor]  # of predicted and true vectors, (n, 384) each; what is minimised
     step: int = 0  # steps done
     losses: list[float] = field(default_factory=list)  # since the last point of the curve
+    cosines: list[float] = field(default_factory=list)  # as many
     curve: list[dict[str, float]] = field(default_factory=list)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -33,7 +37,7 @@ class Learner:
         tensors |= {f"moments/{name}": tensor for name, tensor in moments(self.optimiser).items()}
         if self.average:
             tensors |= {f"average/{name}": tensor for name, tensor in self.average.tensors.items()}
-        return tensors, {"step": self.step, "losses": self.losses, "curve": self.curve}
+        return tensors, {"step": self.step, "losses": self.losses, "cosines": self.cosines, "curve": self.curve}
 
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor], told: dict[str, Any]) -> None:
@@ -45,6 +49,7 @@ class Learner:
             for name, tensor in self.average.tensors.items():
                 tensor.copy_(tensors[f"average/{name}"])
         self.step, self.losses, self.curve = told["step"], told["losses"], told["curve"]
+        self.cosines = told.get("cosines", [])  # older checkpoints are all of the cosine loss, which needs none
 
     def result(self) -> dict[str, Tensor]:
         """The weights to keep: the average where there is one, else the last."""
@@ -74,7 +79,8 @@ def new_learner(params: TrainParams, device: torch.device) -> Learner:
     regressor.freeze(params.trainable)
     regressor = regressor.to(device).to(memory_format=torch.channels_last)
     average = Average(regressor, params.ema_decay) if params.ema_decay is not None else None
-    return Learner(regressor, build_optimiser(regressor, params), average)
+    loss = load(LOSSES, params.loss, "loss")
+    return Learner(regressor, build_optimiser(regressor, params), average, loss)
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
