@@ -43,6 +43,9 @@ deploy-stage: images  ## build, push and submit one stage: make deploy-stage STA
 charts: $(READY)  ## write what is generated of the charts: the schemas of their values, the template of the controller's Pod
 	$(BIN)/python -m pipeline.charts
 
+towers: $(READY)  ## list the image towers of the pinned timm and open_clip anew; some minutes
+	$(BIN)/python -m jobs.regressor.list_towers
+
 lock: $(READY)  ## pin the newest versions that fit pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --group docs --python-version 3.11 --upgrade --no-header --quiet -o requirements.lock
 
@@ -57,4 +60,4 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	touch $@
 
-.PHONY: help demo test simulate lint docs bench images deploy-stage charts lock clean
+.PHONY: help demo test check simulate lint docs bench images deploy-stage charts towers lock clean

@@ -26,7 +26,7 @@ from PIL import Image, ImageFilter
 
 from benchmarks.common import save
 from jobs.collect.sources.base import File
-from jobs.collect.sources.parquet import Parquet
+from jobs.collect.sources.kinds.parquet import Parquet
 from jobs.collect.sources.rows import AnyRow, row_of
 from jobs.collect.stage import CollectParams
 from jobs.collect.worker import collect

@@ -24,6 +24,7 @@ _OF_TIMM: Mapping[str, tuple[str, int, dict[str, Any]]] = {
     "convnext": ("test_convnext", 32, {}),
     "deit3": ("deit3_small_patch16_224", 32, _VIT),
     "dinov3": ("vit_small_patch16_dinov3", 32, _VIT),
+    "eva with mixed positions": ("vit_base_patch16_rope_mixed_224", 32, _VIT),
     "efficientnet": ("test_efficientnet", 32, {}),
     "eva02": ("eva02_tiny_patch14_224", 32, {**_VIT, "patch_size": 8, "embed_dim": 24}),
     "levit": ("levit_128s", 224, {"embed_dim": (16, 32), "key_dim": 8, "depth": (1, 1), "num_heads": (2, 2)}),

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import open_clip
-import timm
 import torch
-from open_clip.model import CLIPVisionCfg, _build_vision_tower
-from open_clip.timm_model import TimmModel
-from timm.models.convnext import ConvNeXt
 from torch import Tensor, nn
 from torch.nn import functional
 
 from jobs.contract.samples import DIMENSIONS
-from jobs.errors import BadConfiguration
-from jobs.regressor.params import Trainable
+from jobs.registry import load
+from jobs.regressor.layer import Layer
+from jobs.regressor.params import HEADS, Trainable
+from jobs.regressor.tower import build_tower, layers_of, num_before_last_quarter
 from jobs.regressor.values import Architecture
-
-_XXLARGE = ((3, 4, 30, 3), (384, 768, 1536, 3072))  # depths and widths of convnext_xxlarge
-_XXLARGE_LAST_QUARTER = 362_840_064  # parameters from stages.2.blocks.24 to the end, out of 846,543,744
 
 
 class Regressor(nn.Module):
@@ -35,29 +27,27 @@ class Regressor(nn.Module):
         """Random weights from torch's generator; `drop_path` overrides the model's own stochastic depth."""
         super().__init__()
         self.architecture = architecture
-        self.tower, features = _build_tower(architecture, drop_path)
-        self.head = _build_head(architecture.head, features)
+        self.tower, features = build_tower(architecture.model, architecture.image_size, drop_path)
+        self.head = load(HEADS, architecture.head, "build")(features, DIMENSIONS)
         self.register_buffer("mean", 255 * torch.tensor(architecture.mean).view(3, 1, 1))
         self.register_buffer("std", 255 * torch.tensor(architecture.std).view(3, 1, 1))
         self.num_frozen = 0  # of `layers`, counted from the image's side
+        self._layers_of = layers_of(self.tower)
+        self._fixed = {name for name, parameter in self.tower.named_parameters() if not parameter.requires_grad}
 
     @property
-    def layers(self) -> list[nn.Module]:
-        """The tower as modules to be applied one after the other; one single module unless it is a ConvNeXt."""
-        trunk = _convnext(self.tower)
-        if trunk is None:
-            return [self.tower]
-        stages = [layer for stage in trunk.stages for layer in (stage.downsample, *stage.blocks)]
-        return [trunk.stem, *stages, trunk.norm_pre, trunk.head, self.tower.head]
+    def layers(self) -> list[Layer]:
+        """The tower as layers to be applied one after the other; a single one where its family cannot cut it."""
+        return self._layers_of(self.tower)
 
     def forward(self, images: Tensor) -> Tensor:
         layers = self.layers
         with torch.no_grad():
             x = (images.float() - self.mean) / self.std
             for layer in layers[: self.num_frozen]:
-                x = layer(x)
+                x = layer.apply(x)
         for layer in layers[self.num_frozen :]:
-            x = layer(x)
+            x = layer.apply(x)
         return functional.normalize(self.head(x).float(), dim=-1)
 
     def train(self, mode: bool = True) -> Regressor:
@@ -70,8 +60,8 @@ class Regressor(nn.Module):
     def freeze(self, trainable: Trainable) -> None:
         """Let only a part learn; raises BadConfiguration when the tower cannot be divided like that.
 
-        `last-quarter` is the last quarter of a ConvNeXt's blocks, counting what comes after them as one block: for
-        convnext_xxlarge 9 of 40 blocks, 42.9 % of the parameters, 22.7 % of the compute.
+        `last-quarter` is the last quarter of the tower's blocks and all that comes after them, as its family says.
+        Parameters that the tower itself has fixed (positions made of sines) never learn.
         """
         layers = self.layers
         match trainable:
@@ -80,79 +70,15 @@ class Regressor(nn.Module):
             case "head":
                 self.num_frozen = len(layers)
             case "last-quarter":
-                self.num_frozen = _before_last_quarter(self.tower, layers)
-        for number, layer in enumerate(layers):
-            layer.requires_grad_(number >= self.num_frozen)
-        if trainable == "last-quarter" and _shape(self.tower) == _XXLARGE:
-            found = sum(parameter.numel() for parameter in self.tower.parameters() if parameter.requires_grad)
-            if found != _XXLARGE_LAST_QUARTER:
-                raise BadConfiguration(
-                    f"the last quarter of convnext_xxlarge should have {_XXLARGE_LAST_QUARTER:,} parameters, with "
-                    f"these versions of open_clip and timm it has {found:,}: use the pinned ones"
-                )
+                self.num_frozen = num_before_last_quarter(self.tower)
+        learning = {id(parameter) for layer in layers[self.num_frozen :] for parameter in layer.parameters()}
+        for name, parameter in self.tower.named_parameters():
+            parameter.requires_grad_(id(parameter) in learning and name not in self._fixed)
 
-    def depth(self, name: str) -> int:
-        """How many stages a parameter of a ConvNeXt lies below the last: 0 in the last and all above; -1 elsewhere."""
-        trunk = _convnext(self.tower)
-        if trunk is None:
-            return -1
-        match name.split("."):
-            case ["tower", "trunk", "stages", stage, *_]:
-                return len(trunk.stages) - 1 - int(stage)
-            case ["tower", "trunk", "stem", *_]:
-                return len(trunk.stages)
-        return 0
+    def depths(self) -> dict[str, int | None]:
+        """How far each parameter of the tower lies below the head, in the steps of its family's layer decay.
 
-
-def _build_tower(architecture: Architecture, drop_path: float | None) -> tuple[nn.Module, int]:
-    """The image tower alone, without the text tower, and how many numbers it gives."""
-    name = architecture.model
-    if name in open_clip.list_models():
-        config = open_clip.get_model_config(name)
-        vision = {**config["vision_cfg"], "image_size": architecture.image_size, "timm_model_pretrained": False}
-        vision["output_tokens"] = False  # CoCa's towers give their tokens too, which only its text decoder reads
-        features: int | None = config["embed_dim"]
-        quick_gelu = config.get("quick_gelu", False)
-    elif timm.is_model(name):
-        vision = {"timm_model_name": name, "timm_pool": "avg", "timm_proj": "none"}
-        features, quick_gelu = None, False
-    else:
-        raise BadConfiguration(
-            f"model: {name!r} is neither a model of open_clip (convnext_xxlarge, …) nor of timm (convnext_atto, …)"
-        )
-    if drop_path is not None:
-        if "timm_model_name" not in vision:
-            raise BadConfiguration(f"drop_path is for towers of timm, {name} has one of open_clip's: set it to null")
-        vision["timm_drop_path"] = drop_path
-    tower: nn.Module = _build_vision_tower(features or 0, CLIPVisionCfg(**vision), quick_gelu)
-    return tower, features or int(tower.trunk.num_features)  # type: ignore[arg-type, union-attr]
-
-
-def _build_head(kind: str, features: int) -> nn.Module:
-    if kind == "linear":
-        return nn.Linear(features, DIMENSIONS)
-    return nn.Sequential(
-        nn.Linear(features, features), nn.BatchNorm1d(features), nn.ReLU(), nn.Linear(features, DIMENSIONS)
-    )
-
-
-def _convnext(tower: nn.Module) -> Any:
-    """The timm ConvNeXt inside a tower, or None."""
-    return tower.trunk if isinstance(tower, TimmModel) and isinstance(tower.trunk, ConvNeXt) else None
-
-
-def _shape(tower: nn.Module) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    trunk = _convnext(tower)
-    if trunk is None:
-        return None
-    widths = tuple(stage.blocks[-1].conv_dw.out_channels for stage in trunk.stages)
-    return tuple(len(stage.blocks) for stage in trunk.stages), widths
-
-
-def _before_last_quarter(tower: nn.Module, layers: list[nn.Module]) -> int:
-    trunk = _convnext(tower)
-    if trunk is None:
-        raise BadConfiguration("trainable: last-quarter is defined for ConvNeXt towers; use `all` or `head`")
-    blocks = [(stage, block) for stage in trunk.stages for block in stage.blocks]
-    stage, first = blocks[-max(1, len(blocks) // 4 - 1)]
-    return layers.index(stage.downsample if first is stage.blocks[0] else first)
+        None for the parameters of a tower whose family has no such order.
+        """
+        depths = {id(parameter): layer.depth for layer in self.layers for parameter in layer.parameters()}
+        return {f"tower.{name}": depths[id(parameter)] for name, parameter in self.tower.named_parameters()}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from jobs.registry import OneOf
 from jobs.runtime.spec import TorchParams
 
-Head = Literal["linear", "linear-bn-relu-linear"]
+HEADS = "jobs.regressor.heads"
+
+Head = Annotated[str, OneOf(HEADS)]
 Trainable = Literal["all", "last-quarter", "head"]
 Precision = Literal["fp32", "bf16", "fp16"]
 

@@ -14,6 +14,7 @@ from open_clip.constants import HF_SAFE_WEIGHTS_NAME, OPENAI_DATASET_MEAN, OPENA
 from safetensors import SafetensorError, safe_open
 
 from jobs.errors import BadConfiguration, JobError
+from jobs.regressor.known_towers import is_file
 from jobs.regressor.model import Regressor
 
 _PREFIX = "visual."  # of the image tower's weights in a checkpoint of open_clip
@@ -51,11 +52,6 @@ def load_pretrained(regressor: Regressor, pretrained: str, revision: str | None)
             f"pretrained: {path} must hold exactly the weights `{_PREFIX}*` of {model} for "
             f"{regressor.architecture.image_size} px: {error}"
         ) from error
-
-
-def is_file(pretrained: str) -> bool:
-    """Whether this names a file rather than one of open_clip's tags."""
-    return pretrained.endswith(".safetensors")
 
 
 def _hub_config(model: str, tag: str) -> dict[str, Any]:

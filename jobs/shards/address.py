@@ -1,13 +1,15 @@
-"""Opens a store from its address: a folder, or a bucket."""
+"""Opens a store from its address: a folder, or what a file in schemes/ makes of a URL."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from jobs.errors import BadConfiguration
-from jobs.shards.local import LocalStore
-from jobs.shards.s3 import S3Store
+from jobs.registry import literal, load, names_in
 from jobs.shards.store import Store
+
+SCHEMES = "jobs.shards.schemes"
+_FOLDER = "file"  # the scheme that is left out
 
 
 def open_store(url: str, *, patience_seconds: float = 0.0) -> Store:
@@ -15,13 +17,13 @@ def open_store(url: str, *, patience_seconds: float = 0.0) -> Store:
 
     An operation on a bucket waits so long for a service that is away before its error is raised.
     """
-    scheme, separator, rest = url.partition("://")
-    if url and not separator and not url.startswith("s3:"):
-        return LocalStore(Path(url))
-    bucket, _, prefix = rest.partition("/")
-    if scheme != "s3" or not bucket:
-        raise BadConfiguration(f"a store is a folder or s3://BUCKET/PREFIX, not {url!r}")
-    return S3Store(bucket, prefix.strip("/"), patience_seconds=patience_seconds)
+    if parts := _parts(url):
+        scheme, rest = parts
+        store: Store | None = load(SCHEMES, scheme, "open_at")(rest, patience_seconds=patience_seconds)
+        if store:
+            return store
+    known = " or ".join(literal(SCHEMES, scheme, "ADDRESS", f"{scheme}://…") for scheme in names_in(SCHEMES))
+    raise BadConfiguration(f"a store is {known}, not {url!r}")
 
 
 def normalised(url: str) -> str:
@@ -29,15 +31,16 @@ def normalised(url: str) -> str:
 
     Not for other people's buckets, where a folder may well have an empty name.
     """
-    if not url.startswith("s3://"):
-        return url if not url or "://" in url or url.startswith("s3:") else str(Path(url))
-    bucket, *parts = url.removeprefix("s3://").split("/")
-    return "/".join([f"s3://{bucket}", *filter(None, parts)])
+    parts = _parts(url)
+    if not url or not parts:
+        return url
+    scheme, rest = parts
+    return str(Path(rest)) if scheme == _FOLDER else f"{scheme}://{'/'.join(filter(None, rest.split('/')))}"
 
 
 def without_patience(store: Store) -> Store:
     """The same store, whose operations raise at once what the service does not do now."""
-    return store.without_patience() if isinstance(store, S3Store) else store
+    return store.without_patience()
 
 
 def open_file(url: str, *, patience_seconds: float = 0.0) -> tuple[Store, str]:
@@ -45,3 +48,12 @@ def open_file(url: str, *, patience_seconds: float = 0.0) -> tuple[Store, str]:
     folder, _, name = url.rpartition("/")
     store = open_store(folder or ("/" if url.startswith("/") else "."), patience_seconds=patience_seconds)
     return store, name
+
+
+def _parts(url: str) -> tuple[str, str] | None:
+    """An address's scheme and what follows it; None where there is no such scheme."""
+    scheme, separator, rest = url.partition("://")
+    schemes = names_in(SCHEMES)
+    if separator:
+        return (scheme, rest) if scheme in schemes else None
+    return None if url.partition(":")[0] in schemes and ":" in url else (_FOLDER, url)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import secrets
 import time
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from jobs.errors import BadConfiguration, NotFound
-from jobs.shards.s3 import S3Store
 from jobs.shards.store import Store
 from jobs.shards.store_checks import Check, prove_quickly
 
@@ -43,7 +41,7 @@ def proved(root: Store) -> Identity:
     Raises BadConfiguration where the store ignores a condition: then nothing else has been written. Two at once both
     prove, and agree on one identity.
     """
-    endpoint = endpoint_of(root)
+    endpoint = root.endpoint
     found, version = _read(root)
     if found and endpoint in found.proved:
         return found
@@ -65,21 +63,13 @@ def proved(root: Store) -> Identity:
 
 def identity_check(root: Store) -> Check:
     """What is noted of the store, for people."""
-    found, endpoint = read_identity(root), endpoint_of(root)
+    found, endpoint = read_identity(root), root.endpoint
     if found is None:
         return Check("identity", True, f"nothing is noted in {root.url}/{NAME} yet; the first run proves the store")
     if endpoint not in found.proved:
         return Check("identity", True, f"store {found.id}, not proved by way of {endpoint} yet; the next run does it")
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(found.proved[endpoint]))
     return Check("identity", True, f"store {found.id}, proved by way of {endpoint} at {when} UTC")
-
-
-def endpoint_of(root: Store) -> str:
-    """The way by which the store is reached, without credentials that may stand in it."""
-    if not isinstance(root, S3Store):
-        return "local"
-    parts = urlsplit(str(root.client.meta.endpoint_url))
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
 
 def _read(root: Store) -> tuple[Identity | None, str | None]:

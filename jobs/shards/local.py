@@ -7,9 +7,10 @@ import fcntl
 import hashlib
 import io
 import os
+import shutil
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -25,6 +26,8 @@ _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTSUP)
 
 class LocalStore:
     """Objects as files below `root`; made for several processes of one machine (or one POSIX file system)."""
+
+    endpoint = "local"
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
@@ -117,6 +120,15 @@ class LocalStore:
         with self._errors("."):
             for path in self.root.glob(f"**/{UNFINISHED}/*-*"):
                 _unlink_unless_locked(path)
+
+    def clear(self) -> None:
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def without_patience(self) -> LocalStore:
+        return self  # which has none
+
+    def own_checks(self, *, quick: bool) -> Sequence[tuple[str, Callable[[], str]]]:
+        return ()
 
     def _path(self, name: str) -> Path:
         return self.root / checked(name)

@@ -11,15 +11,17 @@ import copy
 import hashlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 from jobs.errors import NotFound, StoreError
 from jobs.shards import s3_client
 from jobs.shards.digests import sha256
+from jobs.shards.s3_checks import checks_of
 from jobs.shards.s3_client import Connection, pause
 from jobs.shards.s3_errors import Away, BrokenOff, Busy, Unclear, Unmet, broken_off_told
 from jobs.shards.s3_parts import DIGEST, put_in_parts
@@ -62,6 +64,11 @@ class S3Store:
     def client(self) -> Any:
         """The boto3 client of this process."""
         return self._connection.client
+
+    @property
+    def endpoint(self) -> str:
+        parts = urlsplit(str(self.client.meta.endpoint_url))
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
     def at(self, path: str) -> S3Store:
         below = copy.copy(self)
@@ -157,6 +164,14 @@ class S3Store:
                 with suppress(NotFound):  # finished meanwhile
                     abort = partial(self.client.abort_multipart_upload, **target)
                     self._connection.answer(self.url, abort, check_done)
+
+    def clear(self) -> None:
+        for stat in self.list(""):
+            self.delete(stat.name)
+        self.sweep(older_than_seconds=0)
+
+    def own_checks(self, *, quick: bool) -> Sequence[tuple[str, Callable[[], str]]]:
+        return checks_of(self, quick=quick)
 
     def _key(self, name: str) -> str:
         return f"{self.prefix}/{name}" if self.prefix else name

@@ -11,7 +11,7 @@ import errno
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +49,10 @@ class Store(Protocol):
     """Objects under names like `commits/00042.json`; every error is a StoreError that says what to do."""
 
     url: str
+
+    @property
+    def endpoint(self) -> str:
+        """The way by which the store is reached, without credentials that may stand in it; `local` for a folder."""
 
     def at(self, path: str) -> Store:
         """The store below this one, in which names leave out `path/`."""
@@ -89,6 +93,18 @@ class Store(Protocol):
 
     def sweep(self) -> None:
         """Remove what writers that are gone left unfinished; it was never visible, it only takes up room."""
+
+    def clear(self) -> None:
+        """Remove everything, also what is unfinished: for a store that nobody else uses."""
+
+    def without_patience(self) -> Store:
+        """The same store, whose operations raise at once what the service does not do now."""
+
+    def own_checks(self, *, quick: bool) -> Sequence[tuple[str, Callable[[], str]]]:
+        """What else has to be tried of this kind of store before commits are safe; `quick` leaves out what takes long.
+
+        Each by its name; it returns what it proves, or raises a JobError that says what is wrong and what to do.
+        """
 
 
 def checked(name: str) -> str:

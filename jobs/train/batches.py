@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
+from random import Random
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL.Image import Image
 from torch import Tensor
 
 from jobs.contract.reading import ReadGroup, TypedSample
 from jobs.contract.samples import Origin
 from jobs.errors import BadConfiguration
-from jobs.imaging.pixels import decode, image_in
+from jobs.imaging.pixels import Pixels, decode, image_in
+from jobs.registry import load
 from jobs.runtime.arrays import from_npy
 from jobs.runtime.prefetch import map_ahead
-from jobs.train.augment import augmented
-from jobs.train.order import Window, place, windows
-from jobs.train.stage import TrainParams
+from jobs.train.order import Window, place, random_of, windows
+from jobs.train.stage import AUGMENTATIONS, TrainParams
+
+Augmentation = Callable[[Image, int, Random], Pixels]
 
 Images = ReadGroup[Origin]
 EpochSample = tuple[int, TypedSample[Origin]]
@@ -51,7 +55,7 @@ def batches(
     Every process reads whole batches and decodes its share, so that the order does not depend on their number.
     """
     shared = (samples[process::num_processes] for samples in _sample_batches(images, params, first_step))
-    make = partial(_batch, params=params)
+    make = partial(_batch, augmented=load(AUGMENTATIONS, params.augment, "augmented"), params=params)
     yield from map_ahead(make, shared, threads=params.threads, ahead=2 * params.threads)
 
 
@@ -81,9 +85,11 @@ def _read(images: Images, seed: int, window: Window) -> tuple[int, list[TypedSam
     return window.epoch, samples[window.skip :]
 
 
-def _batch(samples: list[EpochSample], params: TrainParams) -> Batch:
+def _batch(samples: list[EpochSample], augmented: Augmentation, params: TrainParams) -> Batch:
     pixels: NDArray[np.uint8] = np.stack([
-        augmented(decode(image_in(sample.raw), sample.key), params, epoch=epoch, key=sample.key)
+        augmented(
+            decode(image_in(sample.raw), sample.key), params.image_size, random_of(params.seed, epoch, sample.key)
+        )
         for epoch, sample in samples
     ])  # fmt: skip
     vectors = torch.from_numpy(np.stack([from_npy(sample["npy"]) for _, sample in samples]))

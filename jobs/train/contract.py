@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from jobs.contract.declaration import Access, Contract, Inputs, One, Stats
 from jobs.generate_images.contract import GeneratedImages
 from jobs.regressor.values import Architecture
@@ -40,6 +42,9 @@ class LearnerState(JsonModel):
     step: Count
     losses: list[float]
     """Since the last point of the curve."""
+
+    cosines: list[float] = Field(default_factory=list)
+    """As many; none in checkpoints from before there were other losses than 1 - cosine."""
 
     curve: list[CurvePoint]
     scaler: dict[str, Json]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from jobs.registry import load
 from jobs.regressor.model import Regressor
 from jobs.regressor.pretrained import load_pretrained, normalisation
 from jobs.regressor.saved_model import require_loadable
@@ -15,7 +17,7 @@ from jobs.regressor.values import Architecture
 from jobs.train.contract import CurvePoint, LearnerState
 from jobs.train.ema import Average, moving
 from jobs.train.optimiser import build_optimiser, load_moments, moments
-from jobs.train.stage import TrainParams
+from jobs.train.stage import LOSSES, TrainParams
 
 
 @dataclass(slots=True)
@@ -25,13 +27,21 @@ class Learner:
     regressor: Regressor
     optimiser: torch.optim.Optimizer
     average: Average | None
+    loss: Callable[[Tensor, Tensor], Tensor]  # of predicted and true vectors, (n, 384) each; what is minimised
     step: int = 0  # steps done
     losses: list[float] = field(default_factory=list)  # since the last point of the curve
+    cosines: list[float] = field(default_factory=list)  # as many
     curve: list[CurvePoint] = field(default_factory=list)
 
     def state(self, scaler: dict[str, Any]) -> LearnerState:
         """The JSON from which `restore` continues, beside the tensors; with the state of fp16's scaler."""
-        return LearnerState(step=self.step, losses=list(self.losses), curve=list(self.curve), scaler=scaler)
+        return LearnerState(
+            step=self.step,
+            losses=list(self.losses),
+            cosines=list(self.cosines),
+            curve=list(self.curve),
+            scaler=scaler,
+        )
 
     def tensors(self) -> dict[str, Tensor]:
         """The tensors from which `restore` continues; frozen weights are made again and not among them."""
@@ -51,6 +61,7 @@ class Learner:
             for name, tensor in self.average.tensors.items():
                 tensor.copy_(tensors[f"average/{name}"])
         self.step, self.losses, self.curve = state.step, list(state.losses), list(state.curve)
+        self.cosines = list(state.cosines)
 
     def result(self) -> dict[str, Tensor]:
         """The weights to keep: the average where there is one, else the last."""
@@ -80,7 +91,8 @@ def new_learner(params: TrainParams, device: torch.device) -> Learner:
     regressor.freeze(params.trainable)
     regressor = regressor.to(device).to(memory_format=torch.channels_last)
     average = Average(regressor, params.ema_decay) if params.ema_decay is not None else None
-    return Learner(regressor, build_optimiser(regressor, params), average)
+    loss = load(LOSSES, params.loss, "loss")
+    return Learner(regressor, build_optimiser(regressor, params), average, loss)
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -19,11 +19,12 @@ def build_optimiser(regressor: Regressor, params: TrainParams) -> torch.optim.Ad
     Norms, biases and scales, which have one dimension, do not decay (as in timm and in the ConvNeXt paper).
     """
     groups: dict[tuple[float, float, bool], dict[str, Any]] = {}
+    depths = regressor.depths()
     for name, parameter in regressor.named_parameters():
         if not parameter.requires_grad:
             continue
         in_head = name.startswith("head.")
-        rate = _peak(regressor, name, params, in_head=in_head)
+        rate = _peak(depths.get(name), params, in_head=in_head)
         decay = params.weight_decay if parameter.ndim > 1 else 0.0
         group = groups.setdefault((rate, decay, in_head), {"params": [], "names": []})
         group |= {"lr": rate, "peak": rate, "weight_decay": decay, "in_head": in_head}
@@ -60,14 +61,14 @@ def _ease(done: float) -> float:
     return (1 - math.cos(math.pi * min(1.0, done))) / 2
 
 
-def _peak(regressor: Regressor, name: str, params: TrainParams, *, in_head: bool) -> float:
+def _peak(depth: int | None, params: TrainParams, *, in_head: bool) -> float:
     if in_head:
         return params.head_learning_rate or params.learning_rate
     if params.layer_decay is None:
         return params.learning_rate
-    depth = regressor.depth(name)
-    if depth < 0:
-        raise BadConfiguration(f"layer_decay goes by the stages of a ConvNeXt, which {params.model} has not; set null")
+    if depth is None:
+        raise BadConfiguration(f"layer_decay needs an order of the tower's layers, which {params.model} has not; "
+                               "set it to null")  # fmt: skip
     return params.learning_rate * params.layer_decay**depth
 
 

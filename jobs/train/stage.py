@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from jobs.contract.samples import TRAIN as TRAIN_SPLIT
+from jobs.registry import OneOf
+from jobs.regressor.known_towers import check_fits, tower_named
 from jobs.regressor.params import Head, Precision, Trainable
 from jobs.runtime.models import by_content
 from jobs.runtime.spec import StageSpec, TorchParams, Unit, one_unit
 from jobs.train.contract import Trained, TrainInputs
 
-Augment = Literal["light", "none"]
+LOSSES = "jobs.train.losses"
+AUGMENTATIONS = "jobs.train.augmentations"
+
+Loss = Annotated[str, OneOf(LOSSES)]
+Augment = Annotated[str, OneOf(AUGMENTATIONS)]
 Schedule = Literal["cosine", "one-cycle"]
 
 
@@ -22,23 +28,26 @@ class TrainParams(TorchParams):
     model: str = "convnext_xxlarge"
     """The image tower: a model of open_clip by its name, or else a model of timm by its name."""
 
-    pretrained: str | None = "laion2b_s34b_b82k_augreg_soup"
+    pretrained: str | None = Field(default="laion2b_s34b_b82k_augreg_soup", validate_default=True)
     """A tag of open_clip's, a file NAME.safetensors with the `visual.*` weights, or null for random weights."""
 
     revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
     """The commit of the hub repository that the tag stands for; required for a tag. It must have safetensors."""
 
-    image_size: int = Field(default=512, ge=32)
-    """Pixels of a side. A ConvNeXt takes any size, whatever it was pretrained at."""
+    image_size: int = Field(default=512, ge=32, validate_default=True)
+    """Pixels of a side. A ConvNeXt takes any size, whatever it was pretrained at; most others take one."""
 
     head: Head = "linear-bn-relu-linear"
     """What turns the tower's output into 384 numbers; the longer one scored 0.006 more than `linear`."""
 
     drop_path: float | None = Field(default=None, ge=0, lt=1)
-    """Stochastic depth of the blocks; null for the model's own (0.1 for convnext_xxlarge)."""
+    """Stochastic depth of the blocks, where a tower has it; null for the model's own (0.1 for convnext_xxlarge)."""
 
-    trainable: Trainable = "last-quarter"
-    """What learns beside the head: the whole tower, the last quarter of its blocks, or nothing."""
+    trainable: Trainable = Field(default="last-quarter", validate_default=True)
+    """What learns beside the head: the whole tower, the last quarter of a ConvNeXt's or ViT's blocks, or nothing."""
+
+    loss: Loss = "cosine"
+    """What is minimised: `cosine` is 1 minus the metric; `cosine-info-nce` adds a contrast with the batch's others."""
 
     epochs: int = Field(default=5, ge=1)
     """How often every image is seen; an incomplete last batch of an epoch is left out, another one each time."""
@@ -47,7 +56,7 @@ class TrainParams(TorchParams):
     """Images of one step, over all processes."""
 
     learning_rate: float = Field(default=1e-4, gt=0)
-    """The highest rate of the tower's last stage, and of the head unless that has its own."""
+    """The highest rate of the tower's last part, and of the head unless that has its own."""
 
     head_learning_rate: float | None = Field(default=5e-4, gt=0)
     """The highest rate of the head; null for the tower's."""
@@ -55,8 +64,9 @@ class TrainParams(TorchParams):
     head_only_steps: int = Field(default=1_000, ge=0)
     """Steps at the beginning in which the head alone learns, so that its noise does not spoil the tower."""
 
-    layer_decay: float | None = Field(default=0.5, gt=0, le=1)
-    """Each stage of a ConvNeXt learns at this fraction of the next one's rate; 0.4 to 0.6 scored best. null for 1."""
+    layer_decay: float | None = Field(default=0.5, gt=0, le=1, validate_default=True)
+    """Each stage of a ConvNeXt, or block of a ViT, learns at this fraction of the next one's rate. For stages 0.4 to
+    0.6 scored best; for blocks timm's default is 0.75. null for 1, which other towers need."""
 
     weight_decay: float = Field(default=0.05, ge=0)
     """AdamW's; biases, norms and scales have none."""
@@ -91,9 +101,24 @@ class TrainParams(TorchParams):
     checkpoint_every: int = Field(default=1_000, ge=1)
     """Steps between two checkpoints, and so the most that a killed worker loses. Not part of the result."""
 
+    @field_validator("model")
+    @classmethod
+    def _is_known(cls, model: str) -> str:
+        tower_named(model)
+        return model
+
+    @field_validator("pretrained", "image_size", "drop_path", "trainable", "layer_decay")
+    @classmethod
+    def _fits_the_tower(cls, value: Any, info: ValidationInfo) -> Any:
+        if "model" in info.data and info.field_name:  # else the model was refused
+            check_fits(tower_named(info.data["model"]), info.field_name, value, info.data)
+        return value
+
     def settings(self) -> dict[str, Any]:
         settings = super().settings()
         del settings["checkpoint_every"]
+        if self.loss == "cosine":  # as when there was no other
+            del settings["loss"]
         if self.pretrained is not None:
             settings["pretrained"] = by_content(self.pretrained)
         return settings

@@ -126,15 +126,17 @@ def do_step(
 ) -> tuple[float, bool]:  # fmt: skip
     """One step of all processes; the mean loss over the whole batch, and whether any process was asked to stop.
 
-    The loss is 1 - cosine. Raises BadConfiguration when it, or the gradient, is not a number.
+    Raises BadConfiguration when the loss, or the gradient, is not a number.
     """
     torch.manual_seed(seed_of_step(params.seed, learner.step, accelerator.process_index))
     images = batch.images.to(accelerator.device, non_blocking=True)
     vectors = batch.vectors.to(accelerator.device, non_blocking=True)
-    loss = 1 - functional.cosine_similarity(model(images), vectors).mean()
+    predicted = model(images)
+    loss = learner.loss(predicted, vectors)
     accelerator.backward(loss)
     norm = accelerator.clip_grad_norm_(model.parameters(), params.max_gradient_norm or math.inf)
-    found = torch.tensor([loss.item(), float(stop_asked)])
+    cosine = functional.cosine_similarity(predicted.detach(), vectors).mean()
+    found = torch.tensor([loss.item(), float(stop_asked), cosine.item()])
     if accelerator.num_processes > 1:
         found = accelerator.reduce(found.to(accelerator.device), reduction="mean").cpu()
     gradient_is_finite = params.precision == "fp16" or math.isfinite(float(norm))  # fp16's scaler skips such steps
@@ -147,6 +149,7 @@ def do_step(
     if learner.average:
         learner.average.update(learner.regressor, learner.step)
     learner.step += 1
+    learner.cosines.append(float(found[2]))
     return float(found[0]), bool(found[1] > 0)
 
 
@@ -178,14 +181,17 @@ def wrap(learner: Learner, accelerator: Accelerator) -> tuple[nn.Module, Any]:
 
 
 def add_point(learner: Learner, params: TrainParams, learning_rate: float) -> None:
-    """Add the mean of the losses since the last point to the curve."""
+    """Add the means of losses and cosines since the last point to the curve."""
     loss = sum(learner.losses) / len(learner.losses)
+    # What the cosine loss says already is not averaged apart: it might be rounded to other digits, and bytes change.
+    cosine = 1 - loss if params.loss == "cosine" else sum(learner.cosines) / len(learner.cosines)
     learner.losses.clear()
+    learner.cosines.clear()
     point = CurvePoint(
         step=learner.step,
         images=learner.step * params.batch_size,
         loss=round(loss, 6),
-        cosine=round(1 - loss, 6),
+        cosine=round(cosine, 6),
         learning_rate=learning_rate,
     )
     learner.curve.append(point)

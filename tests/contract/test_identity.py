@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobs.errors import BAD_CONFIGURATION, BadConfiguration
-from jobs.shards.identity import NAME, Identity, endpoint_of, identity_check, proved, read_identity
+from jobs.shards.identity import NAME, Identity, identity_check, proved, read_identity
 from jobs.shards.s3 import S3Store
 from jobs.shards.store import Store
 from pipeline.__main__ import main
@@ -26,7 +26,7 @@ def test_the_first_use_proves_the_store_and_notes_it(store: Store) -> None:
     found = proved(store)
     assert names(store) == [NAME], "nothing else is left"
     assert found == read_identity(store) == proved(store)
-    assert endpoint_of(store) in found.proved
+    assert store.endpoint in found.proved
     assert found.id in identity_check(store).detail
 
 
@@ -48,7 +48,7 @@ def test_two_ways_to_one_store_find_one_store(s3_store: S3Store, monkeypatch: py
         assert "not proved by way of" in identity_check(by_proxy).detail
         second = proved(by_proxy)
     assert second.id == first.id
-    assert set(second.proved) == {os.environ["AWS_ENDPOINT_URL"].replace("user:secret@", ""), endpoint_of(s3_store)}
+    assert set(second.proved) == {os.environ["AWS_ENDPOINT_URL"].replace("user:secret@", ""), s3_store.endpoint}
 
 
 def test_two_stores_of_one_address_are_two(store: Store) -> None:

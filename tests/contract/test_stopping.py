@@ -16,6 +16,7 @@ from jobs.runtime.environment import TASK_VARIABLE
 from jobs.runtime.task_description import TaskDescription
 from jobs.shards.s3 import S3Store
 from tests.fakes.faulty_proxy import Fault, FaultyProxy
+from tests.interrupting import interrupted_at_import
 
 PROMPTS = {"sources": [{"kind": "grammar", "name": "g", "seed": 1, "num_prompts": 100}]}
 
@@ -48,3 +49,16 @@ def test_a_worker_that_waits_for_an_answer_stops_at_once_when_it_is_asked_to(
     (failure,) = (json.loads(stage.read(stat.name).data) for stat in stage.list("failures/"))
     assert failure["error"].startswith("Stopped: asked to stop by SIGTERM; what was committed is kept"), told
     assert len(proxy.matching(method, containing)) == 1, "nothing was asked again"
+
+
+@pytest.mark.parametrize("module", ["boto3", "urllib3.exceptions"])
+def test_a_worker_that_is_asked_to_stop_while_the_client_of_s3_is_imported_leaves_its_reason(
+    s3_store: S3Store, module: str
+) -> None:
+    task = TaskDescription(store=s3_store.url, run="run", stage="collect", params=PROMPTS, inputs={}, completions=1)
+    done = interrupted_at_import(task, module, imported_in=0.3, stuck=30, env={})
+    assert done.returncode == TRY_AGAIN, done.stderr
+    stage = s3_store.at("run").at("collect")
+    (failure,) = (json.loads(stage.read(stat.name).data) for stat in stage.list("failures/"))
+    assert "asked to stop by SIGTERM" in failure["error"]
+    assert not list(stage.list("commits/")), "nothing was begun"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
 from jobs.errors import NotFound, StoreAway
@@ -14,6 +14,8 @@ from tests.simulation.s3 import Bucket, Object
 
 class MemoryStore:
     """Objects of a bucket below a prefix; every call is a place where others may act."""
+
+    endpoint = "local"
 
     def __init__(self, bucket: Bucket, prefix: str = "", url: str = "s3://simulated") -> None:
         self._bucket, self._prefix, self.url = bucket, prefix, url
@@ -73,6 +75,16 @@ class MemoryStore:
 
     def sweep(self) -> None:
         pass
+
+    def clear(self) -> None:
+        for stat in self.list(""):
+            self.delete(stat.name)
+
+    def without_patience(self) -> MemoryStore:
+        return self
+
+    def own_checks(self, *, quick: bool) -> Sequence[tuple[str, Callable[[], str]]]:
+        return ()
 
     def _write(self, name: str, body: bytes, version: str | None) -> bool:
         """As the real store: whatever was not plainly done is settled by what is there."""

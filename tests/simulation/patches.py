@@ -17,6 +17,7 @@ from unittest.mock import patch
 import boto3
 
 import jobs.runtime.task
+import jobs.shards.s3
 from jobs.runtime import diagnostics, log
 from jobs.runtime.events import Event
 from jobs.shards import records, strict_json

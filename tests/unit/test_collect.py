@@ -13,9 +13,9 @@ import pyarrow.parquet as parquet
 import pytest
 
 from jobs.collect.sources.base import File
-from jobs.collect.sources.conceptual_captions import join_tokens
+from jobs.collect.sources.kinds.conceptual_captions import join_tokens
+from jobs.collect.sources.kinds.text import Text
 from jobs.collect.sources.rows import AnyRow
-from jobs.collect.sources.text import Text
 from jobs.collect.stage import COLLECT, CollectParams, units
 from jobs.errors import BadConfiguration, BadData, StalePlan
 from jobs.shards.dataset import Dataset

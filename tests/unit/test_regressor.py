@@ -72,7 +72,7 @@ def test_the_last_quarter_of_convnext_xxlarge_is_what_the_published_recipe_train
 
 
 def test_another_division_of_the_xxlarge_tower_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.regressor.model._before_last_quarter", lambda tower, layers: 3)
+    monkeypatch.setattr("jobs.regressor.towers.convnext._number_of", lambda module, parts: 3)
     with torch.device("meta"):
         regressor = Regressor(architecture("convnext_xxlarge"))
     with pytest.raises(BadConfiguration, match="362,840,064"):

@@ -29,6 +29,7 @@ from jobs.shards.digests import digest_of
 from jobs.shards.local import LocalStore
 from pipeline.cli.tables import logs
 from tests import pictures
+from tests.interrupting import interrupted_at_import
 from tests.stages import local_run
 from tests.waiting import wait_for
 
@@ -259,32 +260,15 @@ def test_a_task_that_cannot_be_opened_leaves_log_failure_and_message_too(tmp_pat
     assert [stat.name for stat in store.list("failures/")] == ["failures/index-0-one.json"]
 
 
-# `python -m jobs`, in which a SIGTERM comes at the moment at which a module is imported, and that import takes a while
-INTERRUPTED = """
-import os, runpy, signal, sys, time
-class Interrupting:
-    def find_spec(self, name, path=None, target=None):
-        if name == sys.argv[1]:
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(float(sys.argv[2]))
-sys.meta_path.insert(0, Interrupting())
-from jobs.runtime import stopping
-stopping.STUCK_SECONDS = float(sys.argv[3])
-runpy.run_module("jobs", run_name="__main__", alter_sys=True)
-"""
-
-
 def interrupted(folder: Path, module: str, *, imported_in: float, stuck: float) -> subprocess.CompletedProcess[str]:
     """A worker that is asked to stop at an import; what it leaves is in `message` and the store."""
-    env = {**os.environ, TASK_VARIABLE: described(folder).encode(), "I2P_ATTEMPT": "one",
-           "I2P_TERMINATION_LOG": str(folder / "message")}  # fmt: skip
-    command = [sys.executable, "-c", INTERRUPTED, module, str(imported_in), str(stuck)]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    message = {"I2P_TERMINATION_LOG": str(folder / "message")}
+    return interrupted_at_import(described(folder), module, imported_in=imported_in, stuck=stuck, env=message)
 
 
 @pytest.mark.parametrize(
     "module",
-    ["jobs.catalog", "pydantic", "boto3", "jobs.runtime.task", "urllib3.exceptions", "jobs.generate_images.worker"],
+    ["jobs.catalog", "pydantic", "jobs.runtime.task", "jobs.shards.local", "jobs.generate_images.worker"],
 )
 def test_a_worker_that_is_asked_to_stop_while_it_is_imported_says_so_with_its_pod_and_in_the_store(
     tmp_path: Path, module: str

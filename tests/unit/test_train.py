@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import socket
-from collections.abc import Iterator
-from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 
 from jobs.contract.reading import ReadGroup
 from jobs.contract.samples import Origin
@@ -29,7 +25,6 @@ from jobs.shards.records import Shard
 from jobs.shards.store import Body
 from jobs.shards.tar import Sample
 from jobs.train import worker
-from jobs.train.augment import augmented
 from jobs.train.batches import batches
 from jobs.train.checkpoints import Checkpoints
 from jobs.train.contract import LearnerState, Trained, TrainInputs
@@ -41,60 +36,14 @@ from tests import pictures
 from tests.networks import from_sample
 from tests.samples import json_of
 from tests.stages import dataset_of, local_run, run_stage
-
-SHARDS = {"train-00000": range(14), "train-00001": range(14, 26), "train-00002": range(26, 40)}
-
-
-PROCESSES = multiprocessing.get_context("forkserver")  # a fork of this process would hang where libraries use threads
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _processes_get_ready() -> None:
-    PROCESSES.set_forkserver_preload([__name__])
-    forkserver.ensure_running()
-
-
-@pytest.fixture(autouse=True)
-def _fresh_accelerator() -> Iterator[None]:
-    yield
-    AcceleratorState._reset_state(True)  # one process is one training elsewhere
-
-
-def settings(**changes: Any) -> TrainParams:
-    """Everything on that could spoil an exact continuation: statistics, stochastic depth, averaging, augmentation."""
-    tiny: dict[str, Any] = {
-        "model": pictures.TINY, "pretrained": None, "image_size": 32, "head": "linear-bn-relu-linear",
-        "drop_path": 0.2, "trainable": "all", "epochs": 2, "batch_size": 8, "learning_rate": 2e-3,
-        "head_learning_rate": 1e-3, "head_only_steps": 1, "ema_decay": 0.9, "augment": "light", "precision": "fp32",
-        "window_shards": 2, "curve_every": 4, "checkpoint_every": 3,
-    }  # fmt: skip
-    return TrainParams(**(tiny | changes))
-
-
-def train(folder: Path, params: TrainParams, shards: dict[str, range] = SHARDS) -> Dataset:
-    run = local_run(folder)
-    return run_stage(run, TRAIN, params, [pictures.images(run, shards)])
-
-
-def digests(trained: Dataset) -> dict[str, str]:
-    return {shard.name: shard.sha256 for shard in trained.shards()}
+from tests.training import SHARDS, digests, in_processes, settings, train
+from tests.training import fresh_accelerator as fresh_accelerator
+from tests.training import processes_get_ready as processes_get_ready
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return digests(train(tmp_path_factory.mktemp("undisturbed"), settings()))
-
-
-def in_processes(function: Any, of_each: list[tuple[Any, ...]]) -> list[int | None]:
-    """Exit codes of processes of their own, each a copy of one that has imported everything and done nothing."""
-    processes = [PROCESSES.Process(target=function, args=arguments) for arguments in of_each]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(timeout=60)
-        process.kill()  # only if it hangs
-        process.join()
-    return [process.exitcode for process in processes]
 
 
 # Continuation
@@ -344,14 +293,6 @@ def test_a_broken_image_is_bad_data_that_names_it(tmp_path: Path) -> None:
         run_stage(run, TRAIN, settings(), [images])
 
 
-def test_layer_decay_and_division_need_a_convnext() -> None:
-    other = settings(model="test_vit", image_size=160, layer_decay=0.5, drop_path=None)
-    with pytest.raises(BadConfiguration, match="layer_decay"):
-        new_learner(other, torch.device("cpu"))
-    with pytest.raises(BadConfiguration, match="last-quarter"):
-        new_learner(other.model_copy(update={"trainable": "last-quarter"}), torch.device("cpu"))
-
-
 # The order
 
 
@@ -409,24 +350,6 @@ def test_no_more_than_two_windows_are_read_ahead(tmp_path: Path) -> None:
     next(stream)
     assert len(read) <= 5  # two batches are decoded ahead, and a window beyond what they need
     assert len(list(stream)) == 19
-
-
-def test_augmentation_is_drawn_from_seed_epoch_and_key_alone_and_never_flips() -> None:
-    from PIL import Image
-
-    ramp = Image.fromarray(np.tile(np.arange(64, dtype=np.uint8) * 4, (64, 1)))
-    image = ramp.convert("RGB")
-    params = settings()
-    first = augmented(image, params, epoch=0, key="a")
-    assert np.array_equal(first, augmented(image, params, epoch=0, key="a"))
-    others = [augmented(image, params, epoch=epoch, key=key) for epoch in range(5) for key in "abcdefgh"]
-    assert len({other.tobytes() for other in others}) > 35
-    for other in others:
-        assert other.shape == (32, 32, 3)
-        columns = other.mean(axis=(0, 2))
-        assert columns[:8].mean() < columns[-8:].mean()
-    whole = augmented(image, settings(augment="none"), epoch=0, key="a")
-    assert np.array_equal(whole, pixels(image, 32))
 
 
 # Rates

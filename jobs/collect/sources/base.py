@@ -95,6 +95,14 @@ class Source(Params):
     """Read only so many rows of each file."""
 
 
+class WrittenSource(Source):
+    """A source that stands in no file, but writes its prompts."""
+
+    def rows(self) -> Iterator[AnyRow]:
+        """The prompts in their order."""
+        raise NotImplementedError
+
+
 class FileSource(Source):
     """A source that stands in files."""
 

@@ -1,11 +1,11 @@
-"""CSV and TSV with a header line."""
+"""What CSV and TSV share: a header line, and rows that cannot be read without losing those after them."""
 
 from __future__ import annotations
 
 import csv
 from collections import deque
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from jobs.collect.sources.base import File, Line, TextSource, require_column
 from jobs.collect.sources.rows import AnyRow, BadRow, row_of
@@ -14,7 +14,9 @@ from jobs.errors import BadData
 _READ_AGAIN = 64 << 20  # characters that may be read again beyond as many as were read
 
 
-class _Delimited(TextSource):
+class Delimited(TextSource):
+    """A source of rows of named columns."""
+
     column: str = "prompt"
     """The column that holds the prompt."""
 
@@ -93,23 +95,3 @@ class _Lines:
             yield line if isinstance(line, BadRow) else BadRow(line[0], reason)
         self._waiting.extendleft(reversed(others))
         self._characters = 0 if others else self._characters
-
-
-class Csv(_Delimited):
-    """Comma-separated with a header, quoted as RFC 4180 says."""
-
-    kind: Literal["csv"]
-    dialect = csv.excel
-
-
-class _PlainTsv(csv.Dialect):
-    delimiter = "\t"
-    quoting = csv.QUOTE_NONE
-    lineterminator = "\n"
-
-
-class Tsv(_Delimited):
-    """Tab-separated with a header; quotation marks are ordinary characters."""
-
-    kind: Literal["tsv"]
-    dialect = _PlainTsv

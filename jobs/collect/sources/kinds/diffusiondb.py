@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from jobs.collect.sources.base import File, FileSource
-from jobs.collect.sources.parquet import numbered_rows
+from jobs.collect.sources.kinds.parquet import numbered_rows
 from jobs.collect.sources.rows import AnyRow, BadRow, LeftOut, Unfit, row_of
 
 

@@ -7,12 +7,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from jobs.collect.sources.base import Source
+from jobs.collect.sources.base import WrittenSource
 from jobs.collect.sources.rows import Row
 from jobs.synthetic import grammar
 
 
-class Grammar(Source):
+class Grammar(WrittenSource):
     """Prompts from a grammar of a few hundred phrases."""
 
     kind: Literal["grammar"]

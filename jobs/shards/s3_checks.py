@@ -1,0 +1,119 @@
+"""Proves of a bucket what only stores of S3 promise: conditions on uploads in parts, ETags that agree, and ranges."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from jobs.errors import NotFound
+from jobs.shards.digests import sha256
+from jobs.shards.s3_errors import Busy, Unmet, errors_told
+from jobs.shards.s3_parts import DIGEST, begin_upload, complete, put_parts
+from jobs.shards.store_checks import TELL, WRITERS, Failed
+
+if TYPE_CHECKING:
+    from jobs.shards.s3 import S3Store
+
+
+def checks_of(store: S3Store, *, quick: bool) -> Sequence[tuple[str, Callable[[], str]]]:
+    """As `Store.own_checks`, in a store that nobody else uses."""
+    checks: list[tuple[str, Callable[[S3Store], str]]] = [("one version whoever tells it", _versions_agree)]
+    if not quick:
+        checks += [
+            ("create only if absent, in parts", _creates_once_in_parts),
+            ("replace only if unchanged, in parts", _replaces_once_in_parts),
+            ("resume a download", _resumes),
+            ("digest kept with the object", _keeps_digest),
+        ]
+    return [(name, _asked(check, store)) for name, check in checks]
+
+
+def _asked(check: Callable[[S3Store], str], store: S3Store) -> Callable[[], str]:
+    def ask() -> str:
+        with errors_told(store.url):
+            return check(store)
+
+    return ask
+
+
+def _versions_agree(store: S3Store) -> str:
+    store.create("versions/one", b"x")
+    (listed,) = store.list("versions/")
+    versions = {listed.version, store.version("versions/one"), store.read("versions/one").version}
+    if len(versions) != 1:
+        raise Failed(f"a listing, HEAD and GET give different ETags of {store.url}/versions/one: {versions}; what is "
+                      f"planned by one would never be found by the others; {TELL}")  # fmt: skip
+    return "a listing, HEAD and GET give the same ETag"
+
+
+def _creates_once_in_parts(store: S3Store) -> str:
+    uploads = [_Upload(store, "parts", f"writer {number}".encode()) for number in range(WRITERS)]
+    together = threading.Barrier(WRITERS)
+
+    def complete(upload: _Upload) -> bool:
+        together.wait()
+        return upload.complete(IfNoneMatch="*")
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        won = [upload for upload, true in zip(uploads, pool.map(complete, uploads), strict=True) if true]
+    if len(won) != 1:
+        raise Failed(f"of {WRITERS} uploads in parts of {store.url}/parts {len(won)} were completed, not one; {TELL}")
+    if store.read("parts").data != won[0].body:
+        raise Failed(f"{store.url}/parts does not hold what its only winner uploaded; {TELL}")
+    return f"of {WRITERS} uploads completed at once exactly one won: large objects are created only once, too"
+
+
+def _replaces_once_in_parts(store: S3Store) -> str:
+    store.create("repaired", b"before")
+    version = store.version("repaired")
+    store.replace("repaired", b"between", version=version)
+    if _Upload(store, "repaired", b"late").complete(IfMatch=version):
+        raise Failed(f"an upload in parts replaced {store.url}/repaired although it had changed; {TELL}")
+    if not _Upload(store, "repaired", b"after").complete(IfMatch=store.version("repaired")):
+        raise Failed(f"an upload in parts could not replace {store.url}/repaired although it had not changed; {TELL}")
+    return "a late upload was refused, one in time was not: a large damaged object can be repaired"
+
+
+def _resumes(store: S3Store) -> str:
+    store.create("ranged", b"0123456789")
+    version = store.version("ranged")
+    reply = store.client.get_object(**store.target("ranged"), Range="bytes=4-", IfMatch=version)
+    if reply["Body"].read() != b"456789":
+        raise Failed(f"asked for {store.url}/ranged from byte 4 on, the server sent something else; {TELL}")
+    store.replace("ranged", b"9876543210", version=version)
+    try:
+        with errors_told(f"{store.url}/ranged"):
+            store.client.get_object(**store.target("ranged"), Range="bytes=4-", IfMatch=version)
+    except Unmet:
+        return "a part of an object is sent, unless it has changed: a broken download goes on and never mixes versions"
+    raise Failed(f"a part of {store.url}/ranged was sent although the object had changed; {TELL}")
+
+
+def _keeps_digest(store: S3Store) -> str:
+    store.create("digest", b"some bytes")
+    found = store.client.head_object(**store.target("digest"))["Metadata"].get(DIGEST)
+    if found != sha256(b"some bytes"):
+        raise Failed(f"the metadata of {store.url}/digest says {found!r} is its digest; uploads whose answer is lost "
+                      "are then settled by reading them back; a server that keeps metadata saves that")  # fmt: skip
+    return "an upload whose answer is lost is settled without reading it back"
+
+
+class _Upload:
+    """An upload in parts that lacks only its completion. One part is enough, and the last may be small."""
+
+    def __init__(self, store: S3Store, name: str, body: bytes) -> None:
+        self.store, self.body, self.where = store, body, f"{store.url}/{name}"
+        with errors_told(self.where):
+            self.upload = begin_upload(store.client, store.target(name), sha256(body))
+            self.parts = put_parts(store.client, self.upload, io.BytesIO(body), len(body), len(body))
+
+    def complete(self, **condition: str) -> bool:
+        try:
+            with errors_told(self.where):
+                complete(self.store.client, self.upload, self.parts, **condition)
+        except (Unmet, Busy, NotFound):
+            return False
+        return True
