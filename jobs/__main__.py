@@ -19,7 +19,8 @@ def main() -> int:
     if os.environ.get(environment.END_WITH_PARENT_VARIABLE):
         threading.Thread(target=_end_with_parent, daemon=True).start()
     from jobs.catalog import stage_named
-    from jobs.runtime import checking, diagnostics, events, gang, log, task
+    from jobs.runtime import checking, diagnostics, events, log, task
+    from jobs.runtime.gang import launcher, world
     from jobs.runtime.task_description import TaskDescription
 
     log.capture_library_logs()
@@ -30,9 +31,9 @@ def main() -> int:
         index = int(os.environ.get(environment.INDEX_VARIABLE, "0"))
         in_gang = description.gang
         if in_gang and "RANK" not in os.environ:  # else started by `launch`
-            worlds = gang.worlds_of_pod(index, description.completions, os.environ)
+            worlds = world.worlds_of_pod(index, description.completions, os.environ)
             if len(worlds) > 1 and not stopping.asked_early():
-                return gang.launch(worlds, attempt)
+                return launcher.launch(worlds, attempt)
             os.environ.update(worlds[0].variables())
         run = checking.check_task if description.action == "check" else task.run_task
         run(stage_named(description.stage), description, index=index, attempt=attempt)

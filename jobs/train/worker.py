@@ -1,6 +1,6 @@
 """Trains the network step by step, and continues exactly where a checkpoint left off.
 
-Several processes may train together (RANK, WORLD_SIZE, …, as jobs/runtime/gang.py or torchrun sets them): each takes
+Several processes may train together (RANK, WORLD_SIZE, …, as jobs/runtime/gang or torchrun sets them): each takes
 its share of every batch, gradients are averaged, and process 0 alone writes.
 """
 
@@ -22,7 +22,7 @@ from jobs.errors import BadConfiguration, JobError, PeerLost
 from jobs.regressor.saved_model import encode_weights
 from jobs.runtime import log
 from jobs.runtime.device import prepare_torch
-from jobs.runtime.gang import Gang, join, peers_told
+from jobs.runtime.gang.membership import Gang, join, translate_peer_errors
 from jobs.runtime.stopping import Stopped
 from jobs.runtime.task import Task, report_end
 from jobs.shards.dataset import Writer
@@ -37,7 +37,7 @@ from jobs.train.stage import TrainParams
 TrainTask = Task[TrainInputs, Trained[Writer]]
 
 
-@peers_told()
+@translate_peer_errors()
 def run(task: TrainTask, params: TrainParams) -> None:
     """Train the network unless it is trained already."""
     for unit in task.pending():

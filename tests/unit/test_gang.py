@@ -18,9 +18,10 @@ import pytest
 from torch.distributed import DistNetworkError
 
 from jobs.errors import BAD_DATA, PEER_LOST, TRY_AGAIN, BadConfiguration, JobError, PeerLost, StoreError, severity
-from jobs.runtime import gang
 from jobs.runtime.environment import TASK_VARIABLE
-from jobs.runtime.gang import Gang, World, worlds_of_pod
+from jobs.runtime.gang import launcher, membership, rendezvous
+from jobs.runtime.gang.membership import Gang
+from jobs.runtime.gang.world import World, worlds_of_pod
 from jobs.runtime.task_description import TaskDescription
 from jobs.shards.dataset import Committed, Dataset, load_manifest
 from jobs.shards.records import Manifest
@@ -252,12 +253,12 @@ def test_a_pod_of_several_processes_ends_as_each_of_them_when_another_pod_is_kil
 def test_a_pod_has_lost_another_one_when_none_of_its_processes_failed_by_itself(
     commands: list[str], code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gang, "_ALL_END_SECONDS", 2.0)
+    monkeypatch.setattr(launcher, "_ALL_END_SECONDS", 2.0)
     start, handler = subprocess.Popen, signal.getsignal(signal.SIGTERM)
     todo = iter(commands)
     monkeypatch.setattr(subprocess, "Popen", lambda _command, **options: start(["sh", "-c", next(todo)], **options))
     try:
-        assert gang.launch([world(rank, 1) for rank in range(len(commands))], "pod") == code
+        assert launcher.launch([world(rank, 1) for rank in range(len(commands))], "pod") == code
     finally:
         signal.signal(signal.SIGTERM, handler)
 
@@ -277,7 +278,7 @@ def test_a_pod_has_lost_another_one_when_none_of_its_processes_failed_by_itself(
 def test_only_a_collective_that_lost_its_other_end_is_the_loss_of_another_process(
     error: Exception, expected: type[Exception]
 ) -> None:
-    with pytest.raises(expected) as raised, gang.peers_told():
+    with pytest.raises(expected) as raised, membership.translate_peer_errors():
         raise error
     assert type(raised.value) is expected
 
@@ -296,31 +297,31 @@ def world(rank: int, port: int, size: int = 2) -> World:
 def together(size: int = 2) -> list[Gang]:
     port = free_port()
     with ThreadPoolExecutor(size) as pool:
-        stores = list(pool.map(gang._meet, [world(rank, port, size) for rank in range(size)]))
+        stores = list(pool.map(rendezvous.meet, [world(rank, port, size) for rank in range(size)]))
     return [Gang(world(rank, port, size), store, lost=lambda reason: None) for rank, store in enumerate(stores)]
 
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_gang_that_does_not_meet_is_told_and_tried_again(rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gang, "_PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(rendezvous, "_PATIENCE_SECONDS", 1.0)
     with pytest.raises(
         JobError, match=r"2 processes of the gang did not all come to localhost:\d+ within 1 s"
     ) as raised:
-        gang._meet(world(rank, free_port()))
+        rendezvous.meet(world(rank, free_port()))
     assert raised.value.exit_code == TRY_AGAIN
 
 
 def test_a_process_that_died_while_the_others_waited_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gang, "_CALL_SECONDS", 2.0)
+    monkeypatch.setattr(rendezvous, "CALL_SECONDS", 2.0)
     port = free_port()
     with ThreadPoolExecutor(3) as pool:
-        first = pool.submit(gang._meet, world(0, port, 3))
+        first = pool.submit(rendezvous.meet, world(0, port, 3))
         wait_for(lambda: _answers(port), 20)
-        died = gang._connect(world(1, port, 3))
+        died = rendezvous.connect(world(1, port, 3))
         died.add("joined/1", 1)
         died.add("joined", 1)
         del died
-        others = [pool.submit(gang._meet, world(rank, port, 3)) for rank in (1, 2)]
+        others = [pool.submit(rendezvous.meet, world(rank, port, 3)) for rank in (1, 2)]
         assert [store.result(60).add("joined", 0) for store in (first, *others)] == [3, 3, 3]
 
 
@@ -338,10 +339,10 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
         assert exit_code == PEER_LOST
         ends.append(last_words)
 
-    monkeypatch.setattr(gang, "end_now", end_now)
-    monkeypatch.setattr(gang, "_BEAT_SECONDS", 0.05)
-    monkeypatch.setattr(gang, "_DEAD_SECONDS", 1.0)
-    monkeypatch.setattr(gang, "_OWN_END_SECONDS", 0.1)
+    monkeypatch.setattr(membership, "end_now", end_now)
+    monkeypatch.setattr(membership, "_BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(membership, "_DEAD_SECONDS", 1.0)
+    monkeypatch.setattr(membership, "OWN_END_SECONDS", 0.1)
     return ends
 
 
@@ -367,8 +368,8 @@ def test_a_replaced_process_ends_the_gang_it_was_of(ended: list[Callable[[], Non
     reasons: list[PeerLost] = []
     first.lost = reasons.append
     first.watch()
-    with pytest.raises(gang._NotYet, match="an earlier process of this rank"):
-        gang._gather(gang._connect(first.world), world(1, first.world.port), until=time.monotonic())
+    with pytest.raises(rendezvous._NotYet, match="an earlier process of this rank"):
+        rendezvous._gather(rendezvous.connect(first.world), world(1, first.world.port), until=time.monotonic())
     wait_for(lambda: bool(ended), 20)
     ended[0]()
     assert [str(reason) for reason in reasons] == [
