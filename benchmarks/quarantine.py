@@ -32,7 +32,7 @@ from jobs.collect.stage import CollectParams
 from jobs.collect.worker import collect
 from jobs.imaging.limits import ImageLimits
 from jobs.imaging.pixels import Pixels, decode, pixels
-from jobs.infer.reading import PixelsOf, decoders, read_ahead
+from jobs.infer.reading import PixelsOf, decoders, read_files
 from jobs.regressor.model import Architecture, Regressor
 from jobs.regressor.params import PredictParams
 from jobs.regressor.predict import in_batches, predict_batches
@@ -68,7 +68,7 @@ def compare_pictures(folder: Path, form: str, size: tuple[int, int], count: int)
         return pixels(decode(data, name), size)
 
     def read(pixels_of: PixelsOf) -> Iterator[tuple[str, Pixels]]:
-        files = read_ahead(
+        files = read_files(
             store, names, lambda data, name: pixels_of(data, name, SIZE), limits, threads=THREADS, ahead=AHEAD
         )
         for file in files:

@@ -46,13 +46,13 @@ def compare_filters() -> dict[str, Any]:
         "faiss top-100 and greedy in Python": lambda: top_neighbours(vectors),
         "drop both of every close pair": lambda: drop_both(vectors),
     }
-    told = {}
+    noted = {}
     for name, way in ways.items():
         started = time.monotonic()
         kept = way()
         seconds = time.monotonic() - started
-        told[name] = {"seconds": round(seconds, 1), "kept": int(kept.sum()), **defects(vectors, kept)}
-    return {"prompts": len(vectors), "threshold": THRESHOLD, "threads": THREADS, **told}
+        noted[name] = {"seconds": round(seconds, 1), "kept": int(kept.sum()), **defects(vectors, kept)}
+    return {"prompts": len(vectors), "threshold": THRESHOLD, "threads": THREADS, **noted}
 
 
 def top_neighbours(vectors: np.ndarray) -> np.ndarray:

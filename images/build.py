@@ -52,7 +52,7 @@ def build_images(names: Iterable[str], *, registry: str, settings: Mapping[str, 
     maker = Maker()
     for image in wanted or images.values():
         found[image.name] = found.get(image.name) or maker.make(image)
-    maker.tell(f"{sum(name in found for name in images)} of {len(images)} images are in {registry}")
+    maker.report(f"{sum(name in found for name in images)} of {len(images)} images are in {registry}")
     return {name: f"{image.repository}@{found[name]}" for name, image in images.items() if name in found}
 
 
@@ -70,14 +70,14 @@ class Maker:
         if image.parent:
             self.make(image.parent)
         self.builder = self.builder or find_builder()
-        self.tell(f"{image.name}: building {image.tag} with {self.builder.name}")
+        self.report(f"{image.name}: building {image.tag} with {self.builder.name}")
         with tempfile.TemporaryDirectory(prefix="image-") as name:
             context, private = Path(name) / "context", Path(name) / "secrets"
             context.mkdir()
             private.mkdir(mode=0o700)
             write(image, context, find_uv())
             self.builder.build(image, context, labels=labels_of(image), secrets=host_secrets(private))
-        self.tell(f"{image.name}: pushing")
+        self.report(f"{image.name}: pushing")
         self.builder.push(image)
         if digest := digest_of(image.repository, image.tag):
             return digest
@@ -85,7 +85,7 @@ class Maker:
             f"{image.reference} was pushed, but the registry does not have it; does something delete images?"
         )
 
-    def tell(self, text: str) -> None:
+    def report(self, text: str) -> None:
         print(f"images: {time.monotonic() - self.since:5.0f} s  {text}", file=sys.stderr, flush=True)
 
 

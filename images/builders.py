@@ -89,11 +89,11 @@ def host_secrets(folder: Path) -> dict[str, Path]:
         found["index"].touch(mode=0o600)
         found["index"].write_text(settings)
     config = Path(os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config")) / "uv" / "uv.toml"
-    places = {
+    candidates = {
         "uv-config": [os.environ.get("UV_CONFIG_FILE", ""), str(config), "/etc/uv/uv.toml"],
         "certificates": [os.environ.get(name, "") for name in ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")],
     }
-    for secret, paths in places.items():
+    for secret, paths in candidates.items():
         if existing := [Path(path) for path in paths if path and Path(path).is_file()]:
             found[secret] = existing[0]
     return found

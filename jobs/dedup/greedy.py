@@ -37,8 +37,10 @@ class Decisions:
         return self.witness < 0
 
 
-def greedy(vectors: Floats, threshold: float, told: Callable[[int, int], None] = lambda done, total: None) -> Decisions:
-    """Decide over vectors, float32 of shape (n, d), in their order; `told` hears how many rows of all are decided.
+def greedy(
+    vectors: Floats, threshold: float, on_progress: Callable[[int, int], None] = lambda done, total: None
+) -> Decisions:
+    """Decide over vectors, float32 of shape (n, d), in their order; `on_progress` gets the rows decided and all.
 
     Raises BadData for a vector that is zero or not finite.
     """
@@ -70,7 +72,7 @@ def greedy(vectors: Floats, threshold: float, told: Callable[[int, int], None] =
         rows = start + np.flatnonzero(kept_here)
         rows_kept[index.ntotal : index.ntotal + len(rows)] = rows
         index.add(unit[rows])
-        told(start + len(block), len(unit))
+        on_progress(start + len(block), len(unit))
     return Decisions(witness, nearest)
 
 

@@ -29,11 +29,11 @@ def run(task: Task[DedupInputs, Deduplicated[Writer]], params: DedupParams) -> N
     for unit in task.pending():
         with task.writing(unit) as output:
             samples, vectors, names = in_order(task.inputs.embedded)
-            decisions = greedy(vectors, params.threshold, told=_tell)
+            decisions = greedy(vectors, params.threshold, on_progress=_log_progress)
             write(samples, names, decisions, params, output)
 
 
-def _tell(done: int, total: int) -> None:
+def _log_progress(done: int, total: int) -> None:
     log.progress(done, total, "prompts")
 
 

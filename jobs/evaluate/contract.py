@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from jobs.contract.declaration import Access, Contract, Inputs, Many, One, Stats
 from jobs.dedup.contract import Deduplicated
 from jobs.generate_images.contract import GeneratedImages
@@ -73,7 +75,7 @@ class Score(JsonModel):
     cosine: float
     constant: float
     nearest_neighbour: float
-    bank_cosine: float
+    closest_cosine: float = Field(validation_alias="bank_cosine", serialization_alias="bank_cosine")
     """Of the network's prediction to the closest training prompt."""
 
     cosine_to_train: float

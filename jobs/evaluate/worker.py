@@ -130,7 +130,7 @@ def write_scores(scores: Scores, held_out: HeldOut, closest: Closest, output: Ev
             cosine=_rounded(scores.model[row]),
             constant=_rounded(scores.constant[row]),
             nearest_neighbour=_rounded(scores.nearest_neighbour[row]),
-            bank_cosine=_rounded(closest.to_predicted[0][row, 0]),
+            closest_cosine=_rounded(closest.to_predicted[0][row, 0]),
             cosine_to_train=_rounded(closest.to_true[0][row, 0]),
         )
         samples.append(output.scores.sample(key, score))
@@ -166,10 +166,10 @@ def write_cases(
 def _case(
     rank: int, row: int, model_cosines: Floats, closest: Closest, prompts: dict[int, TypedSample[Origin]]
 ) -> Case:
-    bank_cosines, numbers = (found[row].tolist() for found in closest.to_predicted)
+    cosines_to, numbers = (found[row].tolist() for found in closest.to_predicted)
     candidates = tuple(
         Candidate(prompt=prompts[number].text(), cosine=_rounded(cosine))
-        for number, cosine in zip(numbers, bank_cosines, strict=True)
+        for number, cosine in zip(numbers, cosines_to, strict=True)
     )
     return Case(rank=rank, cosine=_rounded(model_cosines[row]), candidates=candidates)
 

@@ -58,7 +58,7 @@ def load(params: GenerateImagesParams) -> Any:
     return pipe.to(device)
 
 
-def paint(pipe: Any, samples: Sequence[Sample], params: GenerateImagesParams) -> Iterator[Image.Image]:
+def generate(pipe: Any, samples: Sequence[Sample], params: GenerateImagesParams) -> Iterator[Image.Image]:
     """An RGB image of `size` pixels a side for each sample, in order.
 
     Every batch has exactly `batch_size` rows, the last filled up with its last sample. So each image comes out of the

@@ -16,7 +16,7 @@ FILTERS = {
 }
 
 
-def stored(image: Image.Image, params: GenerateImagesParams) -> bytes:
+def encode_image(image: Image.Image, params: GenerateImagesParams) -> bytes:
     """An RGB image in the stored size and format, without metadata."""
     side = (params.stored_size, params.stored_size)
     if image.size != side:

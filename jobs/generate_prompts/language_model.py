@@ -114,7 +114,9 @@ def _inputs(language_model: LanguageModel, beginnings: Sequence[str]) -> dict[st
     A beginning is cut where the model would have no room for `max_new_tokens` after it.
     """
     tokenizer = language_model.tokenizer
-    room = language_model.positions - language_model.params.max_new_tokens - 1
-    begun = [[tokenizer.bos_token_id, *tokenizer.encode(text, add_special_tokens=False)[:room]] for text in beginnings]
+    available = language_model.positions - language_model.params.max_new_tokens - 1
+    begun = [
+        [tokenizer.bos_token_id, *tokenizer.encode(text, add_special_tokens=False)[:available]] for text in beginnings
+    ]
     padded = tokenizer.pad({"input_ids": begun}, padding=True, return_tensors="pt")
     return {name: padded[name].to(language_model.model.device) for name in ("input_ids", "attention_mask")}

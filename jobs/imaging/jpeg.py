@@ -81,25 +81,25 @@ def _space(data: bytes) -> str | None:
 
 def _segments(data: bytes, limits: ImageLimits) -> Iterator[Segment]:
     """The segments up to the end marker; a scan's data belongs to none. Raises BadImage for too many stray bytes."""
-    place, search, stray = 2, _MARKER, 0
-    while found := search.search(data, place):
+    position, search, stray = 2, _MARKER, 0
+    while found := search.search(data, position):
         marker = found[1][0]
         if search is _MARKER:
-            stray += found.start() - place
+            stray += found.start() - position
             check_parts(stray, limits)
         if marker == _END:
             return
-        place, search = found.end(), _MARKER
+        position, search = found.end(), _MARKER
         if marker in _ALONE:
             continue
-        if place + 2 > len(data):
+        if position + 2 > len(data):
             return
-        (size,) = struct.unpack_from(">H", data, place)
-        yield marker, place + 2, place + size
-        place += max(size, 2)
+        (size,) = struct.unpack_from(">H", data, position)
+        yield marker, position + 2, position + size
+        position += max(size, 2)
         if marker == _START_OF_SCAN:
             search = _IN_SCAN
-    check_parts(len(data) - place if search is _MARKER else 0, limits)
+    check_parts(len(data) - position if search is _MARKER else 0, limits)
 
 
 def _pixels(frame: bytes, limits: ImageLimits) -> int:
@@ -120,9 +120,9 @@ def _note(scan: bytes, exact: dict[int, list[int | None]], *, progressive: bool)
     if not progressive:
         first, last, bits = 0, _COEFFICIENTS - 1, 0
     for component in scan[1 : 1 + 2 * count : 2]:
-        for place in range(first, min(last, _COEFFICIENTS - 1) + 1):
+        for position in range(first, min(last, _COEFFICIENTS - 1) + 1):
             if component in exact:
-                exact[component][place] = bits
+                exact[component][position] = bits
 
 
 def _lacking(exact: dict[int, list[int | None]]) -> Iterator[int | None]:

@@ -53,11 +53,11 @@ def check_png_is_whole(data: bytes, image: Image.Image) -> None:
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """The kind of each chunk, and where its content begins and ends; the last one may be cut."""
-    place = _SIGNATURE
-    while place + 8 <= len(data):
-        (size,) = struct.unpack_from(">I", data, place)
-        yield data[place + 4 : place + 8], place + 8, place + 8 + size
-        place += 12 + size
+    position = _SIGNATURE
+    while position + 8 <= len(data):
+        (size,) = struct.unpack_from(">I", data, position)
+        yield data[position + 4 : position + 8], position + 8, position + 8 + size
+        position += 12 + size
 
 
 def _header(content: bytes) -> Header:

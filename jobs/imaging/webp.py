@@ -15,17 +15,17 @@ def check_webp(data: bytes, limits: ImageLimits) -> None:
     """Raise BadImage for a WebP that is too large, has too many chunks, or is shorter than it says."""
     if len(data) < _HEADER + 18 or data[8:12] != b"WEBP":
         raise BadImage("a RIFF file that is no WebP", DAMAGED)
-    (told,) = struct.unpack_from("<I", data, 4)
-    if told + 8 > len(data):
-        raise BadImage(f"a WebP of {told + 8:,} bytes, of which {len(data):,} are there", CUT_SHORT)
-    place, parts = _HEADER, 0
-    while place + 8 <= told + 8:
+    (declared,) = struct.unpack_from("<I", data, 4)
+    if declared + 8 > len(data):
+        raise BadImage(f"a WebP of {declared + 8:,} bytes, of which {len(data):,} are there", CUT_SHORT)
+    position, parts = _HEADER, 0
+    while position + 8 <= declared + 8:
         parts += 1
         check_parts(parts, limits)
-        kind, (size,) = data[place : place + 4], struct.unpack_from("<I", data, place + 4)
-        if found := _size_in(kind, data[place + 8 : place + 18]):
+        kind, (size,) = data[position : position + 4], struct.unpack_from("<I", data, position + 4)
+        if found := _size_in(kind, data[position + 8 : position + 18]):
             check_size(*found, limits)
-        place += 8 + size + size % 2
+        position += 8 + size + size % 2
 
 
 def _size_in(kind: bytes, start: bytes) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ from jobs.imaging.decoding import BadImage
 from jobs.imaging.limits import ImageLimits
 from jobs.imaging.pixels import Pixels
 from jobs.infer.files import id_of, too_large
-from jobs.runtime.prefetch import map_ahead
+from jobs.runtime.prefetch import prefetch
 from jobs.runtime.sandbox.pool import Bounds, Pool, Refused
 from jobs.shards.store import Store
 
@@ -52,11 +52,11 @@ def decoders(limits: ImageLimits, threads: int) -> Iterator[PixelsOf]:
         def pixels_of(data: bytes, name: str, size: int) -> Pixels:
             length = 3 * size * size
             try:
-                told, body = pool.ask({"name": name, "size": size}, data, most=length)
+                answer, body = pool.ask({"name": name, "size": size}, data, most=length)
             except Refused as error:
                 raise BadImage(f"{name} {error}", error.reason) from error
-            if "bad" in told:
-                raise BadImage(str(told["bad"]), str(told["reason"]))
+            if "bad" in answer:
+                raise BadImage(str(answer["bad"]), str(answer["reason"]))
             if len(body) != length:
                 raise JobError(f"{name}: {len(body):,} bytes of pixels came from the decoder instead of {length:,}")
             return np.frombuffer(body, np.uint8).reshape(size, size, 3)
@@ -64,9 +64,9 @@ def decoders(limits: ImageLimits, threads: int) -> Iterator[PixelsOf]:
         yield pixels_of
 
 
-def read_ahead(
+def read_files(
     store: Store, names: Sequence[str], pixels_of: Callable[[bytes, str], Pixels], limits: ImageLimits, *,
-    threads: int, ahead: int,
+    threads: int, depth: int,
 ) -> Iterator[Read]:  # fmt: skip
     """Read and decode files, in order; up to `ahead` of them before they are asked for, of which pixels remain."""
 
@@ -86,4 +86,4 @@ def read_ahead(
         except BadImage as error:
             return Read(name, body.version, error)
 
-    return map_ahead(read, names, threads=threads + _READERS, ahead=ahead)
+    return prefetch(read, names, threads=threads + _READERS, depth=depth)

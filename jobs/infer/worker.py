@@ -15,7 +15,7 @@ from jobs.errors import NotFound, StalePlan
 from jobs.imaging.pixels import BadImage, Pixels, image_in
 from jobs.infer.contract import InferInputs, Predicted, Prediction, PredictionCounts
 from jobs.infer.files import NOT_READ, digest_of_files, escaped, refused_names
-from jobs.infer.reading import PixelsOf, Read, decoders, read_ahead
+from jobs.infer.reading import PixelsOf, Read, decoders, read_files
 from jobs.infer.stage import FILES, InferParams, files_by_unit, split_in
 from jobs.regressor.calibration import expected
 from jobs.regressor.model import Regressor
@@ -174,9 +174,9 @@ def _of_files(
             bad.add_refused(name, refused[name])
 
     def loaded() -> Iterator[tuple[Read, Pixels | BadImage]]:
-        files = read_ahead(
+        files = read_files(
             store, [name for name in names if name not in refused], lambda data, name: pixels_of(data, name, size),
-            params.limits, threads=params.threads, ahead=2 * params.threads * params.batch_size,
+            params.limits, threads=params.threads, depth=2 * params.threads * params.batch_size,
         )  # fmt: skip
         for file in files:
             versions[file.name] = file.version

@@ -63,8 +63,8 @@ def not_stored(network: nn.Module) -> dict[str, Tensor]:
     """The tensors that a state dict leaves out, by name; whoever loads one has to compute them."""
     stored = network.state_dict().keys()
     tensors = {
-        f"{place}.{name}".removeprefix("."): value
-        for place, module in network.named_modules()
+        f"{path}.{name}".removeprefix("."): value
+        for path, module in network.named_modules()
         for name, value in {**module._buffers, **vars(module)}.items()  # some are neither parameter nor buffer
         if isinstance(value, Tensor)
     }

@@ -14,7 +14,7 @@ from jobs.errors import BadConfiguration
 from jobs.imaging.pixels import BadImage, Pixels, decode, pixels
 from jobs.regressor.model import Regressor
 from jobs.regressor.params import PredictParams
-from jobs.runtime.prefetch import map_ahead
+from jobs.runtime.prefetch import prefetch
 
 T = TypeVar("T")
 Floats = NDArray[np.float32]
@@ -45,7 +45,7 @@ def predict(
                 loaded.append((item, error))
         return loaded
 
-    batches = map_ahead(load, in_batches(items, params.batch_size), threads=params.threads, ahead=2 * params.threads)
+    batches = prefetch(load, in_batches(items, params.batch_size), threads=params.threads, depth=2 * params.threads)
     yield from predict_batches(regressor, batches, params, on_bad)
 
 

@@ -23,13 +23,13 @@ def encode_weights(weights: Mapping[str, Tensor]) -> bytes:
 
 def _separate(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors with memory of their own; what a tower uses in two places (CoaT does) is stored under both names."""
-    places: set[int] = set()
+    addresses: set[int] = set()
     found = {}
     for name, tensor in weights.items():
         found[name] = tensor.detach().cpu().contiguous()
-        if found[name].untyped_storage().data_ptr() in places:
+        if found[name].untyped_storage().data_ptr() in addresses:
             found[name] = found[name].clone()
-        places.add(found[name].untyped_storage().data_ptr())
+        addresses.add(found[name].untyped_storage().data_ptr())
     return found
 
 

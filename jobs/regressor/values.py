@@ -30,12 +30,12 @@ class Architecture(JsonModel):
 class Calibration(JsonModel):
     """The knots of the map from a prediction's cosine to the closest known prompt, to the cosine to expect."""
 
-    bank_cosine: Knots
+    closest_cosine: Knots = Field(validation_alias="bank_cosine", serialization_alias="bank_cosine")
     expected_cosine: Knots
 
     @model_validator(mode="after")
     def _is_a_map(self) -> Self:
-        if len(self.bank_cosine) != len(self.expected_cosine) or sorted(self.bank_cosine) != self.bank_cosine:
+        if len(self.closest_cosine) != len(self.expected_cosine) or sorted(self.closest_cosine) != self.closest_cosine:
             raise ValueError("as many values as knots are required, and knots in ascending order")
         return self
 

@@ -77,10 +77,10 @@ def line(
     """One curve through the points (x, y), none below zero."""
     xs, ys = [x for x, _ in points], [y for _, y in points]
     frame = Frame(width, height, (0, max(xs, default=1)), (0, max(ys, default=1)))
-    places = [f"{frame.at_x(x)},{frame.at_y(y)}" for x, y in points]
+    positions = [f"{frame.at_x(x)},{frame.at_y(y)}" for x, y in points]
     drawn = [
         _axes(frame, axis, unit),
-        Markup('<polyline class="line {}" points="{}"/>').format(style, " ".join(places)),
+        Markup('<polyline class="line {}" points="{}"/>').format(style, " ".join(positions)),
     ]
     if points:
         last = Markup('<circle class="dot {}" cx="{}" cy="{}" r="3.5"/>')
@@ -105,7 +105,7 @@ def ticks(low: float, high: float, number: int = 5) -> list[float]:
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
     first = math.ceil(low / step - 1e-9)
-    return [round(place * step, 12) for place in range(first, math.floor(high / step + 1e-9) + 1)]
+    return [round(position * step, 12) for position in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
 def tick_texts(values: Sequence[float]) -> list[str]:
@@ -138,8 +138,8 @@ def _axes(frame: Frame, axis: str, unit: str) -> Markup:
             drawn.append(Markup('<path class="grid" d="M{} {}H{}"/>').format(_LEFT, y, right))
         drawn.append(Markup('<text x="{}" y="{}" class="end">{}</text>').format(_LEFT - 6, y + 4, text))
     drawn.append(Markup('<path class="axis" d="M{} {}H{}"/>').format(_LEFT, bottom, right))
-    places = ticks(*frame.x, number=max(3, frame.width // 70))
-    for value, text in zip(places, tick_texts(places), strict=True):
+    positions = ticks(*frame.x, number=max(3, frame.width // 70))
+    for value, text in zip(positions, tick_texts(positions), strict=True):
         x = frame.at_x(value)
         drawn.append(Markup('<path class="axis" d="M{} {}v4"/>').format(x, bottom))
         drawn.append(Markup('<text x="{}" y="{}" class="mid">{}</text>').format(x, bottom + 17, text))
@@ -154,8 +154,8 @@ def _outline(frame: Frame, bars: Bars) -> Markup:
     low, high = frame.x
     part = (high - low) / max(1, len(bars.counts))
     path = [f"M{frame.at_x(low)} {frame.at_y(0)}"]
-    for place, number in enumerate(bars.counts):
-        path.append(f"V{frame.at_y(number)}H{frame.at_x(low + part * (place + 1))}")
+    for position, number in enumerate(bars.counts):
+        path.append(f"V{frame.at_y(number)}H{frame.at_x(low + part * (position + 1))}")
     path.append(f"V{frame.at_y(0)}Z")
     return Markup('<path class="area {}" d="{}"/>').format(bars.style, "".join(path))
 

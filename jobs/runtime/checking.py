@@ -90,11 +90,11 @@ def check(spec: StageSpec, description: TaskDescription, store: Store, *, index:
     """
 
     def dataset(stage: str) -> Dataset:
-        place = store.at(description.runs.get(stage, description.run)).at(stage)
-        manifest = load_manifest(place)
+        folder = store.at(description.runs.get(stage, description.run)).at(stage)
+        manifest = load_manifest(folder)
         if manifest is None or manifest.digest != description.inputs[stage]:
             raise Corrupt(f"the manifest of {stage} changed while it was being checked; check again")
-        return Dataset(place, manifest)
+        return Dataset(folder, manifest)
 
     found = dataset(spec.name)
     own = set(spec.inputs) <= description.inputs.keys()

@@ -57,12 +57,12 @@ class Diagnostics:
                 self._shipping.release()
 
     def _keep_shipping(self, done: threading.Event) -> None:
-        pause, shipped = _FIRST_PAUSE_SECONDS, log.written()
+        pause, seen = _FIRST_PAUSE_SECONDS, log.written()
         self.ship_log()
         while not done.wait(pause):
             pause = min(1.5 * pause, _LONGEST_PAUSE_SECONDS)
-            if (written := log.written()) != shipped:
-                shipped = written
+            if (written := log.written()) != seen:
+                seen = written
                 self.ship_log()
 
     def report_failure(self, error: BaseException, *, unit: str | None = None) -> None:

@@ -39,13 +39,13 @@ def store_patience() -> float:
     """
     if not {TASK_VARIABLE, INVOCATION_VARIABLE} & os.environ.keys():
         return 0.0
-    told = os.environ.get(PATIENCE_VARIABLE)
-    if told is None:
+    given = os.environ.get(PATIENCE_VARIABLE)
+    if given is None:
         return _SECONDS
     try:
-        seconds = float(told)
+        seconds = float(given)
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds < math.inf:
-        raise BadConfiguration(f"{PATIENCE_VARIABLE}: seconds are required, 0 or more; given {told!r}")
+        raise BadConfiguration(f"{PATIENCE_VARIABLE}: seconds are required, 0 or more; given {given!r}")
     return seconds

@@ -11,14 +11,14 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def map_ahead(function: Callable[[T], R], items: Iterable[T], *, threads: int, ahead: int) -> Iterator[R]:
+def prefetch(function: Callable[[T], R], items: Iterable[T], *, threads: int, depth: int) -> Iterator[R]:
     """Yield function(item) for every item in order; up to `ahead` of them are worked out before they are asked for."""
     waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
-                if len(waiting) > ahead:
+                if len(waiting) > depth:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

@@ -35,13 +35,13 @@ def without_defaults(model: BaseModel, serialise: Callable[[Any], dict[str, Any]
 
     For what was added later, or does not shape a result: with the defaults, settings and fingerprints stay as they are.
     """
-    told = serialise(model)
+    dumped = serialise(model)
     changed = getattr(model, member).model_dump(mode="json", exclude_defaults=True)
     if changed:
-        told[member] = changed
+        dumped[member] = changed
     else:
-        told.pop(member, None)
-    return told
+        dumped.pop(member, None)
+    return dumped
 
 
 class TorchParams(Params):

@@ -89,8 +89,8 @@ def ending_when_stuck(stops_itself: Callable[[], bool], report: Callable[[BaseEx
     over, main = threading.Event(), threading.main_thread().ident
 
     def watch() -> None:
-        while told := os.read(reading, 1):
-            if told[0] != signal.SIGTERM or over.wait(_HEARD_SECONDS) or stops_itself():
+        while received := os.read(reading, 1):
+            if received[0] != signal.SIGTERM or over.wait(_HEARD_SECONDS) or stops_itself():
                 continue
             stuck = Stopped("asked to stop by SIGTERM, and busy with something that cannot be interrupted; a retry "
                             "goes on from what was committed")  # fmt: skip

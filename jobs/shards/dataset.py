@@ -57,13 +57,13 @@ class Dataset:
 
     def _indexed(self, shard: Shard) -> tuple[bytes, Members]:
         data = verified(self.store, shard.object, size=shard.size, sha256_=shard.sha256)
-        places = index_tar(data, name=shard.object)
-        keys = list(places)
+        members = index_tar(data, name=shard.object)
+        keys = list(members)
         found = (len(keys), keys[0] if keys else None, keys[-1] if keys else None)
         recorded = (shard.samples, shard.first_key, shard.last_key)
         if found != recorded:
             raise Corrupt(f"{shard.object} holds (samples, first key, last key) {found}, its record says {recorded}")
-        return data, places
+        return data, members
 
     def samples(self, *groups: str) -> Iterator[Sample]:
         """All samples of the groups, shard after shard."""

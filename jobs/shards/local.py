@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from jobs.errors import BadConfiguration, NotFound, StoreError
 from jobs.shards.digests import sha256
-from jobs.shards.store import UNFINISHED, Body, ObjectStat, checked, full_disk_told
+from jobs.shards.store import UNFINISHED, Body, ObjectStat, checked, translate_full_disk
 
 _BLOCK = 1 << 20
 _LOCK = "lock"
@@ -137,7 +137,7 @@ class LocalStore:
     def _written(self, path: Path, source: BinaryIO) -> Iterator[Path]:
         """The source's bytes in a synced file next to `path`, locked while its writer lives, gone afterwards."""
         try:
-            folder = _waiting_room(path)
+            folder = _unfinished_folder(path)
         except (FileExistsError, NotADirectoryError) as error:
             raise StoreError(f"{path} cannot be created: a part of it above is a file, not a folder; choose another "
                              "store, or move that file away") from error  # fmt: skip
@@ -157,7 +157,7 @@ class LocalStore:
     def _errors(self, name: str) -> Iterator[None]:
         where = self.root / name
         try:
-            with full_disk_told(self.root):
+            with translate_full_disk(self.root):
                 yield
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise NotFound(f"{where} does not exist, or is not a file") from error
@@ -193,7 +193,7 @@ def _stat(name: str, found: os.stat_result) -> ObjectStat:
     return ObjectStat(name, found.st_size, modified=found.st_mtime)
 
 
-def _waiting_room(path: Path) -> Path:
+def _unfinished_folder(path: Path) -> Path:
     """The folder for files on their way to `path`, with its lock, so that deleting from a full disk needs no room."""
     folder = path.parent / UNFINISHED
     folder.mkdir(parents=True, exist_ok=True)
@@ -223,7 +223,7 @@ def _unlink_unless_locked(path: Path) -> None:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Keep others from replacing or deleting what is in the folder of `path`."""
-    with (_waiting_room(path) / _LOCK).open("ab") as file:
+    with (_unfinished_folder(path) / _LOCK).open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -23,7 +23,7 @@ from jobs.shards import s3_client
 from jobs.shards.digests import sha256
 from jobs.shards.s3_checks import checks_of
 from jobs.shards.s3_client import Connection, pause
-from jobs.shards.s3_errors import Away, BrokenOff, Busy, Unclear, Unmet, broken_off_told
+from jobs.shards.s3_errors import Away, BrokenOff, Busy, Unclear, Unmet, translate_broken_off
 from jobs.shards.s3_parts import DIGEST, put_in_parts
 from jobs.shards.s3_replies import (
     Listed,
@@ -86,13 +86,13 @@ class S3Store:
         seen: list[tuple[str, str]] = []
         while len(seen) <= s3_client.TRIES:
             file = io.BytesIO()
-            version, told = self._download(name, file)
+            version, noted = self._download(name, file)
             data = file.getvalue()
             digest, goes_with = sha256(data), self._goes_with(version, data)
             if (version, digest) in seen:
                 self._connection.etags_are_md5 &= goes_with  # some servers make them otherwise, or encrypt
                 return Body(data, version, digest)
-            if told in (None, digest) and goes_with:
+            if noted in (None, digest) and goes_with:
                 return Body(data, version, digest)
             # The bytes of one version under the ETag of another: seen of versitygw while the object was replaced, and
             # a replacement of that ETag would undo the other. What is so twice is no race but damage, as records tell.
@@ -206,7 +206,7 @@ class S3Store:
         with self._connection.patience.waiting(where) as wait:
             while True:
                 try:
-                    with self._connection.told(where):
+                    with self._connection.translating_errors(where):
                         if in_parts:
                             put_in_parts(
                                 self.client, self.target(name), file, size, digest, self.part_size, **condition
@@ -244,12 +244,12 @@ class S3Store:
         Returns the version that was read, and the digest that its writer noted.
         """
         where, tries = f"{self.url}/{name}", 0
-        version, size, furthest, told = "", -1, 0, None  # not told yet
+        version, size, furthest, noted = "", -1, 0, None  # not told yet
         with self._connection.patience.waiting(where) as wait:
             while True:
                 start = into.tell()
                 try:
-                    with self._connection.told(where):
+                    with self._connection.translating_errors(where):
                         going_on = {"Range": f"bytes={start}-", "IfMatch": version} if start else {}
                         reply = self.client.get_object(**self.target(name), **going_on)
                     if start and not is_rest(reply, start, version):
@@ -257,9 +257,9 @@ class S3Store:
                     if not start:
                         check_whole(where, reply)
                     version, size = etag_of(where, reply), start + length_of(where, reply)
-                    told = reply.get("Metadata", {}).get(DIGEST)
+                    noted = reply.get("Metadata", {}).get(DIGEST)
                     _copy(reply["Body"], into, where)
-                    return version, told
+                    return version, noted
                 except Unmet as error:  # replaced since the download began, or damaged on its way
                     last: StoreError = error
                     into.seek(0)
@@ -267,7 +267,7 @@ class S3Store:
                 except BrokenOff as error:
                     last = error
                     if size == into.tell():
-                        return version, told
+                        return version, noted
                 except Unclear as error:
                     wait.out(error)
                     continue
@@ -285,7 +285,7 @@ class S3Store:
 
 
 def _copy(body: Any, into: BinaryIO, where: str) -> None:
-    with closing(body), broken_off_told(where):
+    with closing(body), translate_broken_off(where):
         while block := body.read(_READ_BLOCK):
             into.write(block)
 

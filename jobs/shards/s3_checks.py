@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from jobs.errors import NotFound
 from jobs.shards.digests import sha256
-from jobs.shards.s3_errors import Busy, Unmet, errors_told
+from jobs.shards.s3_errors import Busy, Unmet, translate_boto_errors
 from jobs.shards.s3_parts import DIGEST, begin_upload, complete, put_parts
-from jobs.shards.store_checks import TELL, WRITERS, Failed
+from jobs.shards.store_checks import ADVICE, WRITERS, Failed
 
 if TYPE_CHECKING:
     from jobs.shards.s3 import S3Store
@@ -33,7 +33,7 @@ def checks_of(store: S3Store, *, quick: bool) -> Sequence[tuple[str, Callable[[]
 
 def _asked(check: Callable[[S3Store], str], store: S3Store) -> Callable[[], str]:
     def ask() -> str:
-        with errors_told(store.url):
+        with translate_boto_errors(store.url):
             return check(store)
 
     return ask
@@ -45,7 +45,7 @@ def _versions_agree(store: S3Store) -> str:
     versions = {listed.version, store.version("versions/one"), store.read("versions/one").version}
     if len(versions) != 1:
         raise Failed(f"a listing, HEAD and GET give different ETags of {store.url}/versions/one: {versions}; what is "
-                      f"planned by one would never be found by the others; {TELL}")  # fmt: skip
+                      f"planned by one would never be found by the others; {ADVICE}")  # fmt: skip
     return "a listing, HEAD and GET give the same ETag"
 
 
@@ -60,9 +60,9 @@ def _creates_once_in_parts(store: S3Store) -> str:
     with ThreadPoolExecutor(WRITERS) as pool:
         won = [upload for upload, true in zip(uploads, pool.map(complete, uploads), strict=True) if true]
     if len(won) != 1:
-        raise Failed(f"of {WRITERS} uploads in parts of {store.url}/parts {len(won)} were completed, not one; {TELL}")
+        raise Failed(f"of {WRITERS} uploads in parts of {store.url}/parts {len(won)} were completed, not one; {ADVICE}")
     if store.read("parts").data != won[0].body:
-        raise Failed(f"{store.url}/parts does not hold what its only winner uploaded; {TELL}")
+        raise Failed(f"{store.url}/parts does not hold what its only winner uploaded; {ADVICE}")
     return f"of {WRITERS} uploads completed at once exactly one won: large objects are created only once, too"
 
 
@@ -71,9 +71,9 @@ def _replaces_once_in_parts(store: S3Store) -> str:
     version = store.version("repaired")
     store.replace("repaired", b"between", version=version)
     if _Upload(store, "repaired", b"late").complete(IfMatch=version):
-        raise Failed(f"an upload in parts replaced {store.url}/repaired although it had changed; {TELL}")
+        raise Failed(f"an upload in parts replaced {store.url}/repaired although it had changed; {ADVICE}")
     if not _Upload(store, "repaired", b"after").complete(IfMatch=store.version("repaired")):
-        raise Failed(f"an upload in parts could not replace {store.url}/repaired although it had not changed; {TELL}")
+        raise Failed(f"an upload in parts could not replace {store.url}/repaired although it had not changed; {ADVICE}")
     return "a late upload was refused, one in time was not: a large damaged object can be repaired"
 
 
@@ -82,14 +82,14 @@ def _resumes(store: S3Store) -> str:
     version = store.version("ranged")
     reply = store.client.get_object(**store.target("ranged"), Range="bytes=4-", IfMatch=version)
     if reply["Body"].read() != b"456789":
-        raise Failed(f"asked for {store.url}/ranged from byte 4 on, the server sent something else; {TELL}")
+        raise Failed(f"asked for {store.url}/ranged from byte 4 on, the server sent something else; {ADVICE}")
     store.replace("ranged", b"9876543210", version=version)
     try:
-        with errors_told(f"{store.url}/ranged"):
+        with translate_boto_errors(f"{store.url}/ranged"):
             store.client.get_object(**store.target("ranged"), Range="bytes=4-", IfMatch=version)
     except Unmet:
         return "a part of an object is sent, unless it has changed: a broken download goes on and never mixes versions"
-    raise Failed(f"a part of {store.url}/ranged was sent although the object had changed; {TELL}")
+    raise Failed(f"a part of {store.url}/ranged was sent although the object had changed; {ADVICE}")
 
 
 def _keeps_digest(store: S3Store) -> str:
@@ -106,13 +106,13 @@ class _Upload:
 
     def __init__(self, store: S3Store, name: str, body: bytes) -> None:
         self.store, self.body, self.where = store, body, f"{store.url}/{name}"
-        with errors_told(self.where):
+        with translate_boto_errors(self.where):
             self.upload = begin_upload(store.client, store.target(name), sha256(body))
             self.parts = put_parts(store.client, self.upload, io.BytesIO(body), len(body), len(body))
 
     def complete(self, **condition: str) -> bool:
         try:
-            with errors_told(self.where):
+            with translate_boto_errors(self.where):
                 complete(self.store.client, self.upload, self.parts, **condition)
         except (Unmet, Busy, NotFound):
             return False

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError
 
 from jobs.errors import BadConfiguration, JobError, NotFound
 from jobs.shards.patience import Patience
-from jobs.shards.s3_errors import Away, BrokenOff, errors_told, is_untold
+from jobs.shards.s3_errors import Away, BrokenOff, is_untold, translate_boto_errors
 from jobs.shards.s3_replies import Pages, check_head, check_page
 
 TRIES = 10  # without progress, full-jitter waits in between: about 20 seconds
@@ -64,10 +64,10 @@ class Connection:
         return impatient
 
     @contextmanager
-    def told(self, where: str) -> Iterator[None]:
+    def translating_errors(self, where: str) -> Iterator[None]:
         """`errors_told`, and a missing bucket is told from a missing object, which some servers do not."""
         try:
-            with errors_told(where):
+            with translate_boto_errors(where):
                 yield
             self._bucket_is_there = True
         except NotFound:
@@ -81,7 +81,7 @@ class Connection:
         with self.patience.waiting(where) as wait:
             while True:
                 try:
-                    with self.told(where):
+                    with self.translating_errors(where):
                         reply = ask()
                         check(where, reply)
                         return reply
@@ -128,7 +128,7 @@ class Connection:
     def _look_for_bucket(self) -> bool:
         """Whether the bucket is known to be there; raises BadConfiguration where it is not."""
         try:
-            with errors_told(f"s3://{self.bucket}"):
+            with translate_boto_errors(f"s3://{self.bucket}"):
                 self.client.head_bucket(Bucket=self.bucket)
         except NotFound as error:
             raise BadConfiguration(

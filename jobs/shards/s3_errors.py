@@ -82,12 +82,12 @@ class Archived(StoreError):
 
 
 @contextmanager
-def errors_told(where: str) -> Iterator[None]:
+def translate_boto_errors(where: str) -> Iterator[None]:
     """Tell what boto3 raises inside the block; `where` is the address that was asked for."""
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        raise _told(error, where) from error
+        raise _translated(error, where) from error
     except HTTPError as error:  # boto3 reads the bodies of short replies unguarded, and does not ask again
         raise BrokenOff(f"{where}: {error}") from error
     except _NOT_UNDERSTOOD as error:  # by boto3: no XML, numbers that are none, redirections without end
@@ -95,7 +95,7 @@ def errors_told(where: str) -> Iterator[None]:
 
 
 @contextmanager
-def broken_off_told(where: str) -> Iterator[None]:
+def translate_broken_off(where: str) -> Iterator[None]:
     """The same for reading the body of a reply, which boto3 does not retry."""
     try:
         yield
@@ -105,7 +105,7 @@ def broken_off_told(where: str) -> Iterator[None]:
         raise BrokenOff(f"{where}: {error}") from error
 
 
-def _told(error: ClientError | BotoCoreError, where: str) -> JobError:
+def _translated(error: ClientError | BotoCoreError, where: str) -> JobError:
     if isinstance(error, ClientError):
         return _refusal(error, where)
     if isinstance(error, NoCredentialsError | PartialCredentialsError):

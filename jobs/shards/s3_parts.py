@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from botocore.exceptions import BotoCoreError, ClientError
 
 from jobs.errors import JobError
-from jobs.shards.s3_errors import errors_told
+from jobs.shards.s3_errors import translate_boto_errors
 from jobs.shards.s3_replies import check_written, etag_of, upload_id_of
 
 DIGEST = "sha256"  # user metadata: settles an ambiguous upload without reading the object back
@@ -27,7 +27,10 @@ def put_in_parts(
         parts = put_parts(client, upload, file, size, max(part_size, -(-size // _MOST)))
         complete(client, upload, parts, **condition)
     except BaseException:
-        with suppress(ClientError, BotoCoreError, JobError), errors_told(_where(upload)):  # the first error is told
+        with (
+            suppress(ClientError, BotoCoreError, JobError),
+            translate_boto_errors(_where(upload)),
+        ):  # the first error is told
             client.abort_multipart_upload(**upload)
         raise
 

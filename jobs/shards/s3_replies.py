@@ -99,7 +99,7 @@ class Pages:
         """What to ask for the next page, or None after the last."""
         if not page["IsTruncated"]:
             return None
-        found = {marker: _text(self._where, place, page.get(place)) for marker, place in self._markers.items()}
+        found = {marker: _text(self._where, member, page.get(member)) for marker, member in self._markers.items()}
         self._empty = self._empty + 1 if empty else 0
         if tuple(found.values()) in self._seen or self._empty > _MOST_EMPTY_PAGES:
             raise StoreError(f"{self._where}: the listing does not go on, its pages repeat or are all empty; {_HINT}")
@@ -138,9 +138,9 @@ def uploads_of(where: str, page: Reply) -> list[tuple[str, str, float]]:
     ]
 
 
-def unix_time(told: object) -> float | None:
+def unix_time(value: object) -> float | None:
     """The time that a reply tells, where it tells any."""
-    return told.timestamp() if isinstance(told, datetime) else None
+    return value.timestamp() if isinstance(value, datetime) else None
 
 
 def _text(where: str, name: str, found: object) -> str:

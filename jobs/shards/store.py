@@ -153,12 +153,12 @@ def spooling() -> Iterator[None]:
         folder = tempfile.gettempdir()
     except FileNotFoundError as error:
         raise StoreFull(f"{error.strerror}: full, or none may be written to; free some space or set TMPDIR") from error
-    with full_disk_told(Path(folder)):
+    with translate_full_disk(Path(folder)):
         yield
 
 
 @contextmanager
-def full_disk_told(folder: Path) -> Iterator[None]:
+def translate_full_disk(folder: Path) -> Iterator[None]:
     """Make a full disk below `folder` a StoreFull that names it."""
     try:
         yield

@@ -36,7 +36,14 @@ class JsonModel(BaseModel):
     Members that were not given are left out, so that one which is added later, with a default, changes no bytes.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        frozen=True,
+        validate_by_name=True,
+        serialize_by_alias=True,  # where a member has been given another name since it was first stored
+    )
 
     def encode(self) -> bytes:
         """The canonical bytes; equal values give equal bytes."""
@@ -63,9 +70,9 @@ def decode(model: TypeAdapter[T], data: bytes, where: str, kind: str, what_to_do
         return model.validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
+        location = ".".join(map(str, first["loc"]))
         others = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        reason = f"{f'{place}: ' if place else ''}{first['msg']}{others}"
+        reason = f"{f'{location}: ' if location else ''}{first['msg']}{others}"
         raise Corrupt(f"{where} is not {kind} ({reason}){f'; {what_to_do}' if what_to_do else ''}") from error
 
 

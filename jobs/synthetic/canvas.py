@@ -64,7 +64,7 @@ def pixels(canvas: Canvas) -> NDArray[np.uint8]:
     return (sums // SAMPLES**2).astype(np.uint8)
 
 
-def paint(canvas: Canvas, mask: Mask, colour: Colour) -> None:
+def colour_in(canvas: Canvas, mask: Mask, colour: Colour) -> None:
     """Colour the samples in `mask`."""
     rows, columns, inside = mask
     canvas[rows, columns][inside] = colour
@@ -72,7 +72,7 @@ def paint(canvas: Canvas, mask: Mask, colour: Colour) -> None:
 
 def stamp(canvas: Canvas, shape: str, x: int, y: int, radius: int, colour: Colour) -> None:
     """Paint one of SHAPES around (x, y), all in units."""
-    paint(canvas, shape_mask(shape, x, y, radius, len(canvas)), colour)
+    colour_in(canvas, shape_mask(shape, x, y, radius, len(canvas)), colour)
 
 
 def fill(canvas: Canvas, top: Colour, bottom: Colour) -> None:

@@ -13,11 +13,11 @@ from jobs.synthetic.canvas import (
     Canvas,
     Colour,
     blank,
+    colour_in,
     fill,
     frame_mask,
     ground_mask,
     mix,
-    paint,
     pixels,
     shape_mask,
     stamp,
@@ -41,7 +41,7 @@ WHEEL = tuple(map(_colour, (
 )))  # fmt: skip
 
 # Colours of the sky's top and bottom and of the ground, then the ground's outline.
-PLACE_LOOKS = {
+SCENE_LOOKS = {
     "in a flooded cathedral": "3a4a6b 9fb4c9 2f6f7f arches",
     "on the moon": "05060f 23263f b9b9c2 hills",
     "in a bamboo forest": "cfe8a8 8fc46a 3d7a33 trunks",
@@ -117,7 +117,7 @@ def draw(prompt: str, *, size: int) -> Image.Image:
     """
     said, words = _read(prompt)
     canvas = blank(size)
-    _draw_place(canvas, said.get("place"), words)
+    _draw_scene(canvas, said.get("place"), words)
     _draw_light(canvas, said.get("light"))
     for word in sorted(words, key=_hash):
         _draw_word(canvas, word)
@@ -163,11 +163,11 @@ def _hash(word: str) -> int:
     return int.from_bytes(blake2b(word.encode(), digest_size=8).digest(), "big")
 
 
-def _draw_place(canvas: Canvas, place: str | None, words: list[str]) -> None:
-    if place:
-        top, bottom, ground, outline = PLACE_LOOKS[place].split()
+def _draw_scene(canvas: Canvas, scene: str | None, words: list[str]) -> None:
+    if scene:
+        top, bottom, ground, outline = SCENE_LOOKS[scene].split()
         fill(canvas, _colour(top), _colour(bottom))
-        paint(canvas, ground_mask(outline, len(canvas)), _colour(ground))
+        colour_in(canvas, ground_mask(outline, len(canvas)), _colour(ground))
     elif words:
         # The lowest and the highest hash of a set of words: texts that share words often share a sky.
         low, high = (WHEEL[pick(map(_hash, words)) % len(WHEEL)] for pick in (min, max))
@@ -205,10 +205,10 @@ def _draw_subject(canvas: Canvas, subject: str | None, material: str | None) -> 
     stamp(canvas, shape, x + 70, y + 90, radius + 80, DARK_INK)
     stamp(canvas, shape, x, y, radius + 80, LIGHT_INK)
     body = shape_mask(shape, x, y, radius, len(canvas))
-    paint(canvas, body, WHEEL[(number + number // 12 * 3) % 12])
+    colour_in(canvas, body, WHEEL[(number + number // 12 * 3) % 12])
     if material:
         ink, texture = divmod(grammar.MATERIALS.index(material), TEXTURES)
-        paint(canvas, textured(body, texture, 300, len(canvas)), (DARK_INK, LIGHT_INK, GOLD_INK)[ink % 3])
+        colour_in(canvas, textured(body, texture, 300, len(canvas)), (DARK_INK, LIGHT_INK, GOLD_INK)[ink % 3])
     stamp(canvas, "disc", x, y, 400, DARK_INK)
     stamp(canvas, emblem, x, y, 330, WHEEL[(number * 7 + 5) % 12])
 
@@ -246,5 +246,5 @@ def _draw_medium(canvas: Canvas, medium: str | None) -> None:
         return
     number = grammar.MEDIA.index(medium)
     frame = frame_mask(350, len(canvas))
-    paint(canvas, frame, WHEEL[(number * 5 + number // 12) % 12])
-    paint(canvas, textured(frame, number % TEXTURES, 360, len(canvas)), (LIGHT_INK, DARK_INK)[number // 12 % 2])
+    colour_in(canvas, frame, WHEEL[(number * 5 + number // 12) % 12])
+    colour_in(canvas, textured(frame, number % TEXTURES, 360, len(canvas)), (LIGHT_INK, DARK_INK)[number // 12 % 2])

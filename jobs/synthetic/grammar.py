@@ -24,7 +24,7 @@ COMPANIONS = (
     "a telephone", "a rocking chair", "a snow globe", "a ladder", "a sword", "an electric guitar",
     "a cup of coffee", "a fishing rod", "a film camera", "a birthday cake", "a wheelbarrow", "a pumpkin",
 )  # fmt: skip
-PLACES = (
+SCENES = (
     "in a flooded cathedral", "on the moon", "in a bamboo forest", "at a night market", "in a desert canyon",
     "under the sea", "in an abandoned factory", "on a snowy mountain", "in a greenhouse", "in an old library",
     "on a tropical beach", "in a Tokyo alley", "in a wheat field", "on a space station", "inside a volcano",
@@ -58,7 +58,7 @@ SLOTS = {
     "material": MATERIALS,
     "subject": SUBJECTS,
     "companion": COMPANIONS,
-    "place": PLACES,
+    "place": SCENES,
     "medium": MEDIA,
     "light": LIGHTS,
     "detail": DETAILS,
@@ -83,17 +83,17 @@ def prompts(*, seed: int, start: int, count: int) -> Iterator[str]:
 
 def _prompt(seed: int, number: int) -> str:
     if number == 0 or _below(100, seed, number, "retold") >= PERCENT_RETOLD:
-        return _told(*_idea(seed, number))
-    said, place_first = _idea(seed, _below(number, seed, number, "earlier"))
+        return _sentence(*_idea(seed, number))
+    said, scene_first = _idea(seed, _below(number, seed, number, "earlier"))
     match _below(6, seed, number, "how"):
         case 0:
-            return _told(said, place_first)
+            return _sentence(said, scene_first)
         case 1 | 2:
-            return _told(said, place_first) + _one_of(ENDINGS, seed, number, "ending")
+            return _sentence(said, scene_first) + _one_of(ENDINGS, seed, number, "ending")
         case 3:
-            return _told(said, not place_first)
+            return _sentence(said, not scene_first)
         case _:
-            return _told(said | {"light": _one_of(LIGHTS, seed, number, "another light")}, place_first)
+            return _sentence(said | {"light": _one_of(LIGHTS, seed, number, "another light")}, scene_first)
 
 
 def _idea(seed: int, number: int) -> tuple[dict[str, str], bool]:
@@ -117,8 +117,8 @@ def _one_of(phrases: Sequence[str], *name: object) -> str:
     return phrases[_below(len(phrases), *name)]
 
 
-def _told(said: dict[str, str], place_first: bool) -> str:
-    return _place_first(said) if place_first else _picture_first(said)
+def _sentence(said: dict[str, str], scene_first: bool) -> str:
+    return _scene_first(said) if scene_first else _picture_first(said)
 
 
 def _picture_first(said: dict[str, str]) -> str:
@@ -129,7 +129,7 @@ def _picture_first(said: dict[str, str]) -> str:
     return _joined(", ", scene, said["light"], said["detail"])
 
 
-def _place_first(said: dict[str, str]) -> str:
+def _scene_first(said: dict[str, str]) -> str:
     """on the moon, a glass fox and a lantern, confetti, at golden hour, oil painting"""
     companion = f"and {said['companion']}" if said["companion"] else ""
     pair = _joined(" ", _noun(said), companion)

@@ -20,8 +20,8 @@ from jobs.errors import BadConfiguration
 from jobs.imaging.pixels import Pixels, decode, image_in
 from jobs.registry import load
 from jobs.runtime.arrays import from_npy
-from jobs.runtime.prefetch import map_ahead
-from jobs.train.order import Window, place, random_of, windows
+from jobs.runtime.prefetch import prefetch
+from jobs.train.order import Window, random_of, sort_key, windows
 from jobs.train.stage import AUGMENTATIONS, TrainParams
 
 Augmentation = Callable[[Image, int, Random], Pixels]
@@ -56,12 +56,12 @@ def batches(
     """
     shared = (samples[process::num_processes] for samples in _sample_batches(images, params, first_step))
     make = partial(_batch, augmented=load(AUGMENTATIONS, params.augment, "augmented"), params=params)
-    yield from map_ahead(make, shared, threads=params.threads, ahead=2 * params.threads)
+    yield from prefetch(make, shared, threads=params.threads, depth=2 * params.threads)
 
 
 def _sample_batches(images: Images, params: TrainParams, first_step: int) -> Iterator[list[EpochSample]]:
     """(epoch, sample) in lists of `batch_size`."""
-    read = map_ahead(partial(_read, images, params.seed), _all_windows(images, params, first_step), threads=1, ahead=1)
+    read = prefetch(partial(_read, images, params.seed), _all_windows(images, params, first_step), threads=1, depth=1)
     for epoch, parts in groupby(read, key=lambda part: part[0]):
         waiting: list[EpochSample] = []
         for _, samples in parts:
@@ -81,7 +81,7 @@ def _all_windows(images: Images, params: TrainParams, first_step: int) -> Iterat
 def _read(images: Images, seed: int, window: Window) -> tuple[int, list[TypedSample[Origin]]]:
     """The window's epoch and its samples in order, without those that are done with."""
     samples = [sample for shard in window.shards for sample in images.read(shard)]
-    samples.sort(key=lambda sample: place(seed, window.epoch, sample.key))
+    samples.sort(key=lambda sample: sort_key(seed, window.epoch, sample.key))
     return window.epoch, samples[window.skip :]
 
 

@@ -13,7 +13,7 @@ class Average:
 
     def __init__(self, regressor: Regressor, decay: float) -> None:
         self.decay = decay
-        self.tensors = {name: tensor.clone() for name, tensor in moving(regressor).items()}
+        self.tensors = {name: tensor.clone() for name, tensor in averaged_tensors(regressor).items()}
 
     @torch.no_grad()
     def update(self, regressor: Regressor, step: int) -> None:
@@ -23,11 +23,11 @@ class Average:
         TensorFlow's ExponentialMovingAverage).
         """
         decay = min(self.decay, (1 + step) / (10 + step))
-        live = moving(regressor)  # not kept: wrapping for several processes gives parameters other tensors
+        live = averaged_tensors(regressor)  # not kept: wrapping for several processes gives parameters other tensors
         torch._foreach_lerp_(list(self.tensors.values()), [live[name] for name in self.tensors], 1 - decay)
 
 
-def moving(regressor: Regressor) -> dict[str, Tensor]:
+def averaged_tensors(regressor: Regressor) -> dict[str, Tensor]:
     """What training changes and can be averaged: parameters that are not frozen, and floating statistics."""
     learning = {name for name, parameter in regressor.named_parameters() if parameter.requires_grad}
     statistics = {name for name, tensor in regressor.named_buffers() if tensor.is_floating_point()}

@@ -15,8 +15,8 @@ from jobs.regressor.pretrained import load_pretrained, normalisation
 from jobs.regressor.saved_model import require_loadable
 from jobs.regressor.values import Architecture
 from jobs.train.contract import CurvePoint, LearnerState
-from jobs.train.ema import Average, moving
-from jobs.train.optimiser import build_optimiser, load_moments, moments
+from jobs.train.ema import Average, averaged_tensors
+from jobs.train.optimiser import build_optimiser, load_optimizer_state, optimizer_state
 from jobs.train.stage import LOSSES, TrainParams
 
 
@@ -46,7 +46,7 @@ class Learner:
     def tensors(self) -> dict[str, Tensor]:
         """The tensors from which `restore` continues; frozen weights are made again and not among them."""
         tensors = {f"weights/{name}": tensor for name, tensor in self._changing().items()}
-        tensors |= {f"moments/{name}": tensor for name, tensor in moments(self.optimiser).items()}
+        tensors |= {f"moments/{name}": tensor for name, tensor in optimizer_state(self.optimiser).items()}
         if self.average:
             tensors |= {f"average/{name}": tensor for name, tensor in self.average.tensors.items()}
         return tensors
@@ -56,7 +56,7 @@ class Learner:
         """Become what `tensors` and `state` were taken of."""
         for name, tensor in self._changing().items():
             tensor.copy_(tensors[f"weights/{name}"])
-        load_moments(self.optimiser, _below("moments/", tensors))
+        load_optimizer_state(self.optimiser, _below("moments/", tensors))
         if self.average:
             for name, tensor in self.average.tensors.items():
                 tensor.copy_(tensors[f"average/{name}"])
@@ -67,13 +67,16 @@ class Learner:
         """The weights to keep: the average where there is one, else the last."""
         state = self.regressor.state_dict()
         averages = self.average.tensors if self.average else {}
-        by_place = {state[name].data_ptr(): tensor for name, tensor in averages.items() if tensor.numel()}
-        return {name: by_place.get(tensor.data_ptr(), tensor) for name, tensor in state.items()}  # some have two names
+        # by address, because some tensors have two names
+        by_address = {state[name].data_ptr(): tensor for name, tensor in averages.items() if tensor.numel()}
+        return {
+            name: by_address.get(tensor.data_ptr(), tensor) for name, tensor in state.items()
+        }  # some have two names
 
     def _changing(self) -> dict[str, Tensor]:
         state, buffers = self.regressor.state_dict(), dict(self.regressor.named_buffers())
         counts = {name: state[name] for name in state if name in buffers and not state[name].is_floating_point()}
-        return {**moving(self.regressor), **counts}
+        return {**averaged_tensors(self.regressor), **counts}
 
 
 def new_learner(params: TrainParams, device: torch.device) -> Learner:

@@ -72,14 +72,14 @@ def _peak(depth: int | None, params: TrainParams, *, in_head: bool) -> float:
     return params.learning_rate * params.layer_decay**depth
 
 
-def moments(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+def optimizer_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The optimiser's state as tensors by name: {"PARAMETER/exp_avg": …}."""
     names = _names(optimiser)
     state = optimiser.state_dict()["state"]
     return {f"{names[number]}/{key}": tensor for number, of_one in state.items() for key, tensor in of_one.items()}
 
 
-def load_moments(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def load_optimizer_state(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     """Put back what `moments` gave.
 
     Each in its parameter's memory layout: the fused kernel reads both in the order of addresses.

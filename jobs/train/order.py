@@ -25,7 +25,7 @@ class Window:
 
 def windows(shards: Sequence[Shard], *, seed: int, epoch: int, size: int, skip: int = 0) -> Iterator[Window]:
     """An epoch's windows of `size` shards after its first `skip` samples; nothing is read to find them."""
-    shuffled = sorted(shards, key=lambda shard: place(seed, epoch, shard.name))
+    shuffled = sorted(shards, key=lambda shard: sort_key(seed, epoch, shard.name))
     for start in range(0, len(shuffled), size):
         window = tuple(shuffled[start : start + size])
         count = sum(shard.samples for shard in window)
@@ -34,7 +34,7 @@ def windows(shards: Sequence[Shard], *, seed: int, epoch: int, size: int, skip: 
         skip = max(0, skip - count)
 
 
-def place(seed: int, epoch: int, name: str) -> bytes:
+def sort_key(seed: int, epoch: int, name: str) -> bytes:
     """Where something stands in the order of an epoch."""
     return blake2b(f"{seed}/{epoch}/{name}".encode(), digest_size=16).digest()
 

@@ -29,7 +29,7 @@ class Display(Protocol):
     def show(self, view: View) -> None:
         """How all stages stand now."""
 
-    def tell(self, stage: str, event: str) -> None:
+    def notify(self, stage: str, event: str) -> None:
         """Something happened to a stage."""
 
 
@@ -56,9 +56,9 @@ class Lines:
             job = running(view, stage)
             if job and time.monotonic() - self._last.setdefault(stage, time.monotonic()) > _LINE_SECONDS:
                 self._last[stage] = time.monotonic()
-                self.tell(stage, described(plan, job) + (f"; whole run: {view.left}" if view.left else ""))
+                self.notify(stage, described(plan, job) + (f"; whole run: {view.left}" if view.left else ""))
 
-    def tell(self, stage: str, event: str) -> None:
+    def notify(self, stage: str, event: str) -> None:
         print_text(f"{_now()}  {stage:<17} {one_line(event)}")
 
 
@@ -82,7 +82,7 @@ class LiveTable:
             table.add_row("", "", _text(f"whole run: {view.left}", "dim"))
         self._live.update(table)
 
-    def tell(self, stage: str, event: str) -> None:
+    def notify(self, stage: str, event: str) -> None:
         self._live.console.print(Text.assemble((_now(), "dim"), f"  {stage:<17} ", _text(event)))
 
 

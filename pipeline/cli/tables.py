@@ -75,8 +75,8 @@ def job_row(plan: StagePlan, job: JobStatus | None) -> Row | None:
     """How the stage's Job stands, in values and in words under `told`; None where there is none or it is over."""
     if job is None or plan.done:
         return None
-    told = f"failed: {job.message}" if job.state == "failed" else described(plan, job)
-    return {**{name: value for name, value in asdict(job).items() if name != "progress"}, "told": told}
+    shown = f"failed: {job.message}" if job.state == "failed" else described(plan, job)
+    return {**{name: value for name, value in asdict(job).items() if name != "progress"}, "told": shown}
 
 
 def _state(plan: StagePlan, done: int, job: JobStatus | None) -> str:
@@ -132,13 +132,13 @@ def why(store: Store, plan: StagePlan, shard: str | None) -> list[Row]:
 
 def why_text(rows: Sequence[Row]) -> str:
     """The reasons in words; a failure that several units share is told once, with its traceback."""
-    lines, told = [], set()
+    lines, shown = [], set()
     for row in rows:
         lines.append(f"{row['stage']} {row['shard']}: {row['action']}: {row['reason']}")
         failure = row.get("failure")
         if failure:
             lines.append(f"    last failed: {failure['error']} (exit code {failure['exit_code']})")
-            if failure["time"] not in told:
+            if failure["time"] not in shown:
                 lines += [f"    {line}" for line in failure["traceback"].splitlines()]
-            told.add(failure["time"])
+            shown.add(failure["time"])
     return "\n".join(lines)

@@ -124,8 +124,8 @@ def _plain(node: Any) -> Any:
     if "discriminator" in node:
         return _by_kind(node["discriminator"]["propertyName"], node["discriminator"]["mapping"])
     plain = {name: _plain(value) for name, value in node.items() if name != "title" or isinstance(value, dict)}
-    if isinstance(told := plain.get("description"), str):
-        plain["description"] = " ".join(told.split())
+    if isinstance(text := plain.get("description"), str):
+        plain["description"] = " ".join(text.split())
     return plain
 
 

@@ -155,7 +155,7 @@ def check_config(values: Mapping[str, Any]) -> RunConfig:
     try:
         return FullConfig.model_validate(values)
     except ValidationError as error:
-        raise BadConfiguration("\n".join(_told(one) for one in error.errors())) from error
+        raise BadConfiguration("\n".join(_message(one) for one in error.errors())) from error
 
 
 def _read_preset(preset: str, *, below: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -207,31 +207,31 @@ def _assign(values: dict[str, Any], assignment: str) -> None:
     except yaml.YAMLError as error:
         raise BadConfiguration(f"--set {assignment}: the value is not YAML: {error}") from error
     *parents, last = path.split(".")
-    place: Any = values
+    node: Any = values
     for name in parents:
-        place = _descend(place, name, assignment)
-    if isinstance(place, list):
-        place[_position(place, last, assignment)] = value
+        node = _descend(node, name, assignment)
+    if isinstance(node, list):
+        node[_position(node, last, assignment)] = value
     else:
-        place[last] = value
+        node[last] = value
 
 
-def _descend(place: Any, name: str, assignment: str) -> Any:
-    if isinstance(place, list):
-        return place[_position(place, name, assignment)]
-    below = place.setdefault(name, {})
+def _descend(node: Any, name: str, assignment: str) -> Any:
+    if isinstance(node, list):
+        return node[_position(node, name, assignment)]
+    below = node.setdefault(name, {})
     if not isinstance(below, dict | list):
         raise BadConfiguration(f"--set {assignment}: {name} is a value and has nothing below it")
     return below
 
 
-def _position(place: list[Any], name: str, assignment: str) -> int:
-    if not name.isdigit() or int(name) >= len(place):
-        raise BadConfiguration(f"--set {assignment}: {name!r} is no position in a list of {len(place)}, counted from 0")
+def _position(node: list[Any], name: str, assignment: str) -> int:
+    if not name.isdigit() or int(name) >= len(node):
+        raise BadConfiguration(f"--set {assignment}: {name!r} is no position in a list of {len(node)}, counted from 0")
     return int(name)
 
 
-def _told(error: Any) -> str:
+def _message(error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         known = _names_beside(error["loc"])

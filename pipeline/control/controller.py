@@ -20,7 +20,7 @@ from pipeline.configuration.run_config import RunConfig
 from pipeline.control.decisions import Action, Finish, Hold, Publish, Replace, Restore, Submit, decide
 from pipeline.control.time_left import TimeLeft, seconds_by_unit, time_left
 from pipeline.executors.base import Executor, JobStatus, Observation
-from pipeline.planning.desired_state import read_wish
+from pipeline.planning.desired_state import read_desired_state
 from pipeline.planning.job_plan import job_plan, job_plans
 from pipeline.planning.plan import StagePlan, make_plan
 
@@ -44,12 +44,12 @@ class Controller:
     config: RunConfig
     executor: Executor
     show: Callable[[View], None] = lambda view: None
-    tell: Callable[[str, str], None] = lambda stage, event: None
+    notify: Callable[[str, str], None] = lambda stage, event: None
     renew: Callable[[], None] = lambda: None  # says again and again that this configuration is being run
     repair: bool = False  # read every record, and write those again that are lost
     _submitted: Counter[str] = field(default_factory=Counter)
     _replaced: set[str] = field(default_factory=set)
-    _told: set[tuple[str, int]] = field(default_factory=set)  # failures
+    _reported: set[tuple[str, int]] = field(default_factory=set)  # failures
     _past: Mapping[str, float] = field(default_factory=dict)  # seconds of a unit, by stage
     _trouble_since: float | None = None
 
@@ -106,9 +106,9 @@ class Controller:
                 waits_for = next(name for name in plan.spec.inputs if name in unfinished)
                 raise BadConfiguration(f"{stage} cannot start before {waits_for} is done; deploy that stage first, or "
                                        "let `i2p run` do all in order")  # fmt: skip
-            wish = read_wish(self.store)
-            actions = decide(plans, seen.jobs, submitted=self._submitted, replaced=self._replaced, wish=wish)
-            if wish == "cancel" and isinstance(actions[0], Finish):
+            desired = read_desired_state(self.store)
+            actions = decide(plans, seen.jobs, submitted=self._submitted, replaced=self._replaced, desired=desired)
+            if desired == "cancel" and isinstance(actions[0], Finish):
                 raise BadConfiguration(actions[0].message)
             mine = [action for action in actions if getattr(action, "stage", None) == stage]
             if mine and not noted:  # where nothing is to be done, no note is left; else it comes before the plan
@@ -135,13 +135,13 @@ class Controller:
     def _act_on(self, plans: Sequence[StagePlan], seen: Observation) -> tuple[Finish | None, bool]:
         """Decide and act; returns the end if there is one, and whether the plan has to be made anew."""
         for stage, note in seen.notes:
-            self.tell(stage, note)
+            self.notify(stage, note)
         for stage, job in seen.jobs.items():
-            if job.state == "failed" and not job.outdated and (stage, job.generation) not in self._told:
-                self._told.add((stage, job.generation))
-                self.tell(stage, f"failed: {job.message}")
-        wish = read_wish(self.store)
-        actions = decide(plans, seen.jobs, submitted=self._submitted, replaced=self._replaced, wish=wish)
+            if job.state == "failed" and not job.outdated and (stage, job.generation) not in self._reported:
+                self._reported.add((stage, job.generation))
+                self.notify(stage, f"failed: {job.message}")
+        desired = read_desired_state(self.store)
+        actions = decide(plans, seen.jobs, submitted=self._submitted, replaced=self._replaced, desired=desired)
         left = time_left(plans, seen.jobs, self._past, self.config, time.time())
         self.show(View(plans, seen.jobs, left))
         for action in actions:
@@ -155,28 +155,28 @@ class Controller:
             publish_manifest(self.store.at(action.stage), action.manifest)
             shards, job = action.manifest.shards, seen.jobs.get(action.stage)
             took = f" in {time.time() - job.started:.0f} s" if job and job.started else ""
-            self.tell(action.stage, f"done{took}: {_count(len(shards), 'shard')}, "
+            self.notify(action.stage, f"done{took}: {_count(len(shards), 'shard')}, "
                                     f"{_count(sum(shard.samples for shard in shards), 'sample')}")  # fmt: skip
         elif isinstance(action, Restore):
             for outcome in action.outcomes:
                 restore_record(self.store.at(action.stage), outcome)
                 name = record_name(outcome.unit, outcome.fingerprint)
-                self.tell(action.stage, f"{name} could not be read: written again, as the manifest has it")
+                self.notify(action.stage, f"{name} could not be read: written again, as the manifest has it")
         elif isinstance(action, Submit):
             plan = next(plan for plan in plans if plan.spec.name == action.stage)
             job_plan_ = job_plan(self.config, plan, action.generation)
             self.executor.submit(job_plan_)
             self._submitted[action.stage] += 1
             at_once = min(job_plan_.task.completions, job_plan_.resources.parallelism)
-            self.tell(action.stage, f"started: {plan.pending} of {_count(len(plan.units or ()), 'unit')} to make"
+            self.notify(action.stage, f"started: {plan.pending} of {_count(len(plan.units or ()), 'unit')} to make"
                                     + (f", {at_once} at once" if at_once > 1 else ""))  # fmt: skip
         elif isinstance(action, Replace):
             self.executor.remove(action.stage)
             self._replaced.add(action.stage)
-            self.tell(action.stage, "its Job was submitted with another configuration: stopped, to be submitted anew")
+            self.notify(action.stage, "its Job was submitted with another configuration: stopped, to be submitted anew")
         elif isinstance(action, Hold):
             self.executor.hold(action.stage, suspend=action.suspend)
-            self.tell(action.stage, "paused" if action.suspend else "goes on")
+            self.notify(action.stage, "paused" if action.suspend else "goes on")
 
     def _wait_out(self, error: JobError, tries: int) -> None:
         """Sleep before the next try if the error is one that time may mend; raises it where it is not."""
@@ -185,13 +185,13 @@ class Controller:
         if error.exit_code != TRY_AGAIN or now - since >= self.executor.patience_seconds:
             raise error
         if tries == 0:
-            self.tell("", f"{error}; Jobs go on, trying again")
+            self.notify("", f"{error}; Jobs go on, trying again")
         # a server's gate knows when it opens; a delay of our own would sleep past that
         self.executor.rest(error.retry_in or min(_LONGEST_WAIT_SECONDS, 2.0**tries))
 
     def _trouble_is_over(self) -> None:
         if self._trouble_since is not None:
-            self.tell("", f"goes on after {time.monotonic() - self._trouble_since:.0f} s")
+            self.notify("", f"goes on after {time.monotonic() - self._trouble_since:.0f} s")
             self._trouble_since = None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jobs.errors import BAD_CONFIGURATION, OK, STORE_AWAY, TRY_AGAIN
 from jobs.shards.records import Manifest, Outcome
 from pipeline.executors.base import JobStatus
-from pipeline.planning.desired_state import Wish
+from pipeline.planning.desired_state import DesiredState
 from pipeline.planning.plan import StagePlan
 
 _GENERATIONS = 3  # Jobs for one stage by one controller; more means that what they commit does not stay
@@ -75,7 +75,7 @@ def decide(
     *,
     submitted: Mapping[str, int] = {},
     replaced: Set[str] = frozenset(),
-    wish: Wish = "run",
+    desired: DesiredState = "run",
 ) -> list[Action]:
     """What to do now, from the plan, each stage's newest Job, and what this controller has done already.
 
@@ -83,7 +83,7 @@ def decide(
     what depends on it and nothing else; the run ends when nothing runs any more. A Job whose workers waited in vain for
     the store said nothing of their work: it is history, as often as Jobs are submitted at all.
     """
-    if wish == "cancel":
+    if desired == "cancel":
         return [Finish(BAD_CONFIGURATION, "the run was cancelled; `i2p resume` allows it again")]
     actions: list[Action] = []
     failures: list[tuple[str, JobStatus]] = []
@@ -98,8 +98,8 @@ def decide(
                 failures.append((stage, _contested(job)))
             elif job.outdated and plan.ready:
                 actions.append(Replace(stage))
-            elif job.suspended is not None and job.suspended != (wish == "pause"):
-                actions.append(Hold(stage, wish == "pause"))
+            elif job.suspended is not None and job.suspended != (desired == "pause"):
+                actions.append(Hold(stage, desired == "pause"))
             else:
                 actions.append(Wait())
         elif plan.done:
@@ -108,7 +108,7 @@ def decide(
             actions.append(Publish(stage, plan.manifest))
         elif job and job.state == "failed" and not job.outdated and not _only_waited(job, submitted.get(stage, 0)):
             failures.append((stage, job))
-        elif plan.ready and wish == "pause":
+        elif plan.ready and desired == "pause":
             actions.append(Wait())
         elif plan.ready and submitted.get(stage, 0) >= _GENERATIONS:
             message = f"{_GENERATIONS} Jobs ended well, but {plan.pending} units are still not committed"

@@ -13,7 +13,7 @@ from pipeline.executors.base import JobStatus
 from pipeline.planning.plan import StagePlan
 
 _LOOKED_AT = 20  # records of a stage, the newest ones by name
-_TELLS_SOMETHING = 0.02  # of a Job; with less done its rate says nothing
+_MEANINGFUL_PART = 0.02  # of a Job; with less done its rate says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def time_left(
 def _needs(plan: StagePlan, job: JobStatus | None, past: float | None, config: RunConfig, now: float) -> float | None:
     if plan.done or plan.manifest:
         return 0.0
-    if job and job.state == "running" and (part := fraction(plan, job)) > _TELLS_SOMETHING:
+    if job and job.state == "running" and (part := fraction(plan, job)) > _MEANINGFUL_PART:
         return (now - job.started) * (1 - part) / part
     if past is None:
         return None

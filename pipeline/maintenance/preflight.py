@@ -49,8 +49,8 @@ def _jobs_can_be_submitted(api: Api, store: Store, config: RunConfig) -> Check:
         return Check("cluster", False, str(error))
     refused = [f"{row['stage']}: {row['dry run']}" for row in answers if row.get("dry run", "accepted") != "accepted"]
     jobs = ", ".join(row["stage"] for row in answers) or "nothing, as all is made"
-    told = f"{api.server} accepts in a dry run in namespace {api.namespace}: {jobs}"
-    return Check("cluster", not refused, "; ".join(refused) or told)
+    accepted = f"{api.server} accepts in a dry run in namespace {api.namespace}: {jobs}"
+    return Check("cluster", not refused, "; ".join(refused) or accepted)
 
 
 def _identity(config: RunConfig) -> Check:

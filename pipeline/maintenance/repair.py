@@ -20,7 +20,7 @@ from jobs.shards.dataset import load_manifest, read_record_named
 from jobs.shards.records import Shard
 from jobs.shards.store import Store, verified
 from pipeline.configuration.run_config import RunConfig
-from pipeline.planning.desired_state import CONTROL, read_wish
+from pipeline.planning.desired_state import CONTROL, read_desired_state
 from pipeline.planning.plan import StagePlan, make_plan
 from pipeline.scheduled.claims import restore_claims
 
@@ -43,7 +43,7 @@ def clear_damage(store: Store, config: RunConfig) -> Iterator[Finding]:
 
     What is gone is found by the plan that follows (`make_plan(..., repair=True)`).
     """
-    yield from _wish(store)
+    yield from _check_desired_state(store)
     yield from (Finding(name, what, lost) for name, what, lost in restore_claims(store))
     plans: list[StagePlan] = []
     try:
@@ -62,9 +62,9 @@ def clear_damage(store: Store, config: RunConfig) -> Iterator[Finding]:
         yield from _evidence(stage, spec.name)
 
 
-def _wish(store: Store) -> Iterator[Finding]:
+def _check_desired_state(store: Store) -> Iterator[Finding]:
     try:
-        read_wish(store)
+        read_desired_state(store)
     except Corrupt as error:
         store.delete(CONTROL)
         yield Finding(CONTROL, f"removed, the run is neither paused nor cancelled: {error}", lost=True)

@@ -54,7 +54,7 @@ def wide(stages: Sequence[StageFacts]) -> Markup:
         drawn.append(_path(f"M{x} {y}V{level}H{to_x:.0f}V{to_y - 2}"))
     for number, stage in enumerate(stages):
         x, y = corner(number)
-        drawn.append(_box(stage, x, y, *_BOX) + _lines(x + 13, y + 23, [stage.name, *_told(stage)], apart=18))
+        drawn.append(_box(stage, x, y, *_BOX) + _lines(x + 13, y + 23, [stage.name, *_lines_of(stage)], apart=18))
     width = min(_COLUMNS, len(stages)) * (_BOX[0] + _GAP) - _GAP + 4
     return _svg("wide", width, tops[-1] + _BOX[1] + 2, stages, drawn)
 
@@ -74,8 +74,8 @@ def narrow(stages: Sequence[StageFacts]) -> Markup:
         drawn.append(_path(f"M{left} {start}H{left - _LANE * edge.lane}V{end}H{left - 2}"))
     for number, stage in enumerate(stages):
         x, y = left, number * pitch + 2
-        told = _told(stage)
-        halves = [" · ".join(told[:2]), " · ".join(told[2:])] if stage.done else told
+        lines = _lines_of(stage)
+        halves = [" · ".join(lines[:2]), " · ".join(lines[2:])] if stage.done else lines
         drawn.append(
             _box(stage, x, y, _NARROW - left - 2, _ROW) + _lines(x + 12, y + 21, [stage.name, *halves], apart=19)
         )
@@ -107,7 +107,7 @@ def _lanes(edges: Sequence[Edge]) -> list[Edge]:
     return found
 
 
-def _told(stage: StageFacts) -> list[str]:
+def _lines_of(stage: StageFacts) -> list[str]:
     if not stage.done:
         return ["not made yet"]
     return [

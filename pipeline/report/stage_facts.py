@@ -16,7 +16,7 @@ from jobs.shards.records import CommitRecord, Outcome
 from jobs.shards.store import Store
 
 _READERS = 16  # records read at once; on S3 each costs a round trip
-_VALUES_TOLD = 4  # distinct values of one setting that are written out
+_VALUES_SHOWN = 4  # distinct values of one setting that are written out
 
 Datasets = Mapping[str, Dataset]
 
@@ -29,9 +29,9 @@ class Setting:
     values: tuple[str, ...]
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         """The values in words; of many only the first and the last."""
-        if len(self.values) > _VALUES_TOLD:
+        if len(self.values) > _VALUES_SHOWN:
             return f"{len(self.values):,} values, {self.values[0]} to {self.values[-1]}"
         return ", ".join(self.values)
 
@@ -86,7 +86,7 @@ def stage_facts(spec: StageSpec, datasets: Datasets) -> StageFacts:
         seconds=sum(record.seconds for record in records) if records else None,
         finished=max((record.finished for record in records), default=None),
         digest=dataset.manifest.digest,
-        settings=settings_told(outcome.settings for outcome in outcomes),
+        settings=settings_of(outcome.settings for outcome in outcomes),
         versions=tuple(sorted({pair for record in records for pair in record.versions.items()})),
     )
 
@@ -108,7 +108,7 @@ def _outdated(spec: StageSpec, dataset: Dataset, datasets: Datasets) -> tuple[st
     return tuple(name for name in spec.inputs if name in changed)
 
 
-def settings_told(settings: Iterable[Mapping[str, Any]]) -> tuple[Setting, ...]:
+def settings_of(settings: Iterable[Mapping[str, Any]]) -> tuple[Setting, ...]:
     """Every parameter, flattened to dotted names, with its distinct values."""
     found: dict[str, dict[str, None]] = {}
     for one in settings:

@@ -35,7 +35,7 @@ from pipeline.configuration.run_config import RunConfig, check_config
 from pipeline.scheduled.claims import Claim, claim_name, create_claim, end_claim, make_blocks, read_chain, read_claim
 
 Row = dict[str, Any]
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 _LONGEST_RUN = 32  # letters of the run's name, so that 48 hold it with a timestamp
 
@@ -66,7 +66,7 @@ def scheduled_time(text: str | None, now: datetime) -> datetime:
     )
 
 
-def batches(config: RunConfig, scheduled: datetime, tell: Tell = lambda event: None) -> Generator[Batch]:
+def batches(config: RunConfig, scheduled: datetime, notify: Notify = lambda event: None) -> Generator[Batch]:
     """The batches to run now, one after the other: earlier ones that are not finished, then the new one, if any.
 
     A batch is finished when its run is; one that fails is yielded again by the next firing, and the others are yielded
@@ -84,7 +84,7 @@ def batches(config: RunConfig, scheduled: datetime, tell: Tell = lambda event: N
     earlier = [claim for claim in chain.claims if claim.number not in chain.ended]
     for claim in earlier:
         yield from _until_done(root, config, claim)
-    new = _claim(config, store, images, chain.claims, scheduled_time(None, scheduled), tell)
+    new = _claim(config, store, images, chain.claims, scheduled_time(None, scheduled), notify)
     if new and new.number not in chain.ended and new not in earlier:
         yield from _until_done(root, config, new)
 
@@ -117,7 +117,7 @@ def _is_done(root: Store, config: RunConfig) -> bool:
 
 
 def _claim(
-    config: RunConfig, store: Store, images: Store, known: Sequence[Claim], scheduled: datetime, tell: Tell
+    config: RunConfig, store: Store, images: Store, known: Sequence[Claim], scheduled: datetime, notify: Notify
 ) -> Claim | None:
     """The claim of that time: the one there is, or a new one of all that is not claimed; None where that is nothing."""
     taken, number, found = set[str](), 0, None
@@ -127,23 +127,23 @@ def _claim(
         _check_images(config, todo, images)
         for claim in todo:
             if claim.scheduled == scheduled:
-                tell(f"batch {claim.number} of {claim.when} was claimed before, with {_inputs(len(claim.names))}")
+                notify(f"batch {claim.number} of {claim.when} was claimed before, with {_inputs(len(claim.names))}")
                 return claim
             taken.update(claim.names)
             number = claim.number
-        found = _inputs_in(params, images, tell) if found is None else found
-        names = _first_of_each_id(params, [name for name in found if name not in taken], tell)
+        found = _inputs_in(params, images, notify) if found is None else found
+        names = _first_of_each_id(params, [name for name in found if name not in taken], notify)
         if not names:
-            tell(f"nothing new in {images.url}: {_inputs(len(found))} there, {len(taken):,} claimed so far")
+            notify(f"nothing new in {images.url}: {_inputs(len(found))} there, {len(taken):,} claimed so far")
             return None
         mine = Claim(number + 1, scheduled, images.url, tuple(names))
         if create_claim(store, mine):
-            tell(f"batch {mine.number} of {mine.when}: {_inputs(len(names))}")
+            notify(f"batch {mine.number} of {mine.when}: {_inputs(len(names))}")
             return mine
         todo = [read_claim(store, mine.number)]  # somebody else's: what it has is taken too
 
 
-def _inputs_in(params: ReadsIncomingFiles, images: Store, tell: Tell) -> list[str]:
+def _inputs_in(params: ReadsIncomingFiles, images: Store, notify: Notify) -> list[str]:
     """The names of all inputs, sorted."""
     names, unreadable = [], []
     for stat in images.list(""):
@@ -154,17 +154,19 @@ def _inputs_in(params: ReadsIncomingFiles, images: Store, tell: Tell) -> list[st
         except BadData:
             unreadable.append(stat.name)
     if unreadable:
-        tell(f"{_inputs(len(unreadable))} left out because of the name, like {unreadable[0]!r}; rename to have it read")
+        notify(
+            f"{_inputs(len(unreadable))} left out because of the name, like {unreadable[0]!r}; rename to have it read"
+        )
     return sorted(names)
 
 
-def _first_of_each_id(params: ReadsIncomingFiles, names: Sequence[str], tell: Tell) -> list[str]:
+def _first_of_each_id(params: ReadsIncomingFiles, names: Sequence[str], notify: Notify) -> list[str]:
     """A run predicts one image of an id: others of that id wait for the next batch."""
     first: dict[str, str] = {}
     for name in names:
         first.setdefault(params.id_of(name), name)
     if waiting := len(names) - len(first):
-        tell(f"{_inputs(waiting)} of the same id (name without folder and suffix) as others wait for the next batch")
+        notify(f"{_inputs(waiting)} of the same id (name without folder and suffix) as others wait for the next batch")
     return list(first.values())
 
 

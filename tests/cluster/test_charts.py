@@ -126,9 +126,9 @@ def test_a_training_run_lives_from_install_to_uninstall(
     assert (owner["kind"], owner["name"]) == ("ConfigMap", "one")
     assert stage["spec"]["template"]["spec"]["serviceAccountName"] == "one-stages"
 
-    told = helm("test", "one", "-n", namespace, "--logs")
-    assert "Phase:          Succeeded" in told
-    assert "create only if absent" in told, "what doctor found is shown"
+    noted = helm("test", "one", "-n", namespace, "--logs")
+    assert "Phase:          Succeeded" in noted
+    assert "create only if absent" in noted, "what doctor found is shown"
     assert not cluster.objects("pod", namespace, "-l", f"{labels.COMPONENT}=doctor")
 
     releases("upgrade", "one", "training-run", values)
@@ -143,7 +143,7 @@ def test_a_training_run_lives_from_install_to_uninstall(
     wait_for(lambda: len(controllers(cluster, namespace)) == 1, 60, "the former controller to go")
 
     everything = cluster.kubectl("get", KINDS, "-o", "json", namespace=namespace)
-    assert CANARY not in everything + helm("get", "all", "one", "-n", namespace) + log + told
+    assert CANARY not in everything + helm("get", "all", "one", "-n", namespace) + log + noted
 
     helm("uninstall", "one", "-n", namespace)
     wait_for(lambda: not nothing_else(), 90, "all of the release to go")
@@ -178,9 +178,9 @@ def test_helm_test_fails_where_doctor_does_and_says_why(
 ) -> None:
     values = laid_over(inferring(cluster, bucket, images), {"store": "s3://i2p-there-is-no-such-bucket/runs"})
     releases("install", "nightly", "scheduled-inference", values)
-    told = helm_fails("test", "nightly", "-n", namespace)
-    assert "Phase:          Failed" in told
-    assert "i2p-there-is-no-such-bucket" in told
+    noted = helm_fails("test", "nightly", "-n", namespace)
+    assert "Phase:          Failed" in noted
+    assert "i2p-there-is-no-such-bucket" in noted
     assert not cluster.objects("pod", namespace, "-l", f"{labels.COMPONENT}=doctor")
 
 
@@ -188,8 +188,8 @@ def test_a_misspelt_value_is_refused_before_anything_is_made(
     cluster: Cluster, namespace: str, tmp_path: Path, nothing_else: Callable[[], set[str]]
 ) -> None:
     values = laid_over(SETS["smallest"], {"train": {"epoch": 3}})
-    told = helm_fails("install", "one", str(CHARTS / "training-run"), "-n", namespace, "-f", written(values, tmp_path))
-    assert "'epoch' not allowed" in told
+    noted = helm_fails("install", "one", str(CHARTS / "training-run"), "-n", namespace, "-f", written(values, tmp_path))
+    assert "'epoch' not allowed" in noted
     assert not nothing_else()
 
 
@@ -201,8 +201,8 @@ def test_rights_are_what_the_role_says(
 
     def may(account: str, verb: str, resource: str) -> bool:
         who = f"system:serviceaccount:{namespace}:one-{account}"
-        told = cluster.kubectl("auth", "can-i", verb, resource, "--as", who, namespace=namespace, check=False)
-        return told.strip() == "yes"
+        noted = cluster.kubectl("auth", "can-i", verb, resource, "--as", who, namespace=namespace, check=False)
+        return noted.strip() == "yes"
 
     assert all(may("controller", verb, "jobs.batch") for verb in ("create", "delete", "list", "patch", "watch"))
     assert may("controller", "list", "pods")

@@ -47,9 +47,9 @@ def test_a_bad_shard_fails_its_index_alone_and_is_explained_when_pods_and_job_ar
     assert len(run.pods()) == 3, "no index was tried twice"
     assert run.committed() == {"g0", "g1"}
     run.delete_jobs()
-    told = i2p(preset, "why", STAGE, "bad").stdout
-    assert "row 2 of rows.jsonl cannot be read" in told
-    assert "Traceback" in told
+    noted = i2p(preset, "why", STAGE, "bad").stdout
+    assert "row 2 of rows.jsonl cannot be read" in noted
+    assert "Traceback" in noted
 
 
 def test_a_failed_job_is_a_failure_for_its_own_call_and_history_for_the_next(run):
@@ -184,7 +184,7 @@ def test_status_says_in_words_why_nothing_runs(run, resources, kubernetes, quota
         run.cluster.apply(run.namespace, quota)
     preset = run.configured(grammars(QUICK), kubernetes=kubernetes, **resources)
     i2p(preset, "deploy", STAGE)
-    wait_for(lambda: re.search(words, told := answer(preset, "status")[0]["job"]["told"]) or print(told))
+    wait_for(lambda: re.search(words, noted := answer(preset, "status")[0]["job"]["told"]) or print(noted))
 
 
 def test_too_little_memory_is_told_with_what_to_raise(run):

@@ -136,8 +136,8 @@ def test_the_desk_sees_the_finished_run(finished):
 
 
 def test_helm_test_runs_the_doctor_and_uninstall_leaves_nothing(cluster, home, finished):
-    told = helm("test", RELEASE, "-n", home, "--logs")
-    assert "create only if absent" in told
+    noted = helm("test", RELEASE, "-n", home, "--logs")
+    assert "create only if absent" in noted
     helm("uninstall", RELEASE, "-n", home, "--wait")
     wait_for(lambda: not cluster.objects("jobs", home), 60, "all Jobs to go")
     wait_for(lambda: not cluster.objects("pods", home), 60, "all Pods to go")

@@ -47,11 +47,11 @@ def noticed_after(run: DisturbedRun) -> dict[str, float]:
     found = {}
     for job in run.jobs():
         stage = job["metadata"]["labels"][labels.STAGE]
-        told = re.search(rf"(\d\d:\d\d:\d\d)  {stage} +done", run.said())
-        assert told, run.said()
+        noted = re.search(rf"(\d\d:\d\d:\d\d)  {stage} +done", run.said())
+        assert noted, run.said()
         ended = datetime.fromtimestamp(reasons.timestamp(job["status"]["completionTime"]))
         midnight = ended.replace(hour=0, minute=0, second=0, microsecond=0)
-        hours, minutes, seconds = map(int, told[1].split(":"))
+        hours, minutes, seconds = map(int, noted[1].split(":"))
         found[stage] = (3600 * hours + 60 * minutes + seconds - (ended - midnight).total_seconds()) % 86_400
     return found
 

@@ -46,10 +46,12 @@ class Result:
     def __str__(self) -> str:
         done = self.history.operations
         outcomes = Counter(f"{one.kind} {one.outcome}" for one in done)
-        told = ", ".join(f"{name} {number:,}" for name, number in sorted(outcomes.items()))
+        counts = ", ".join(f"{name} {number:,}" for name, number in sorted(outcomes.items()))
         troubled = sum(one.troubled for one in done)
-        return (f"{len(done):,} operations by {_CLIENTS} clients in {self.seconds:.0f} s ({told}; {troubled:,} with an "
-                f"answer lost); faults {dict(self.injected)}; {len(self.violations)} violations")  # fmt: skip
+        return (
+            f"{len(done):,} operations by {_CLIENTS} clients in {self.seconds:.0f} s ({counts}; {troubled:,} with an "
+            f"answer lost); faults {dict(self.injected)}; {len(self.violations)} violations"
+        )
 
 
 class _Gate:

@@ -155,9 +155,9 @@ def has_order(steps: Sequence[Step]) -> bool:
         next_ = [(number, steps[number].after(state)) for number in _next(steps, done)]
         some = [(done | 1 << number, after) for number, after in next_
                 if not steps[number].required and after not in (IMPOSSIBLE, state)]  # fmt: skip
-        told = [(done | 1 << number, after) for number, after in next_
+        noted = [(done | 1 << number, after) for number, after in next_
                 if steps[number].required and after != IMPOSSIBLE]  # fmt: skip
-        todo += some + told  # the last is tried first: what was told explains itself best
+        todo += some + noted  # the last is tried first: what was told explains itself best
     return False
 
 

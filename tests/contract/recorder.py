@@ -70,8 +70,8 @@ class Recorder:
                 noted.outcome = "done"
                 raise
             digest = hashlib.sha256(body.data).hexdigest()
-            told = self._history.digest(body.version)
-            noted.outcome, noted.value = "done", digest if told == digest else f"{digest} as {told}"
+            noted = self._history.digest(body.version)
+            noted.outcome, noted.value = "done", digest if noted == digest else f"{digest} as {noted}"
         return body
 
     def open(self, name: str) -> BinaryIO:

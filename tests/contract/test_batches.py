@@ -152,10 +152,10 @@ def test_a_firing_that_is_killed_around_any_call_is_made_up_for(store: Store, mo
         left.close()
         come(store, new := f"{deadly}-new.png")
         came += [earlier, new]
-        moments = count()
+        optimizer_state = count()
 
-        def die(before: bool, deadly: int = deadly, moments: Iterator[int] = moments) -> None:
-            if next(moments) == deadly:
+        def die(before: bool, deadly: int = deadly, optimizer_state: Iterator[int] = optimizer_state) -> None:
+            if next(optimizer_state) == deadly:
                 raise Killed
 
         with monkeypatch.context() as patch:

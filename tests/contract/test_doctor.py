@@ -50,8 +50,8 @@ def test_a_server_that_ignores_a_header_is_found_out(
         checks = list(examine(S3Store(s3_store.bucket, s3_store.prefix)))
     assert {check.name for check in checks if not check.ok} == unsafe
     assert list(s3_store.list("")) == [], "cleaned up although it failed"
-    told = next(check.detail for check in checks if not check.ok)
-    assert s3_store.url in told
+    noted = next(check.detail for check in checks if not check.ok)
+    assert s3_store.url in noted
 
 
 def test_the_doctor_cleans_up_when_it_is_sent_away(store: Store) -> None:

@@ -14,8 +14,8 @@ from tests.s3_servers import server_of
 Told = tuple[Any, ...]  # began, ended, kind, value, then what differs from a plain success
 
 
-def history(*told: Told) -> list[Operation]:
-    return [operation(client, *one) for client, one in enumerate(told)]
+def history(*noted: Told) -> list[Operation]:
+    return [operation(client, *one) for client, one in enumerate(noted)]
 
 
 def operation(client: int, began: float, ended: float, kind: Kind, value: str | None, **other: Any) -> Operation:
@@ -23,7 +23,7 @@ def operation(client: int, began: float, ended: float, kind: Kind, value: str | 
     return Operation(client=client, name="name", kind=kind, began=began, ended=ended, value=value, **other)
 
 
-def told(began: float, ended: float, kind: Kind, value: str | None = None, **other: Any) -> Operation:
+def op(began: float, ended: float, kind: Kind, value: str | None = None, **other: Any) -> Operation:
     return operation(0, began, ended, kind, value, **other)
 
 
@@ -32,60 +32,60 @@ UNKNOWN: dict[str, Any] = {"outcome": "unknown"}
 TROUBLED: dict[str, Any] = {"troubled": True}
 
 POSSIBLE = {
-    "one of two creations": [told(0, 2, "create", "a"), told(1, 3, "create", "b", **REFUSED), told(4, 5, "read", "a")],
+    "one of two creations": [op(0, 2, "create", "a"), op(1, 3, "create", "b", **REFUSED), op(4, 5, "read", "a")],
     "creations on both sides of a deletion": [
-        told(0, 1, "create", "a"), told(2, 3, "delete"), told(4, 5, "create", "b"), told(6, 7, "read", "b"),
+        op(0, 1, "create", "a"), op(2, 3, "delete"), op(4, 5, "create", "b"), op(6, 7, "read", "b"),
     ],
     "a chain of replacements": [
-        told(0, 1, "create", "a"), told(2, 9, "replace", "b", expected="a"), told(2, 9, "replace", "c", expected="b"),
-        told(2, 9, "replace", "d", expected="a", **REFUSED), told(3, 4, "read", "b"), told(5, 6, "read", "c"),
+        op(0, 1, "create", "a"), op(2, 9, "replace", "b", expected="a"), op(2, 9, "replace", "c", expected="b"),
+        op(2, 9, "replace", "d", expected="a", **REFUSED), op(3, 4, "read", "b"), op(5, 6, "read", "c"),
     ],
     "a read that overlaps a write sees either": [
-        told(0, 1, "create", "a"), told(2, 5, "replace", "b", expected="a"), told(3, 4, "read", "b"),
-        told(3, 4, "read", "a"),
+        op(0, 1, "create", "a"), op(2, 5, "replace", "b", expected="a"), op(3, 4, "read", "b"),
+        op(3, 4, "read", "a"),
     ],
-    "what is unknown has happened": [told(0, 1, "create", "a", **UNKNOWN), told(2, 3, "read", "a")],
-    "what is unknown has not happened": [told(0, 1, "create", "a", **UNKNOWN), told(2, 3, "read")],
+    "what is unknown has happened": [op(0, 1, "create", "a", **UNKNOWN), op(2, 3, "read", "a")],
+    "what is unknown has not happened": [op(0, 1, "create", "a", **UNKNOWN), op(2, 3, "read")],
     "what is unknown happens later": [
-        told(0, 1, "create", "a", **UNKNOWN), told(2, 3, "read"), told(4, 5, "read", "a"),
+        op(0, 1, "create", "a", **UNKNOWN), op(2, 3, "read"), op(4, 5, "read", "a"),
     ],
     "a refused write whose answer was lost was replaced": [
-        told(0, 9, "create", "a", **REFUSED, **TROUBLED), told(1, 2, "read", "a"),
-        told(3, 4, "replace", "b", expected="a"),
+        op(0, 9, "create", "a", **REFUSED, **TROUBLED), op(1, 2, "read", "a"),
+        op(3, 4, "replace", "b", expected="a"),
     ],
     "a deletion overlaps the creation that it deletes": [
-        told(0, 9, "delete"), told(1, 8, "create", "a"), told(10, 11, "read"),
+        op(0, 9, "delete"), op(1, 8, "create", "a"), op(10, 11, "read"),
     ],
     "a deletion that was sent again deletes what came since": [
-        told(0, 1, "create", "a"), told(2, 9, "delete", **TROUBLED), told(3, 4, "create", "b"), told(10, 11, "read"),
+        op(0, 1, "create", "a"), op(2, 9, "delete", **TROUBLED), op(3, 4, "create", "b"), op(10, 11, "read"),
     ],
     "digests are looked at": [
-        told(0, 1, "create", "a"), told(2, 3, "holds", "a"), told(2, 3, "holds", "b", **REFUSED), told(2, 3, "there"),
+        op(0, 1, "create", "a"), op(2, 3, "holds", "a"), op(2, 3, "holds", "b", **REFUSED), op(2, 3, "there"),
     ],
 }  # fmt: skip
 
 IMPOSSIBLE = {
-    "two creations": [told(0, 2, "create", "a"), told(1, 3, "create", "b")],
+    "two creations": [op(0, 2, "create", "a"), op(1, 3, "create", "b")],
     "two replacements of one version": [
-        told(0, 1, "create", "a"), told(2, 4, "replace", "b", expected="a"), told(3, 5, "replace", "c", expected="a"),
+        op(0, 1, "create", "a"), op(2, 4, "replace", "b", expected="a"), op(3, 5, "replace", "c", expected="a"),
     ],
-    "a refusal without a reason": [told(0, 1, "create", "a", **REFUSED)],
+    "a refusal without a reason": [op(0, 1, "create", "a", **REFUSED)],
     "a replacement of what is unchanged was refused": [
-        told(0, 1, "create", "a"), told(2, 3, "replace", "b", expected="a", **REFUSED),
+        op(0, 1, "create", "a"), op(2, 3, "replace", "b", expected="a", **REFUSED),
     ],
     "an old value is read": [
-        told(0, 1, "create", "a"), told(2, 3, "replace", "b", expected="a"), told(4, 5, "read", "a"),
+        op(0, 1, "create", "a"), op(2, 3, "replace", "b", expected="a"), op(4, 5, "read", "a"),
     ],
-    "a value is read before it is written": [told(0, 1, "read", "a"), told(2, 3, "create", "a")],
+    "a value is read before it is written": [op(0, 1, "read", "a"), op(2, 3, "create", "a")],
     "reads go back": [
-        told(0, 1, "create", "a"), told(2, 9, "replace", "b", expected="a"), told(3, 4, "read", "b"),
-        told(5, 6, "read", "a"),
+        op(0, 1, "create", "a"), op(2, 9, "replace", "b", expected="a"), op(3, 4, "read", "b"),
+        op(5, 6, "read", "a"),
     ],
-    "a value is read that nobody wrote": [told(0, 1, "create", "a"), told(2, 3, "read", "x")],
-    "a deleted object is read": [told(0, 1, "create", "a"), told(2, 3, "delete"), told(4, 5, "read", "a")],
-    "a write is lost": [told(0, 1, "put", "a"), told(2, 3, "read")],
+    "a value is read that nobody wrote": [op(0, 1, "create", "a"), op(2, 3, "read", "x")],
+    "a deleted object is read": [op(0, 1, "create", "a"), op(2, 3, "delete"), op(4, 5, "read", "a")],
+    "a write is lost": [op(0, 1, "put", "a"), op(2, 3, "read")],
     "a lost write explains only itself": [
-        told(0, 1, "create", "a", **UNKNOWN), told(2, 3, "read", "b"),
+        op(0, 1, "create", "a", **UNKNOWN), op(2, 3, "read", "b"),
     ],
 }  # fmt: skip
 
@@ -103,13 +103,13 @@ def test_what_cannot_have_happened_is_found(story: list[Operation]) -> None:
 
 
 def test_a_long_story_with_many_lost_answers_is_checked_in_no_time() -> None:
-    story = [told(0, 1, "create", "0")]
+    story = [op(0, 1, "create", "0")]
     for number in range(1, 60):
         at = 2.0 * number
-        story.append(told(at, at + 3, "replace", str(number), expected=str(number - 1), troubled=number % 3 == 0))
-        story.append(told(at, at + 3, "create", f"lost {number}", outcome="unknown" if number % 5 == 0 else "refused"))
+        story.append(op(at, at + 3, "replace", str(number), expected=str(number - 1), troubled=number % 3 == 0))
+        story.append(op(at, at + 3, "create", f"lost {number}", outcome="unknown" if number % 5 == 0 else "refused"))
     assert violations(story) == []
-    assert violations([*story, told(200, 201, "read", "3")])
+    assert violations([*story, op(200, 201, "read", "3")])
 
 
 @pytest.mark.parametrize(("ignored", "reason"), [("if-match", "replacements of one version"),

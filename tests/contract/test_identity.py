@@ -80,11 +80,11 @@ def test_a_damaged_note_is_replaced(local_store: Store, damaged: bytes) -> None:
     [("if-none-match", "create only if absent: .* writers"), ("if-match", "replace only if unchanged: .*")],
 )
 def test_a_server_that_ignores_a_condition_is_refused_and_nothing_is_noted(
-    s3_store: S3Store, monkeypatch: pytest.MonkeyPatch, ignored: str, told: str
+    s3_store: S3Store, monkeypatch: pytest.MonkeyPatch, ignored: str, noted: str
 ) -> None:
     with FaultyProxy(os.environ["AWS_ENDPOINT_URL"], strip=(ignored,)) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
-        with pytest.raises(BadConfiguration, match=told) as raised:
+        with pytest.raises(BadConfiguration, match=noted) as raised:
             proved(S3Store(s3_store.bucket, s3_store.prefix))
     assert "use another server or bucket" in str(raised.value)
     assert names(s3_store) == []

@@ -41,13 +41,13 @@ def test_a_worker_that_waits_for_an_answer_stops_at_once_when_it_is_asked_to(
 
         proxy.spoil(fault, method, containing, then=stop)
         with subprocess.Popen([sys.executable, "-m", "jobs"], env=env, stderr=subprocess.PIPE, text=True) as worker:
-            _, told = worker.communicate(timeout=60)
+            _, noted = worker.communicate(timeout=60)
             ended = time.monotonic()
-    assert worker.returncode == TRY_AGAIN, told
+    assert worker.returncode == TRY_AGAIN, noted
     assert ended - asked[0] < 12, "a worker that does not listen is ended after 15 s"
     stage = s3_store.at("run").at("collect")
     (failure,) = (json.loads(stage.read(stat.name).data) for stat in stage.list("failures/"))
-    assert failure["error"].startswith("Stopped: asked to stop by SIGTERM; what was committed is kept"), told
+    assert failure["error"].startswith("Stopped: asked to stop by SIGTERM; what was committed is kept"), noted
     assert len(proxy.matching(method, containing)) == 1, "nothing was asked again"
 
 

@@ -158,12 +158,12 @@ def test_a_listing_tells_the_version_where_it_tells_any(store: Store) -> None:
     store.create("in/whole", b"x")
     store.create("in/parts", spooled(noise(6 << 20)))
     store.replace("in/whole", b"y", version=store.version("in/whole"))
-    told = {stat.name: stat.version for stat in store.list("in/")}
+    noted = {stat.name: stat.version for stat in store.list("in/")}
     if isinstance(store, S3Store):
-        assert told == {name: store.version(name) for name in ("in/parts", "in/whole")}
-        assert told["in/whole"] == store.read("in/whole").version
+        assert noted == {name: store.version(name) for name in ("in/parts", "in/whole")}
+        assert noted["in/whole"] == store.read("in/whole").version
     else:
-        assert told == {"in/parts": None, "in/whole": None}, "a folder would have to read all files"
+        assert noted == {"in/parts": None, "in/whole": None}, "a folder would have to read all files"
 
 
 def test_a_listing_tells_when_an_object_was_written(store: Store) -> None:

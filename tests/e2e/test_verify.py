@@ -51,10 +51,10 @@ def finds(verify) -> Callable[[Path], str]:
 
 
 def test_nothing_is_wrong_with_an_undisturbed_run(undisturbed, verify):
-    code, told, _ = verify(undisturbed)
+    code, noted, _ = verify(undisturbed)
     assert code == 0
-    assert told.keys() == {spec.name for spec in STAGES}
-    assert "have a kept witness" in told["dedup"]
+    assert noted.keys() == {spec.name for spec in STAGES}
+    assert "have a kept witness" in noted["dedup"]
 
 
 FILTERING = ("--set", "stages=[collect, generate-prompts, embed, dedup]")
@@ -62,11 +62,11 @@ FILTERING = ("--set", "stages=[collect, generate-prompts, embed, dedup]")
 
 def test_of_a_run_with_some_stages_these_are_checked_and_the_others_are_not_part_of_it(store, verify):
     only = without(store, "generate-images", "train", "evaluate", "infer", "submission")
-    code, told, _ = verify(only, *FILTERING)
+    code, noted, _ = verify(only, *FILTERING)
     assert code == 0
-    assert told["embed"].startswith("4 shards")
-    assert "have a kept witness" in told["dedup"]
-    assert {told[name] for name in ("generate-images", "train", "submission")} == {"not part of this run"}
+    assert noted["embed"].startswith("4 shards")
+    assert "have a kept witness" in noted["dedup"]
+    assert {noted[name] for name in ("generate-images", "train", "submission")} == {"not part of this run"}
 
 
 def test_a_stage_that_the_run_makes_and_that_is_not_finished(store, verify):
@@ -81,10 +81,10 @@ PREDICTING = ("--set", "run=mine", "--set", "inputs={evaluate: small}", "--set",
 def test_what_comes_from_another_run_is_checked_where_it_is(store, verify):
     shutil.copytree(store / RUN / "infer", store / "mine" / "infer")
     shutil.copytree(store / RUN / "submission", store / "mine" / "submission")
-    code, told, _ = verify(store, *PREDICTING)
+    code, noted, _ = verify(store, *PREDICTING)
     assert code == 0
-    assert told["train"].endswith("of the run small")
-    assert told["embed"] == "not part of this run"
+    assert noted["train"].endswith("of the run small")
+    assert noted["embed"] == "not part of this run"
     path = the_object(store, "train", "model")
     path.write_bytes(path.read_bytes()[:-1])
     code, _, complaint = verify(store, *PREDICTING)
@@ -134,8 +134,8 @@ def test_a_validation_prompt_among_the_training_ones(store, finds):
 def test_a_dropped_prompt_whose_witness_is_not_kept(store, finds):
     def spoil(samples: list[Sample]) -> list[Sample]:
         first, *others = samples
-        told = {**json_of(first), "witness": "0" * 24}
-        return [Sample(first.key, {**first.fields, "json": json_field(told)}), *others]
+        noted = {**json_of(first), "witness": "0" * 24}
+        return [Sample(first.key, {**first.fields, "json": json_field(noted)}), *others]
 
     rewrite_shard(store, "dedup", "dropped-00000", spoil)
     assert "which is not kept" in finds(store)
@@ -155,8 +155,8 @@ def test_a_witness_that_is_kept_but_not_near(store, finds):
 
 def test_a_prompt_that_vanished(store, finds):
     rewrite_shard(store, "dedup", "train-00000", lambda samples: samples[1:])
-    told = finds(store)
-    assert "the certificate says" in told or "which is not kept" in told
+    noted = finds(store)
+    assert "the certificate says" in noted or "which is not kept" in noted
 
 
 def stage(store: Path, name: str) -> LocalStore:

@@ -66,11 +66,11 @@ class Calls:
         self._made = 0
         self._last = ""
 
-    def wrapped(self, send: Any, told: Any) -> Any:
+    def wrapped(self, send: Any, noted: Any) -> Any:
         """A function that sends and is counted; `told` makes words of its arguments."""
 
         def sent(*arguments: Any) -> Any:
-            words = told(*arguments)
+            words = noted(*arguments)
             if self._only_changes and (words.split()[0] in _READING or words.endswith(_NOTE)):
                 return send(*arguments)
             with self._lock:
@@ -90,10 +90,10 @@ class Calls:
 
     def die(self) -> None:
         """As a crash does."""
-        self.tell()
+        self.notify()
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Report the life so far."""
         os.write(self._report, json.dumps({"calls": self._made, "last": self._last}).encode())
 
@@ -113,7 +113,7 @@ def live(life: Life, report: int) -> int:
     bucket.send = calls.wrapped(bucket.send, lambda _self, request: f"{request.method} {_object(request.url)}")
     code = command_line.main(life["arguments"])
     sys.stdout.flush()
-    calls.tell()
+    calls.notify()
     return code
 
 
@@ -134,8 +134,8 @@ def end_of(life: Life) -> End:
     os.close(writing)
     _, status = os.waitpid(child, 0)
     with os.fdopen(reading) as report:
-        told = json.loads(report.read() or "{}")
-    return {"code": os.waitstatus_to_exitcode(status), "calls": told.get("calls", 0), "last": told.get("last", "")}
+        noted = json.loads(report.read() or "{}")
+    return {"code": os.waitstatus_to_exitcode(status), "calls": noted.get("calls", 0), "last": noted.get("last", "")}
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ class MemoryStore:
         before = self._bucket.objects.get(key)
         self._bucket.remove(key)
         if before is not None:
-            self._bucket.tell("DELETE", key, before)
+            self._bucket.notify("DELETE", key, before)
 
     def sweep(self) -> None:
         pass
@@ -107,7 +107,7 @@ class MemoryStore:
         key = self._prefix + name
         before = self._bucket.objects.get(key)
         self._bucket.put(key, body)
-        self._bucket.tell("PUT", key, before)
+        self._bucket.notify("PUT", key, before)
 
     def _get(self, method: str, name: str) -> Object | None:
         self._call(method, name)

@@ -76,7 +76,7 @@ class Bucket:
                     found[key] = before
         return found
 
-    def tell(self, method: str, key: str, before: Object | None) -> None:
+    def notify(self, method: str, key: str, before: Object | None) -> None:
         """Let the watchers know of a change that was asked for by name."""
         for watcher in self.watchers:
             watcher(method, key, before)
@@ -109,7 +109,7 @@ class Client:
                 if before.etag != IfMatch:
                     raise _refused("PreconditionFailed", 412, "PutObject")
             one = self._bucket.put(Key, body, Metadata)
-            self._bucket.tell("PUT", Key, before)
+            self._bucket.notify("PUT", Key, before)
             return _reply(ETag=one.etag)
 
         return self._send(f"PUT {Key}", act)
@@ -144,7 +144,7 @@ class Client:
             before = self._bucket.objects.get(Key)
             self._bucket.remove(Key)
             if before is not None:
-                self._bucket.tell("DELETE", Key, before)
+                self._bucket.notify("DELETE", Key, before)
             return _reply(204)
 
         return self._send(f"DELETE {Key}", act)

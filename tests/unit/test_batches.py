@@ -30,7 +30,7 @@ class Place:
 
     def __init__(self, folder: Path) -> None:
         self.incoming, self.runs = folder / "incoming", folder / "runs"
-        self.told: list[str] = []
+        self.noted: list[str] = []
         self.firings = 0
 
     def config(self, **changes: Any) -> RunConfig:
@@ -48,9 +48,9 @@ class Place:
     def fire(self, *, failing: Sequence[int] = (), at: datetime | None = None) -> list[Batch]:
         """What a firing yields, an hour after the last one; all of it is done but the numbers in `failing`."""
         self.firings += 1
-        self.told.clear()
+        self.noted.clear()
         yielded = []
-        for batch in batches(self.config(), at or NOON + timedelta(hours=self.firings), self.told.append):
+        for batch in batches(self.config(), at or NOON + timedelta(hours=self.firings), self.noted.append):
             yielded.append(batch)
             if batch.number not in failing:
                 finish(batch)
@@ -115,11 +115,11 @@ def test_a_batch_is_a_run_of_its_own_that_reads_the_inputs_of_its_claim(place: P
 
 def test_each_firing_claims_what_came_since_and_an_empty_one_nothing(place: Place) -> None:
     assert place.fire() == []
-    assert place.told == [f"nothing new in {place.incoming}: 0 inputs there, 0 claimed so far"]
+    assert place.noted == [f"nothing new in {place.incoming}: 0 inputs there, 0 claimed so far"]
     place.come("a.png", "c.png")
     assert [batch.names for batch in place.fire()] == [("a.png", "c.png")]
     assert place.fire() == []
-    assert place.told == [f"nothing new in {place.incoming}: 2 inputs there, 2 claimed so far"]
+    assert place.noted == [f"nothing new in {place.incoming}: 2 inputs there, 2 claimed so far"]
     place.come("b.png")
     assert [(batch.number, batch.names) for batch in place.fire()] == [(2, ("b.png",))]
 
@@ -139,7 +139,7 @@ def test_a_second_firing_of_the_same_time_goes_on_with_its_batch_and_claims_no_o
     place.come("b.png")
     again = place.fire(at=NOON, failing=[1])
     assert [(batch.number, batch.names) for batch in again] == ([] if done else [(1, ("a.png",))])
-    assert place.told == ["batch 1 of 2026-11-22T12:00:00Z was claimed before, with 1 input"]
+    assert place.noted == ["batch 1 of 2026-11-22T12:00:00Z was claimed before, with 1 input"]
     assert [batch.names for batch in place.fire()] == ([] if done else [("a.png",)]) + [("b.png",)]
 
 
@@ -213,13 +213,13 @@ def test_inputs_are_images_that_are_not_hidden(place: Place, name: str, is_input
 def test_a_name_that_cannot_be_read_is_told_and_spoils_nothing(place: Place) -> None:
     place.come("a.png", "b\n.png")
     assert [batch.names for batch in place.fire()] == [("a.png",)]
-    assert place.told[0] == r"1 input left out because of the name, like 'b\n.png'; rename to have it read"
+    assert place.noted[0] == r"1 input left out because of the name, like 'b\n.png'; rename to have it read"
 
 
 def test_images_of_the_same_id_are_in_batches_of_their_own(place: Place) -> None:
     place.come("cat.png", "dog.png", "old/cat.jpg", "older/cat.png")
     assert [batch.names for batch in place.fire()] == [("cat.png", "dog.png")]
-    assert place.told[0].startswith("2 inputs of the same id")
+    assert place.noted[0].startswith("2 inputs of the same id")
     assert [batch.names for firing in range(3) for batch in place.fire()] == [("old/cat.jpg",), ("older/cat.png",)]
 
 
@@ -234,8 +234,8 @@ def test_images_of_the_same_id_are_in_batches_of_their_own(place: Place) -> None
         ({"run": "n" * 33}, "at most 32 letters for the name, given 33"),
     ],
 )
-def test_a_configuration_that_is_none_of_a_batch_is_refused(place: Place, changes: dict[str, Any], told: str) -> None:
-    with pytest.raises(BadConfiguration, match=told):
+def test_a_configuration_that_is_none_of_a_batch_is_refused(place: Place, changes: dict[str, Any], noted: str) -> None:
+    with pytest.raises(BadConfiguration, match=noted):
         next(batches(place.config(**changes), NOON), None)
     assert not place.runs.exists()
 
@@ -261,8 +261,8 @@ def test_an_operator_can_give_a_batch_up(place: Place) -> None:
     assert numbers(place.fire(failing=[1], at=NOON)) == [1]
     place.come("b.png")
     assert numbers(place.fire(failing=[1])) == [1, 2]
-    for number, told in ((0, "no batch 0"), (3, "no batch 3"), (2, "batch 2 is done already")):
-        with pytest.raises(BadData, match=told):
+    for number, noted in ((0, "no batch 0"), (3, "no batch 3"), (2, "batch 2 is done already")):
+        with pytest.raises(BadData, match=noted):
             drop(place.config(), number)
     assert drop(place.config(), 1).startswith("batch 1 is dropped: of its 1 input")
     with pytest.raises(BadData, match="batch 1 is dropped already"):

@@ -357,8 +357,8 @@ def test_the_controller_goes_where_stages_go_and_where_it_is_told(render: Any, c
 def test_planning_sees_what_stages_see(render: Any, chart: str) -> None:
     for pod in pods(render(chart, EVERYTHING)):
         (container,) = pod["containers"]
-        told = {one["name"]: one.get("value") for one in container["env"]}
-        assert EVERYTHING["kubernetes"]["env"].items() <= told.items()
+        noted = {one["name"]: one.get("value") for one in container["env"]}
+        assert EVERYTHING["kubernetes"]["env"].items() <= noted.items()
         assert {"name": "models", "mountPath": "/mnt/models", "readOnly": True} in container["volumeMounts"]
         claims = {one["name"]: one["persistentVolumeClaim"] for one in pod["volumes"] if "persistentVolumeClaim" in one}
         assert claims == {"models": {"claimName": "models", "readOnly": True}, "cache": {"claimName": "cache"}}
@@ -369,10 +369,10 @@ def test_the_controller_knows_its_own_job(render: Any, chart: str, command: str)
     spec = job_spec(render(chart, SMALLEST))
     (container,) = spec["template"]["spec"]["containers"]
     assert container["args"] == [command, "--preset", "/etc/image-to-prompts/run.yaml"]
-    told = {one["name"]: one.get("value") or one["valueFrom"]["fieldRef"]["fieldPath"] for one in container["env"]}
-    assert told.pop("I2P_INVOCATION") == "metadata.labels['batch.kubernetes.io/controller-uid']"
-    assert told.pop("I2P_JOB_NAME") == f"metadata.labels['{labels.JOB_NAME}']"
-    assert told == ({"I2P_OWNER_CONFIG_MAP": "rel"} if chart == "training-run" else {})
+    noted = {one["name"]: one.get("value") or one["valueFrom"]["fieldRef"]["fieldPath"] for one in container["env"]}
+    assert noted.pop("I2P_INVOCATION") == "metadata.labels['batch.kubernetes.io/controller-uid']"
+    assert noted.pop("I2P_JOB_NAME") == f"metadata.labels['{labels.JOB_NAME}']"
+    assert noted == ({"I2P_OWNER_CONFIG_MAP": "rel"} if chart == "training-run" else {})
 
 
 @every_chart

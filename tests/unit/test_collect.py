@@ -136,12 +136,12 @@ BAD: dict[str, tuple[str, bytes, dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_an_unreadable_row_is_named_and_can_be_skipped(tmp_path: Path, case: str) -> None:
-    kind, content, more, told = BAD[case]
+    kind, content, more, noted = BAD[case]
     (tmp_path / "a.x").write_bytes(content)
     source = {"kind": kind, "name": "a", "path": str(tmp_path / "a.x"), **more}
     with pytest.raises(BadData) as error:
         collect(tmp_path / "1", source)
-    assert told in str(error.value)
+    assert noted in str(error.value)
     assert "on_bad_row: skip" in str(error.value)
     dataset = collect(tmp_path / "2", {**source, "on_bad_row": "skip"})
     assert dataset.manifest.outcomes[0].stats["unreadable"] == 1
@@ -224,11 +224,11 @@ ODD: dict[str, tuple[dict[str, list[Any]], str]] = {
 
 @pytest.mark.parametrize("case", ODD)
 def test_odd_types_in_diffusiondb_are_bad_rows(tmp_path: Path, case: str) -> None:
-    columns, told = ODD[case]
+    columns, noted = ODD[case]
     table = {"prompt": ["a", "b", "c"], "image_name": ["1", "2", "3"], "prompt_nsfw": [0.1, 0.2, 0.3], **columns}
     parquet.write_table(arrow.table(table), tmp_path / "a.parquet")
     source = {"kind": "diffusiondb", "name": "a", "path": str(tmp_path / "a.parquet")}
-    with pytest.raises(BadData, match=told):
+    with pytest.raises(BadData, match=noted):
         collect(tmp_path / "1", source)
     found = stats(collect(tmp_path / "2", {**source, "on_bad_row": "skip"}))
     assert found["unreadable"] == (1 if case == "no name" else 3)

@@ -62,10 +62,10 @@ def test_presets_that_start_from_each_other_are_refused(tmp_path):
         ("collect.sources.0.kind=csvv", "kind"),
     ],
 )
-def test_a_wrong_value_is_refused_with_its_place(assignment, told):
+def test_a_wrong_value_is_refused_with_its_place(assignment, noted):
     with pytest.raises(BadConfiguration) as error:
         load_config("demo", [assignment])
-    assert told in str(error.value)
+    assert noted in str(error.value)
 
 
 def test_an_unknown_preset_names_those_there_are():

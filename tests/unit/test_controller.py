@@ -14,7 +14,7 @@ from pipeline.control.controller import Controller
 from pipeline.control.decisions import Finish, Hold, Publish, Replace, Restore, Submit, Wait, decide
 from pipeline.executors.base import JobStatus, Observation
 from pipeline.executors.kubernetes.client.api_errors import Unreachable
-from pipeline.planning.desired_state import write_wish
+from pipeline.planning.desired_state import write_desired_state
 from pipeline.planning.plan import StagePlan, UnitPlan
 
 RUNNING, SUCCEEDED = JobStatus(state="running"), JobStatus(state="succeeded")
@@ -78,7 +78,7 @@ def test_a_job_whose_workers_waited_in_vain_for_the_store_is_history_but_not_for
         ]
     (finish,) = decide([stage("collect", "to do")], {"collect": WAITED}, submitted={"collect": 3})
     assert finish == Finish(TRY_AGAIN, "collect: s3 did not answer")
-    assert decide([stage("collect", "to do")], {"collect": WAITED}, wish="pause") == [Wait()]
+    assert decide([stage("collect", "to do")], {"collect": WAITED}, desired="pause") == [Wait()]
     assert decide([stage("collect", "made")], {"collect": WAITED}) != [Submit("collect", 5)], "it is all there"
 
 
@@ -91,13 +91,13 @@ def test_two_controllers_of_different_configurations_do_not_replace_each_other_s
 
 def test_a_paused_run_holds_its_jobs_and_starts_nothing():
     plans = [stage("collect", "to do"), stage("generate-prompts", "to do")]
-    assert decide(plans, {"collect": FREE}, wish="pause") == [Hold("collect", suspend=True), Wait()]
-    assert decide(plans, {"collect": HELD}, wish="pause") == [Wait(), Wait()]
-    assert decide(plans, {"collect": RUNNING}, wish="pause") == [Wait(), Wait()], "not ours to hold"
+    assert decide(plans, {"collect": FREE}, desired="pause") == [Hold("collect", suspend=True), Wait()]
+    assert decide(plans, {"collect": HELD}, desired="pause") == [Wait(), Wait()]
+    assert decide(plans, {"collect": RUNNING}, desired="pause") == [Wait(), Wait()], "not ours to hold"
 
 
 def test_a_cancelled_run_ends_and_says_how_to_allow_it_again():
-    (finish,) = decide([stage("collect", "to do")], {}, wish="cancel")
+    (finish,) = decide([stage("collect", "to do")], {}, desired="cancel")
     assert finish.exit_code == BAD_CONFIGURATION
     assert "i2p resume" in finish.message
 
@@ -123,14 +123,16 @@ class Troubled:
 
 
 def test_it_asks_again_as_soon_as_a_server_may_be_asked_and_else_ever_later(tmp_path):
-    write_wish(LocalStore(tmp_path), "cancel")
+    write_desired_state(LocalStore(tmp_path), "cancel")
     closed = [Unreachable("not asked again yet", retry_in=seconds) for seconds in (0.5, 22.0, 1.0)]
     executor = Troubled(iter([StoreError("no answer"), StoreError("no answer"), *closed, StoreError("no answer")]))
-    told = []
-    end = Controller(LocalStore(tmp_path), load_config("demo"), executor, tell=lambda _, what: told.append(what)).run()
+    noted = []
+    end = Controller(
+        LocalStore(tmp_path), load_config("demo"), executor, notify=lambda _, what: noted.append(what)
+    ).run()
     assert end.exit_code == BAD_CONFIGURATION
     assert executor.rests == [1.0, 2.0, 0.5, 22.0, 1.0, 30.0]
-    assert told == ["no answer; Jobs go on, trying again"], "once, not at every try"
+    assert noted == ["no answer; Jobs go on, trying again"], "once, not at every try"
 
 
 def test_a_lost_record_is_written_again():

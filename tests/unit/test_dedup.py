@@ -120,8 +120,8 @@ def test_the_stage_keeps_the_earlier_source_and_names_a_kept_witness_for_every_d
     assert all(json_of(one)["witness"] in kept_keys and json_of(one)["cosine"] >= 0.8 for one in dropped)
     for split in ("train", "val"):
         assert {split_of(sample.key, params.held_out) for sample in result.samples(split)} == {split}
-    (told,) = result.samples("certificate")
-    assert (json_of(told)["kept"], json_of(told)["dropped"]) == (75, 26)
+    (noted,) = result.samples("certificate")
+    assert (json_of(noted)["kept"], json_of(noted)["dropped"]) == (75, 26)
 
 
 def test_a_later_source_leaves_the_full_shards_of_an_earlier_one_as_they_are(tmp_path):

@@ -66,18 +66,18 @@ def group_json(dataset: Dataset, group: str) -> dict[str, Any]:
 
 def test_the_report_is_what_a_plain_computation_gives(tmp_path: Path) -> None:
     (images, _, prompts), evaluated = evaluate(tmp_path)
-    told = group_json(evaluated, "metrics")
+    noted = group_json(evaluated, "metrics")
     val, train = list(images.samples("val")), list(images.samples("train"))
     true, known = vectors(val), vectors(train)
 
     scores = {sample.key: json_of(sample) for sample in evaluated.samples("scores")}
     assert list(scores) == sorted(sample.key for sample in val)
-    assert told["samples"] == 16
-    assert told["score"] == pytest.approx(np.mean([score["cosine"] for score in scores.values()]), abs=1e-6)
-    assert told["interval"][0] < told["score"] < told["interval"][1]
+    assert noted["samples"] == 16
+    assert noted["score"] == pytest.approx(np.mean([score["cosine"] for score in scores.values()]), abs=1e-6)
+    assert noted["interval"][0] < noted["score"] < noted["interval"][1]
 
     constant = known.mean(axis=0) / np.linalg.norm(known.mean(axis=0))
-    assert told["baselines"]["constant"] == pytest.approx((true @ constant).mean(), abs=1e-6)
+    assert noted["baselines"]["constant"] == pytest.approx((true @ constant).mean(), abs=1e-6)
 
     def small(sample: Sample) -> np.ndarray:
         image = Image.open(io.BytesIO(sample["png"]))
@@ -85,29 +85,29 @@ def test_the_report_is_what_a_plain_computation_gives(tmp_path: Path) -> None:
 
     distances = [[((small(one) - small(other)) ** 2).sum() for other in train] for one in val]
     closest = known[np.argmin(distances, axis=1)]
-    assert told["baselines"]["nearest_neighbour"] == pytest.approx((true * closest).sum(axis=1).mean(), abs=1e-6)
-    assert told["neighbour_images"] == told["training_prompts"] == 32
+    assert noted["baselines"]["nearest_neighbour"] == pytest.approx((true * closest).sum(axis=1).mean(), abs=1e-6)
+    assert noted["neighbour_images"] == noted["training_prompts"] == 32
 
     to_train = true @ known.T
     row, column = np.unravel_index(to_train.argmax(), to_train.shape)
-    assert told["max_cosine_to_train"] == pytest.approx(to_train.max(), abs=1e-6)
-    assert told["closest_pair"] == {"val": val[row].key, "train": train[column].key}
+    assert noted["max_cosine_to_train"] == pytest.approx(to_train.max(), abs=1e-6)
+    assert noted["closest_pair"] == {"val": val[row].key, "train": train[column].key}
     assert [shard.group for shard in prompts.shards()] == ["train", "train"]
 
-    assert len(told["histogram"]["edges"]) == 41
+    assert len(noted["histogram"]["edges"]) == 41
     for name in ("model", "constant", "nearest_neighbour"):
-        assert sum(told["histogram"][name]) == 16
+        assert sum(noted["histogram"][name]) == 16
     (outcome,) = evaluated.manifest.outcomes
-    assert outcome.stats["score"] == told["score"]
+    assert outcome.stats["score"] == noted["score"]
 
 
 def test_a_leaked_prompt_shows_as_a_cosine_of_one(tmp_path: Path) -> None:
     run, (images, network, _) = inputs(tmp_path)
     leaking = pictures.prompts(run, {**TRAIN, "train-00002": range(45, 46)})
-    told = group_json(run_stage(run, EVALUATE, params(), [images, network, leaking]), "metrics")
+    noted = group_json(run_stage(run, EVALUATE, params(), [images, network, leaking]), "metrics")
     key = pictures.sample(45).key
-    assert told["max_cosine_to_train"] == pytest.approx(1)
-    assert told["closest_pair"] == {"val": key, "train": key}
+    assert noted["max_cosine_to_train"] == pytest.approx(1)
+    assert noted["closest_pair"] == {"val": key, "train": key}
 
 
 def test_the_best_and_the_worst_come_with_image_text_and_candidates(tmp_path: Path) -> None:
@@ -120,20 +120,20 @@ def test_the_best_and_the_worst_come_with_image_text_and_candidates(tmp_path: Pa
         cases = sorted(evaluated.samples(group), key=lambda case: json_of(case)["rank"])
         assert [case.key for case in cases] == expected
         for case in cases:
-            told = json_of(case)
-            assert told["cosine"] == scores[case.key]
+            noted = json_of(case)
+            assert noted["cosine"] == scores[case.key]
             assert case.text() == originals[case.key].text()
             assert Image.open(io.BytesIO(case["png"])).size == (32, 32)
-            assert [candidate["prompt"] in known for candidate in told["candidates"]] == [True, True]
-            assert told["candidates"][0]["cosine"] >= told["candidates"][1]["cosine"]
+            assert [candidate["prompt"] in known for candidate in noted["candidates"]] == [True, True]
+            assert noted["candidates"][0]["cosine"] >= noted["candidates"][1]["cosine"]
 
 
 def test_the_calibration_comes_from_the_scores(tmp_path: Path) -> None:
     _, evaluated = evaluate(tmp_path)
     knots = group_json(evaluated, "calibration")
-    told = [json_of(sample) for sample in evaluated.samples("scores")]
-    assert min(one["bank_cosine"] for one in told) - 1e-6 <= knots["bank_cosine"][0]
-    assert knots["bank_cosine"][-1] <= max(one["bank_cosine"] for one in told) + 1e-6
+    noted = [json_of(sample) for sample in evaluated.samples("scores")]
+    assert min(one["bank_cosine"] for one in noted) - 1e-6 <= knots["bank_cosine"][0]
+    assert knots["bank_cosine"][-1] <= max(one["bank_cosine"] for one in noted) + 1e-6
     assert all(np.diff(knots["expected_cosine"]) >= 0)
 
 

@@ -19,8 +19,8 @@ def ago(seconds: float) -> str:
 
 
 def job(*, queue: str = "", **parts: Any) -> dict[str, Any]:
-    told = {labels.QUEUE: queue} if queue else {}
-    return {"metadata": {"labels": told}, "spec": parts.pop("spec", {}), "status": parts}
+    noted = {labels.QUEUE: queue} if queue else {}
+    return {"metadata": {"labels": noted}, "spec": parts.pop("spec", {}), "status": parts}
 
 
 def pod(phase: str = "Pending", *, conditions: Any = (), container: Any = None, node: str = "node-1",
@@ -78,11 +78,11 @@ def test_why_a_pod_waits(found, words):
 
 def test_reasons_of_many_pods_are_counted_most_frequent_first_and_three_at_most():
     pods = [waits("ErrImagePull", f"reason {number}") for number in (1, 2, 2, 3, 3, 3, 4)]
-    told = reasons.waiting(job(), pods, [], NOW).split("; ")
-    assert told[0] == "3 Pods: its image cannot be pulled (ErrImagePull): reason 3"
-    assert told[1] == "2 Pods: its image cannot be pulled (ErrImagePull): reason 2"
-    assert told[2].startswith("1 Pod: ")
-    assert len(told) == 3
+    noted = reasons.waiting(job(), pods, [], NOW).split("; ")
+    assert noted[0] == "3 Pods: its image cannot be pulled (ErrImagePull): reason 3"
+    assert noted[1] == "2 Pods: its image cannot be pulled (ErrImagePull): reason 2"
+    assert noted[2].startswith("1 Pod: ")
+    assert len(noted) == 3
 
 
 @pytest.mark.parametrize(

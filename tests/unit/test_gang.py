@@ -81,14 +81,14 @@ class Pods:
         self.started.append(process)
         return process
 
-    def told(self, number: int) -> str:
+    def noted(self, number: int) -> str:
         return (self.folder / f"log-{number}").read_text()
 
     def until_told(self, number: int, words: str) -> None:
         until = time.monotonic() + PATIENCE
-        while words not in self.told(number):
-            assert time.monotonic() < until, f"never said {words!r}: {self.told(number)}"
-            assert self.started[number].poll() is None, self.told(number)
+        while words not in self.noted(number):
+            assert time.monotonic() < until, f"never said {words!r}: {self.noted(number)}"
+            assert self.started[number].poll() is None, self.noted(number)
             time.sleep(0.02)
 
     def trained(self) -> Dataset:
@@ -96,7 +96,7 @@ class Pods:
         assert manifest
         (unit,) = TRAIN.units_of(self.params, [Dataset(self.run.at("generate-images"), manifest)])
         record = Committed.of(self.run.at("train")).record(unit.name, TRAIN.fingerprint(unit))
-        assert record, [self.told(number) for number in range(len(self.started))]
+        assert record, [self.noted(number) for number in range(len(self.started))]
         return Dataset(self.run.at("train"), Manifest("train", (record.outcome,)))
 
     def digests(self) -> dict[str, str]:
@@ -166,7 +166,7 @@ def test_a_killed_pod_ends_the_other_soon_and_a_replacement_that_comes_before_th
     assert time.monotonic() - killed < 60
     pods.start(1 - victim)
     assert [process.wait(PATIENCE) for process in pods.started[2:]] == [0, 0]
-    assert '"event": "continuing"' in pods.told(2)
+    assert '"event": "continuing"' in pods.noted(2)
     assert pods.digests() == undisturbed
 
 
@@ -179,14 +179,14 @@ def test_sigterm_to_one_pod_lets_all_save_the_same_step_and_stop(
     pods.until_told(0, '"event": "progress"')
     second.send_signal(signal.SIGTERM)
     assert [process.wait(PATIENCE) for process in (first, second)] == [PEER_LOST, TRY_AGAIN]
-    stopped = [pods.told(number).rpartition("goes on after step ")[2].split()[0] for number in (0, 1)]
+    stopped = [pods.noted(number).rpartition("goes on after step ")[2].split()[0] for number in (0, 1)]
     assert stopped[0] == stopped[1]
     message = json.loads((tmp_path / "message-1").read_bytes())
     assert message["exit_code"] == TRY_AGAIN
     assert message["attempt"] == "pod1"
     assert "another process of the gang was asked to stop" in (tmp_path / "message-0").read_text()
     assert [process.wait(PATIENCE) for process in (pods.start(1), pods.start(0))] == [0, 0]
-    assert f'"event": "continuing", "step": {stopped[0]}' in pods.told(2)
+    assert f'"event": "continuing", "step": {stopped[0]}' in pods.noted(2)
     assert pods.digests() == undisturbed
 
 
@@ -223,7 +223,7 @@ def test_a_pod_ends_with_the_most_severe_exit_code_of_its_processes(tmp_path: Pa
     message = json.loads((tmp_path / "message-0").read_bytes())
     assert message["exit_code"] == BAD_DATA
     assert f"{samples[3].key} cannot be decoded" in message["error"]
-    (codes,) = (json.loads(line)["exit_codes"] for line in pods.told(0).splitlines() if "processes ended" in line)
+    (codes,) = (json.loads(line)["exit_codes"] for line in pods.noted(0).splitlines() if "processes ended" in line)
     assert sorted(codes) == [BAD_DATA, PEER_LOST]
 
 

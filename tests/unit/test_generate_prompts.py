@@ -118,11 +118,11 @@ def test_samples_hold_the_normalised_prompt_and_what_wrote_it(tmp_path: Path, mo
         samples = list(dataset.read(shard))
         assert [sample.key for sample in samples] == sorted(sample.key for sample in samples)
         for sample in samples:
-            told = json_of(sample)
+            noted = json_of(sample)
             assert sample.key == key_of(sample.text())
             assert sample.text() == normalise(sample.text()) == tidy(sample.text())
-            assert (told["source"], told["model"], told["revision"], told["seed"]) == ("generated", model, None, 7)
-            rows.append((told["shard"], told["row"]))
+            assert (noted["source"], noted["model"], noted["revision"], noted["seed"]) == ("generated", model, None, 7)
+            rows.append((noted["shard"], noted["row"]))
     assert sorted(rows) == [(number // 8, number % 8 + 1) for number in range(20)]
     assert [dict(outcome.stats) for outcome in dataset.manifest.outcomes] == [
         {"wanted": wanted, "kept": wanted, "empty": 0, "repeated": 0} for wanted in (8, 8, 4)

@@ -76,16 +76,16 @@ def test_every_image_of_a_split_gets_vector_candidates_and_expected_cosine(tmp_p
     assert set(found) == {pictures.sample(number).key for number in range(30, 40)}
     known = {sample.text(): from_npy(sample["npy"]) for sample in datasets[2].samples()}
     for key, sample in found.items():
-        told, vector = json_of(sample), from_npy(sample["npy"])
-        assert told["id"] == key
+        noted, vector = json_of(sample), from_npy(sample["npy"])
+        assert noted["id"] == key
         assert vector.shape == (384,)
         assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
         cosines = sorted(((float(vector @ one), prompt) for prompt, one in known.items()), reverse=True)[:3]
-        assert [candidate["prompt"] for candidate in told["candidates"]] == [prompt for _, prompt in cosines]
-        assert [candidate["cosine"] for candidate in told["candidates"]] == pytest.approx(
+        assert [candidate["prompt"] for candidate in noted["candidates"]] == [prompt for _, prompt in cosines]
+        assert [candidate["cosine"] for candidate in noted["candidates"]] == pytest.approx(
             [cosine for cosine, _ in cosines], abs=1e-5
         )
-        assert told["expected_cosine"] == pytest.approx(0.4 * (1 + cosines[0][0]), abs=1e-5)
+        assert noted["expected_cosine"] == pytest.approx(0.4 * (1 + cosines[0][0]), abs=1e-5)
 
 
 def test_files_are_predicted_in_units_that_are_the_same_wherever_the_folder_is(tmp_path: Path) -> None:
@@ -135,14 +135,14 @@ def test_names_that_are_no_keys_share_an_id_or_pretend_to_be_anothers_key_hold_n
     for odd in (b"line\nbreak.png", b"latin-\xfc.png"):
         (folder / os.fsdecode(odd)).write_bytes(pictures.picture(0, seed=0))
     predictions = run_stage(run, INFER, params(images=str(folder), bad_images="record"), datasets)
-    told = {json_of(sample)["id"]: json_of(sample).get("error") for sample in predictions.samples()}
-    assert {id_: error for id_, error in told.items() if error} == {
+    noted = {json_of(sample)["id"]: json_of(sample).get("error") for sample in predictions.samples()}
+    assert {id_: error for id_, error in noted.items() if error} == {
         "./good.png": "good.jpg has the same id, its name without folder and suffix",
         "./in/good.png": "good.jpg has the same id, its name without folder and suffix",
         "./line\\nbreak.png": "its name has control characters, is not UTF-8, or is too long",
         "./latin-\\udcfc.png": "its name has control characters, is not UTF-8, or is too long",
     }
-    assert {id_ for id_, error in told.items() if not error} == {"good", "__x", "a.b", taken, hashed, "."}
+    assert {id_ for id_, error in noted.items() if not error} == {"good", "__x", "a.b", taken, hashed, "."}
     assert {sample.key for sample in predictions.samples()} >= {"good", hashed}
     (outcome,) = predictions.manifest.outcomes
     assert outcome.stats == {"images": 6, "bad_images": 4}

@@ -26,8 +26,8 @@ def plan(stage: str = STAGE, **changes: Any) -> JobPlan:
     """A Job; values of its task and generation by their names, all others are of its resources."""
     generation = changes.pop("generation", 1)
     known = {"run": "small", "units": None, "completions": 1, "gang": False, "params": {"seed": 1}}
-    told = {name: changes.pop(name, value) for name, value in known.items()}
-    task = TaskDescription(store="s3://bucket/runs", stage=stage, inputs={"collect": "0" * 64}, **told)
+    noted = {name: changes.pop(name, value) for name, value in known.items()}
+    task = TaskDescription(store="s3://bucket/runs", stage=stage, inputs={"collect": "0" * 64}, **noted)
     return JobPlan(task=task, generation=generation, resources=Resources.model_validate(changes))
 
 
@@ -144,11 +144,11 @@ def test_a_gang_has_a_service_of_its_job_s_name_and_is_done_when_its_first_pod_i
     assert service["metadata"]["ownerReferences"][0]["uid"] == "uid"
     assert service["spec"]["selector"] == {"batch.kubernetes.io/job-name": name}
     assert service["spec"]["publishNotReadyAddresses"] is True
-    told = env(plan("train", gang=True, completions=2, pods=2, gpus=8))
-    host, _, port = told["I2P_MASTER"].partition(":")
+    noted = env(plan("train", gang=True, completions=2, pods=2, gpus=8))
+    host, _, port = noted["I2P_MASTER"].partition(":")
     assert host == f"{name}-0.{name}"
     assert int(port) == service["spec"]["ports"][0]["port"]
-    assert told["I2P_PROCESSES"] == "8"
+    assert noted["I2P_PROCESSES"] == "8"
 
 
 def test_a_gang_in_one_pod_meets_at_home_and_needs_no_service():

@@ -25,8 +25,8 @@ def test_the_three_kinds_of_names(tmp_path):
         ("nonsense", "is no folder here"),
     ],
 )
-def test_any_other_name_is_refused(model, told):
-    with pytest.raises(BadConfiguration, match=told):
+def test_any_other_name_is_refused(model, noted):
+    with pytest.raises(BadConfiguration, match=noted):
         locate(EmbedParams(model=model, revision=None))
 
 

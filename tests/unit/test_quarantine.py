@@ -60,12 +60,12 @@ def test_it_sees_no_secret_and_reaches_nothing(pool: Pool, monkeypatch: pytest.M
     with (
         socket.create_server(("127.0.0.1", 0)) as server, secret.open(), Pool(ENTRY, {}, BOUNDS, 1) as fresh,
     ):  # fmt: skip
-        told, _ = fresh.ask({"do": "look", "file": str(secret), "port": server.getsockname()[1]}, b"", most=0)
-    assert "secret" not in str(told["environment"])
-    assert len(told["files"]) == 5, "standard input, output and error, all /dev/null, and two pipes"
+        noted, _ = fresh.ask({"do": "look", "file": str(secret), "port": server.getsockname()[1]}, b"", most=0)
+    assert "secret" not in str(noted["environment"])
+    assert len(noted["files"]) == 5, "standard input, output and error, all /dev/null, and two pipes"
     with ThreadPoolExecutor(1) as other:  # confined is a thread, of which nothing else is left
         if other.submit(confine).result():
-            assert told["reached"] == []
+            assert noted["reached"] == []
 
 
 def test_several_threads_have_a_process_each() -> None:

@@ -30,7 +30,7 @@ from jobs.regressor.predict import predict
 from jobs.regressor.pretrained import load_pretrained, normalisation
 from jobs.regressor.retrieval import nearest
 from jobs.regressor.values import Architecture, Calibration
-from jobs.runtime.prefetch import map_ahead
+from jobs.runtime.prefetch import prefetch
 from jobs.shards.digests import sha256
 from jobs.shards.tar import Sample
 from tests.networks import from_sample, to_sample
@@ -252,10 +252,10 @@ def test_predictions_come_in_order_and_do_not_depend_on_threads() -> None:
 def test_what_is_no_image_is_left_out_and_told_where_it_is_asked_for() -> None:
     data = [b"", picture(1, 1), b"no image", b"no image either", picture(2, 2)]
     params = PredictParams(batch_size=2, threads=2)
-    told: list[tuple[int, str, int]] = []
+    noted: list[tuple[int, str, int]] = []
 
     def on_bad(number: int, error: BadImage) -> None:
-        told.append((number, error.reason, threading.get_ident()))
+        noted.append((number, error.reason, threading.get_ident()))
 
     def image_of(number: int) -> tuple[str, bytes]:
         return f"/at/{number}", data[number]
@@ -265,7 +265,7 @@ def test_what_is_no_image_is_left_out_and_told_where_it_is_asked_for() -> None:
     assert [batch for batch, _ in found] == [[1], [4]]
     assert [len(vectors) for _, vectors in found] == [1, 1]
     reason = "no PNG, JPEG or WebP image, or a damaged one"
-    assert told == [(number, reason, threading.get_ident()) for number in (0, 2, 3)]
+    assert noted == [(number, reason, threading.get_ident()) for number in (0, 2, 3)]
     with pytest.raises(BadData, match="/at/0 cannot be decoded"):
         list(predict(regressor, range(5), image_of, params))
 
@@ -295,7 +295,7 @@ def test_results_come_in_order_and_no_more_than_asked_are_worked_out_ahead() -> 
             taken.append(number)
             yield number
 
-    results = map_ahead(lambda number: number * number, numbers(), threads=3, ahead=2)
+    results = prefetch(lambda number: number * number, numbers(), threads=3, ahead=2)
     assert next(results) == 0
     assert len(taken) == 3
     assert list(results) == [number * number for number in range(1, 10)]
@@ -303,7 +303,7 @@ def test_results_come_in_order_and_no_more_than_asked_are_worked_out_ahead() -> 
 
 def test_an_error_comes_where_its_result_would_have_and_ends_the_threads() -> None:
     before = threading.active_count()
-    results = map_ahead(lambda number: 1 // (3 - number), range(10), threads=2, ahead=2)
+    results = prefetch(lambda number: 1 // (3 - number), range(10), threads=2, ahead=2)
     assert [next(results) for _ in range(3)] == [0, 0, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -370,7 +370,7 @@ def test_the_calibration_rises_and_finds_the_relation_through_the_noise() -> Non
     bank = random.uniform(0.3, 0.9, 5_000)
     true = 0.2 + 0.5 * bank + random.normal(0, 0.1, 5_000)
     knots = fit(bank, true)
-    assert all(np.diff(knots.bank_cosine) > 0)
+    assert all(np.diff(knots.closest_cosine) > 0)
     assert all(np.diff(knots.expected_cosine) > 0)
     asked = np.linspace(0.4, 0.8, 9).astype(np.float32)
     assert np.abs(expected(knots, asked) - (0.2 + 0.5 * asked)).max() < 0.02
@@ -399,9 +399,9 @@ def test_equal_weights_give_equal_bytes() -> None:
         b'{"bank_cosine": [0.1], "expected_cosine": [0.5], "unknown": 1}',
     ],
 )
-def test_a_stored_calibration_that_is_no_map_is_told(told: bytes) -> None:
+def test_a_stored_calibration_that_is_no_map_is_told(noted: bytes) -> None:
     with pytest.raises(Corrupt, match="field 'json' of sample calibration is not a Calibration"):
-        TypedSample(Sample("calibration", {"json": told}), Calibration).value  # noqa: B018
+        TypedSample(Sample("calibration", {"json": noted}), Calibration).value  # noqa: B018
 
 
 def test_a_calibration_is_read_as_it_was_stored() -> None:

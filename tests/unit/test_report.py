@@ -107,11 +107,11 @@ def publish_rest(run: LocalStore, kept: Dataset, images: Dataset, image: bytes =
                       "nearest_neighbour": [0] * 32 + [9] + [0] * 7},
         **changed,
     }  # fmt: skip
-    told = [Sample(one.key, {"txt": one["txt"]}) for one in kept.read(kept.shards("val")[0])]
+    noted = [Sample(one.key, {"txt": one["txt"]}) for one in kept.read(kept.shards("val")[0])]
     cases = [
         sample.adding(json=json_field({"rank": rank, "cosine": 0.9 - rank / 100, "candidates": [
             {"prompt": HOSTILE, "cosine": 0.611}]}), png=image)
-        for rank, sample in enumerate(told, 1)
+        for rank, sample in enumerate(noted, 1)
     ]  # fmt: skip
     score = {"cosine": 0.7, "constant": 0.5, "nearest_neighbour": 0.6, "bank_cosine": 0.8, "cosine_to_train": 0.7}
     scores = [Sample(case.key, {"json": json_field(score)}) for case in cases]
@@ -178,9 +178,9 @@ def page(html) -> Page:
 
 def test_the_first_questions_are_answered_at_the_top(page):
     top = page.texts["result"]
-    for told in ("0.712", "0.701 to 0.722", "9 held-out prompts", "0.510", "0.620", "+0.092", "+0.202", "No leak",
+    for noted in ("0.712", "0.701 to 0.722", "9 held-out prompts", "0.510", "0.620", "+0.092", "+0.202", "No leak",
                  "0.7654", "31", "of 33", "submission.csv", "384 rows"):  # fmt: skip
-        assert told in top
+        assert noted in top
     assert "The whole interval lies above both baselines" in top
 
 
@@ -198,8 +198,8 @@ def test_the_first_questions_are_answered_at_the_top(page):
         ("origin", ["4711", "source.seed", "torch", "2.13", "every stage that is done"]),
     ],
 )
-def test_every_section_has_its_numbers(page, section, told):
-    for one in told:
+def test_every_section_has_its_numbers(page, section, noted):
+    for one in noted:
         assert one in page.texts[section], f"{one!r} is missing in {section}"
 
 
@@ -251,9 +251,9 @@ def test_a_score_that_beats_nothing_and_a_leak_are_said_in_words(tmp_path):
 
 
 def test_a_pair_that_only_rounding_puts_at_the_threshold_is_no_leak(tmp_path):
-    told = Page(finished(local_run(tmp_path), max_cosine_to_train=0.800001)).texts["result"]
-    assert "No leak" in told
-    assert "0.800001, within float32's rounding of the filter's 0.8" in told
+    noted = Page(finished(local_run(tmp_path), max_cosine_to_train=0.800001)).texts["result"]
+    assert "No leak" in noted
+    assert "0.800001, within float32's rounding of the filter's 0.8" in noted
 
 
 def test_a_run_of_which_nothing_is_done_says_so(tmp_path):
@@ -280,9 +280,9 @@ def test_a_stage_made_from_an_earlier_input_is_out_of_date(tmp_path):
     publish_rest(run, kept, images)
     assert "Out of date" not in report(run)
     publish_images(run, kept, PNG + b"another")
-    told = Page(report(run)).texts[None]
-    assert "train was made from an earlier generate-images" in told
-    assert "evaluate was made from an earlier generate-images" in told
+    noted = Page(report(run)).texts[None]
+    assert "train was made from an earlier generate-images" in noted
+    assert "evaluate was made from an earlier generate-images" in noted
 
 
 def test_large_images_are_left_out_before_the_page_grows_too_large(tmp_path):

@@ -10,7 +10,7 @@ from jobs.report import charts
 from jobs.report.charts import bins
 from jobs.report.text_difference import marked
 from pipeline.report import graph_figure
-from pipeline.report.stage_facts import StageFacts, settings_told
+from pipeline.report.stage_facts import StageFacts, settings_of
 
 
 def test_words_that_only_one_prompt_has_are_marked():
@@ -55,6 +55,6 @@ def test_the_graph_names_what_every_stage_reads():
 
 
 def test_settings_are_told_flat_with_all_their_values():
-    first, *others = settings_told({"source": {"seed": number}, "x": None, "held_out": {}} for number in range(6))
-    assert (first.name, first.told) == ("source.seed", "6 values, 0 to 5")
-    assert [(one.name, one.told) for one in others] == [("x", "null"), ("held_out", "{}")]
+    first, *others = settings_of({"source": {"seed": number}, "x": None, "held_out": {}} for number in range(6))
+    assert (first.name, first.noted) == ("source.seed", "6 values, 0 to 5")
+    assert [(one.name, one.noted) for one in others] == [("x", "null"), ("held_out", "{}")]

@@ -147,10 +147,10 @@ RANGED = OBJECT | {"Content-Range": "bytes 0-0/2"}
     ],
 )  # fmt: skip
 def test_a_reply_that_lacks_something_is_an_error(
-    asking: Asking, operation: Operation, replies: list[Reply], told: str
+    asking: Asking, operation: Operation, replies: list[Reply], noted: str
 ) -> None:
     store, server = asking(*replies)
-    with pytest.raises(StoreError, match=told) as raised:
+    with pytest.raises(StoreError, match=noted) as raised:
         operation(store)
     assert "s3://bucket" in str(raised.value), "it names the object"
     assert raised.value.exit_code == TRY_AGAIN
@@ -207,13 +207,13 @@ def test_redirections_in_a_circle_end(asking: Asking, operation: Operation, stat
 )
 @pytest.mark.parametrize("operation", [READ, LIST, CREATE, PUT], ids=["read", "list", "create", "put"])
 def test_a_refusal_is_told_by_its_code(
-    asking: Asking, operation: Operation, status: int, code: str, kind: type[JobError], told: str
+    asking: Asking, operation: Operation, status: int, code: str, kind: type[JobError], noted: str
 ) -> None:
     def refused(method: str, path: str) -> Reply:
         return refusal(status, code) if method != "HEAD" else Reply() if path == "/bucket" else MISSING
 
     store, _ = asking(script=refused)
-    with pytest.raises(kind, match=told) as raised:
+    with pytest.raises(kind, match=noted) as raised:
         operation(store)
     assert raised.value.exit_code == (BAD_CONFIGURATION if kind is BadConfiguration else TRY_AGAIN)
 

@@ -39,9 +39,9 @@ def log(stage: LocalStore, *events: dict[str, Any], index: int = 0, pod: str = "
 
 
 def fail(stage: LocalStore, code: int, time: float, *, index: int = 0, unit: str | None = None, job: str = JOB) -> None:
-    told = {"unit": unit, "index": index, "attempt": f"{job}-{index}-abcde", "exit_code": code,
+    noted = {"unit": unit, "index": index, "attempt": f"{job}-{index}-abcde", "exit_code": code,
             "error": f"error at {time}", "traceback": "", "time": time}  # fmt: skip
-    stage.put(f"failures/{unit or f'index-{index}'}-{job}-{index}-p{time:.0f}.json", canonical_json(told))
+    stage.put(f"failures/{unit or f'index-{index}'}-{job}-{index}-p{time:.0f}.json", canonical_json(noted))
 
 
 STARTED = {"event": "started", "stage": "collect", "index": 0, "completions": 1, "attempt": "a"}

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from jobs.synthetic.drawing import LIGHT_LOOKS, PHRASES, PLACE_LOOKS, draw
-from jobs.synthetic.grammar import LIGHTS, PLACES, SLOTS, prompts
+from jobs.synthetic.drawing import LIGHT_LOOKS, PHRASES, SCENE_LOOKS, draw
+from jobs.synthetic.grammar import LIGHTS, SCENES, SLOTS, prompts
 
 SENTENCE = "oil painting of a glass fox with a lantern on the moon, at golden hour, confetti"
 OTHER_ORDER = "on the moon, a glass fox and a lantern, confetti, at golden hour, oil painting"
@@ -53,7 +53,7 @@ def test_every_phrase_is_said_and_the_subject_never_left_out() -> None:
 
 def test_no_two_phrases_read_alike_and_each_place_and_light_has_a_look() -> None:
     assert len(PHRASES) == sum(map(len, SLOTS.values()))
-    assert tuple(PLACE_LOOKS) == PLACES
+    assert tuple(SCENE_LOOKS) == SCENES
     assert tuple(LIGHT_LOOKS) == LIGHTS
 
 

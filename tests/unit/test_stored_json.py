@@ -19,7 +19,7 @@ from jobs.shards.local import LocalStore
 from jobs.shards.records import CommitRecord, Manifest, Shard
 from pipeline.cli import tables
 from pipeline.executors.kubernetes.attempt_logs import AttemptLogs
-from pipeline.planning.desired_state import CONTROL, read_wish, write_wish
+from pipeline.planning.desired_state import CONTROL, read_desired_state, write_desired_state
 from pipeline.scheduled.claims import Claim, create_claim, read_chain, read_claim
 from tests.samples import record_of
 
@@ -38,7 +38,7 @@ def read_stored_claim(store: LocalStore, body: bytes) -> Any:
 
 def read_stored_wish(store: LocalStore, body: bytes) -> Any:
     store.put(CONTROL, body)
-    return read_wish(store)
+    return read_desired_state(store)
 
 
 def unsealed(body: bytes) -> bytes:
@@ -149,8 +149,8 @@ def test_a_damaged_object_is_named(tmp_path: Path) -> None:
         read_stored_claim(store, b"{")
     with pytest.raises(Corrupt, match=r"run/control\.json is not a wish .*`i2p resume`"):
         read_stored_wish(store, b"{")
-    write_wish(store, "pause")
-    assert read_wish(store) == "pause"
+    write_desired_state(store, "pause")
+    assert read_desired_state(store) == "pause"
 
 
 @pytest.mark.parametrize("name", ["99999999", "00003"])

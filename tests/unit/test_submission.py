@@ -22,8 +22,8 @@ from tests.stages import dataset_of, local_run, run_stage
 def predictions(ids: list[str], seed: int = 0) -> list[Sample]:
     found = []
     for id_, vector in zip(ids, unit_vectors(len(ids), seed), strict=True):
-        told = Prediction(id=id_, candidates=(), expected_cosine=0.5)
-        found.append(Sample(f"key-{id_}".replace(".", "-"), {"json": told.encode(), "npy": npy_field(vector)}))
+        noted = Prediction(id=id_, candidates=(), expected_cosine=0.5)
+        found.append(Sample(f"key-{id_}".replace(".", "-"), {"json": noted.encode(), "npy": npy_field(vector)}))
     return found
 
 

@@ -41,11 +41,11 @@ def described(folder: Path, **changes: Any) -> TaskDescription:
     pictures.prompts(local_run(folder), SHARDS)
     manifest = load_manifest(local_run(folder).at("dedup"))
     assert manifest
-    told: dict[str, Any] = {
+    noted: dict[str, Any] = {
         "store": str(folder), "run": "run", "stage": "generate-images", "params": DRAWING,
         "inputs": {"dedup": manifest.digest}, "completions": 2,
     }  # fmt: skip
-    return TaskDescription(**(told | changes))
+    return TaskDescription(**(noted | changes))
 
 
 def task(description: TaskDescription, index: int) -> Task[Inputs, Contract[Writer]]:
@@ -210,10 +210,10 @@ def test_a_worker_killed_by_sigkill_leaves_its_log(tmp_path: Path) -> None:
         time.sleep(0.1)
     process.kill()
     process.wait()
-    told = shipped(store)
-    assert told[0]["event"] in ("started", "log")
-    assert told[-1]["event"] == "progress"
-    assert {"done", "total", "what", "unit"} <= told[-1].keys()
+    noted = shipped(store)
+    assert noted[0]["event"] in ("started", "log")
+    assert noted[-1]["event"] == "progress"
+    assert {"done", "total", "what", "unit"} <= noted[-1].keys()
     assert b"hidden-in-the-environment" not in next(store.root.glob("logs/*.jsonl")).read_bytes()
 
 
@@ -225,9 +225,9 @@ def test_a_failure_leaves_a_short_termination_message(tmp_path: Path, monkeypatc
     monkeypatch.setenv("I2P_TERMINATION_LOG", str(path))
     leave_termination_message(BadData("ü\n" * 10_000), unit="train-00001", attempt="abc")
     assert len(path.read_bytes()) <= 4096
-    told = json.loads(path.read_bytes())
-    assert told["error"].startswith("BadData: ü\nü")
-    assert (told["unit"], told["exit_code"], told["attempt"]) == ("train-00001", BAD_DATA, "abc")
+    noted = json.loads(path.read_bytes())
+    assert noted["error"].startswith("BadData: ü\nü")
+    assert (noted["unit"], noted["exit_code"], noted["attempt"]) == ("train-00001", BAD_DATA, "abc")
 
 
 def test_of_several_failures_in_a_pod_the_first_of_the_most_severe_is_told(
@@ -235,14 +235,14 @@ def test_of_several_failures_in_a_pod_the_first_of_the_most_severe_is_told(
 ) -> None:
     path = tmp_path / "termination-log"
     monkeypatch.setenv("I2P_TERMINATION_LOG", str(path))
-    told = []
+    noted = []
     for attempt, error in [
         ("abc.1", JobError("one")), ("abc", JobError("two")), ("abc.2", BadData("three")), ("abc", BadData("four")),
         ("abc", BadConfiguration("five")), ("abc", JobError("six")), ("next", JobError("seven")),
     ]:  # fmt: skip
         leave_termination_message(error, unit=None, attempt=attempt)
-        told.append(json.loads(path.read_bytes())["error"].partition(": ")[2])
-    assert told == ["one", "one", "three", "three", "five", "five", "seven"]
+        noted.append(json.loads(path.read_bytes())["error"].partition(": ")[2])
+    assert noted == ["one", "one", "three", "three", "five", "five", "seven"]
 
 
 def test_a_termination_message_that_cannot_be_written_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,7 @@ def waiting_job(why: str) -> JobStatus:
 
 def test_the_live_table_shows_messages_as_they_are_written() -> None:
     screen = Screen()
-    screen.live_table().tell("infer", f"failed: {MARKUP}")
+    screen.live_table().notify("infer", f"failed: {MARKUP}")
     assert MARKUP in screen.getvalue()
 
 
@@ -69,13 +69,13 @@ def test_neither_display_passes_control_characters_on(capsys: pytest.CaptureFixt
     screen = Screen()
     displays: list[Display] = [screen.live_table(), Lines()]
     for display in displays:
-        display.tell("infer", CONTROL)
+        display.notify("infer", CONTROL)
     assert WRITTEN_OUT in screen.getvalue()
     assert WRITTEN_OUT in capsys.readouterr().out
 
 
 def test_an_event_of_several_lines_cannot_pass_for_several_events(capsys: pytest.CaptureFixture[str]) -> None:
-    Lines().tell("infer", "failed: first\n12:00:00  infer             done")
+    Lines().notify("infer", "failed: first\n12:00:00  infer             done")
     assert len(capsys.readouterr().out.splitlines()) == 1
 
 
@@ -102,13 +102,13 @@ def test_what_workers_wrote_is_told_without_control_characters(
     stage.create("failures/00000-x.json", json.dumps(failure).encode())
     stage.create("logs/00000-x.jsonl", json.dumps({"time": 1.0, "event": "exit", "error": wrote}).encode())
     assert main([command, "collect", "--preset", SMALL, "--set", f"store={local_store.root}", *options]) == 0
-    told = capsys.readouterr().out
-    assert "title" in told
-    assert told == printable(told)
+    noted = capsys.readouterr().out
+    assert "title" in noted
+    assert noted == printable(noted)
 
 
 def test_errors_are_told_without_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "--preset", SMALL, "--set", "red \x1b[31m, one byte \x9b2J=1"]) == BAD_CONFIGURATION
-    told = capsys.readouterr().err
-    assert r"red \x1b[31m, one byte \x9b2J: there is no such parameter" in told
-    assert told == printable(told)
+    noted = capsys.readouterr().err
+    assert r"red \x1b[31m, one byte \x9b2J: there is no such parameter" in noted
+    assert noted == printable(noted)

@@ -172,9 +172,9 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     newest.write_bytes(data)
     capfd.readouterr()
     assert digests(train(tmp_path, settings())) == undisturbed
-    told = capfd.readouterr().err
-    assert "checkpoint passed over" in told
-    assert '"event": "continuing", "step": 3' in told
+    noted = capfd.readouterr().err
+    assert "checkpoint passed over" in noted
+    assert '"event": "continuing", "step": 3' in noted
 
 
 def state_after(step: int) -> LearnerState:

@@ -64,7 +64,7 @@ def _values(column: Any, most: int) -> list[Any]:
         values = column.to_pylist()
     except (UnicodeDecodeError, ValueError, OverflowError, arrow.ArrowException):
         values = [_value(cell) for cell in column]
-    return [value if value is None or isinstance(value, float) else _told(value, most) for value in values]
+    return [value if value is None or isinstance(value, float) else _readable(value, most) for value in values]
 
 
 def _value(cell: Any) -> Any:
@@ -76,7 +76,7 @@ def _value(cell: Any) -> Any:
         return [f"cannot be read: {error}"]
 
 
-def _told(value: Any, most: int) -> Any:
+def _readable(value: Any, most: int) -> Any:
     if isinstance(value, str):
         return value if len(value) <= most else [f"has more than {most:,} characters"]
     if isinstance(value, bool | int) or (isinstance(value, list) and len(value) == 1 and isinstance(value[0], str)):

@@ -24,12 +24,12 @@ _MOST_REQUEST = 1 << 32
 
 def main(description: str) -> None:
     """Serve until the pipe of requests is closed."""
-    told = json.loads(description)
+    order = json.loads(description)
     requests, answers = _pipes()
     try:
-        module, _, function = told["entry"].partition(":")
-        server: Server = getattr(importlib.import_module(module), function)(told["settings"])
-        _bound_memory(told["memory"])
+        module, _, function = order["entry"].partition(":")
+        server: Server = getattr(importlib.import_module(module), function)(order["settings"])
+        _bound_memory(order["memory"])
         confine()
     except Exception as error:  # nothing foreign was read yet
         send(answers, {"error": _words(error)})
@@ -40,11 +40,11 @@ def main(description: str) -> None:
             head, body = receive(requests, most=_MOST_REQUEST)
         except BrokenOffPipe:  # nobody asks any more
             return
-        _bound_seconds(told["seconds"])
+        _bound_seconds(order["seconds"])
         try:
             for answer in server(head, body):
                 send(answers, *answer)
-                _bound_seconds(told["seconds"])
+                _bound_seconds(order["seconds"])
         except MemoryError:
             send(answers, {"refused": "memory"})
         except Exception as error:

@@ -59,9 +59,9 @@ class Child:
 
     def __init__(self, entry: str, settings: Mapping[str, Any], bounds: Bounds, files: Sequence[int] = ()) -> None:
         self.bounds = bounds
-        told = {"entry": entry, "settings": dict(settings), "seconds": bounds.seconds, "memory": bounds.memory}
+        description = {"entry": entry, "settings": dict(settings), "seconds": bounds.seconds, "memory": bounds.memory}
         self._process = subprocess.Popen(  # noqa: S603 - this program itself
-            [sys.executable, "-m", "jobs.runtime.sandbox.child", json.dumps(told)],
+            [sys.executable, "-m", "jobs.runtime.sandbox.child", json.dumps(description)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
             env=_environment(), pass_fds=tuple(files), cwd="/",
         )  # fmt: skip
@@ -77,19 +77,19 @@ class Child:
         """Send a request; raises Died, or JobError when the process cannot start: that is no request's fault."""
         if not self._started:
             try:
-                with self._told(_START_SECONDS) as deadline:
+                with self._translate_failures(_START_SECONDS) as deadline:
                     started, _ = receive(self._from, most=0, deadline=deadline)
             except (Died, Refused) as error:
                 raise JobError(f"a process to decode foreign bytes {error} before it was asked anything") from error
             if "error" in started:
                 raise JobError(f"a process to decode foreign bytes cannot start: {started['error']}")
             self._started = True
-        with self._told(self.bounds.patience) as deadline:
+        with self._translate_failures(self.bounds.patience) as deadline:
             send(self._to, head, body, deadline=deadline)
 
     def answer(self, most: int) -> Message:
         """The next answer, whose body has at most `most` bytes; raises Died, or Refused where the child says why."""
-        with self._told(self.bounds.patience) as deadline:
+        with self._translate_failures(self.bounds.patience) as deadline:
             head, body = receive(self._from, most=most, deadline=deadline)
         if head.get("refused") == "memory":
             raise Refused(_too_much_memory(self.bounds))
@@ -106,7 +106,7 @@ class Child:
                 pipe.close()
 
     @contextmanager
-    def _told(self, seconds: float) -> Iterator[float]:
+    def _translate_failures(self, seconds: float) -> Iterator[float]:
         try:
             yield time.monotonic() + seconds
         except TooSlow:

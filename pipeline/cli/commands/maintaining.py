@@ -93,10 +93,10 @@ def _collect(call: Call, config: RunConfig, spec: StageSpec, ages: Ages) -> list
         return chain([config], live)
 
     found = find_garbage(spec, open_run, configs, ages, time.time())
-    return list(_told(remove_garbage(spec, open_run, configs, ages, found))) if call.args.delete else found
+    return list(_with_progress(remove_garbage(spec, open_run, configs, ages, found))) if call.args.delete else found
 
 
-def _told(removed: Iterable[Garbage]) -> Iterator[Garbage]:
+def _with_progress(removed: Iterable[Garbage]) -> Iterator[Garbage]:
     """Say now and then how many are gone."""
     said = time.monotonic()
     for number, one in enumerate(removed, 1):

@@ -5,33 +5,33 @@ from __future__ import annotations
 from jobs.errors import OK
 from pipeline.cli.call import Call
 from pipeline.cli.terminal import print_text
-from pipeline.planning.desired_state import Wish, write_wish
+from pipeline.planning.desired_state import DesiredState, write_desired_state
 
 
 def pause(call: Call) -> int:
     """Suspend the run: its Jobs' Pods end, what is committed stays, and no further stage starts until `resume`."""
-    return _wish(call, "pause", "paused; `i2p resume` lets it go on")
+    return _set_desired_state(call, "pause", "paused; `i2p resume` lets it go on")
 
 
 def resume(call: Call) -> int:
     """Let a paused run go on, or allow a cancelled one again."""
-    return _wish(call, "run", "not held any more; a controller that still runs goes on, else `i2p run`")
+    return _set_desired_state(call, "run", "not held any more; a controller that still runs goes on, else `i2p run`")
 
 
 def cancel(call: Call) -> int:
     """Stop the run and remove its Jobs; what is committed stays, and `resume` allows it again."""
-    return _wish(call, "cancel", "cancelled; what is committed stays")
+    return _set_desired_state(call, "cancel", "cancelled; what is committed stays")
 
 
-def _wish(call: Call, wish: Wish, told: str) -> int:
+def _set_desired_state(call: Call, desired: DesiredState, text: str) -> int:
     if call.on_cluster:
         from pipeline.executors.kubernetes import operations
 
-        for line in operations.wish(call.api, call.store, call.config, wish):
+        for line in operations.apply_desired_state(call.api, call.store, call.config, desired):
             print_text(line)
     else:
-        write_wish(call.store, wish)
-    print_text(f"run {call.config.run} is {told}")
+        write_desired_state(call.store, desired)
+    print_text(f"run {call.config.run} is {text}")
     return OK
 
 

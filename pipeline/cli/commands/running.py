@@ -50,7 +50,7 @@ def _run(call: Call, config: RunConfig, *, repair: bool = False) -> int:
         executor = call.executor(config)
         try:
             finish = Controller(
-                store, config, executor, display.show, display.tell, renew=note.renew, repair=repair
+                store, config, executor, display.show, display.notify, renew=note.renew, repair=repair
             ).run()
         finally:
             note.withdraw()
@@ -63,18 +63,18 @@ def deploy(call: Call) -> int:
     """Submit one stage's Job if the stage lacks anything, and show what that changes; twice changes nothing."""
     from pipeline.executors.kubernetes import operations
 
-    stage, told, config = call.stage, list[str](), proven(call.config)
+    stage, events, config = call.stage, list[str](), proven(call.config)
 
-    def tell(of_stage: str, event: str) -> None:
-        told.append(event)
+    def notify(of_stage: str, event: str) -> None:
+        events.append(event)
         print_text(f"{of_stage:<17} {event}")
 
     def change(plan: StagePlan) -> None:
         print_text(operations.changes_text(operations.changes(call.api, config, [plan])))
 
     executor, note = call.executor(config), LiveNote(call.store, config)  # which stays for as long as notes count
-    Controller(call.store, config, executor, tell=tell, renew=note.renew).deploy(stage, change)
-    if not told:
+    Controller(call.store, config, executor, notify=notify, renew=note.renew).deploy(stage, change)
+    if not events:
         plans = [plan for plan in make_plan(call.store, config) if plan.spec.name == stage]
         rows = tables.status_rows(call.store, plans, call.observed(plans))
         print_text(f"{stage:<17} unchanged\n{tables.status_text(rows)}")

@@ -23,8 +23,8 @@ class EndedPods:
             meta = pod["metadata"]
             job = meta["labels"].get(labels.JOB_NAME, "")
             if pod["status"].get("phase") == "Failed":
-                told = (pod["status"].get("startTime", ""), *reasons.failure(pod))
-                self._failed.setdefault(job, {})[meta["uid"]] = told
+                ended = (pod["status"].get("startTime", ""), *reasons.failure(pod))
+                self._failed.setdefault(job, {})[meta["uid"]] = ended
             elif "deletionTimestamp" in meta and not reasons.disruption(pod):
                 index = meta["labels"].get(labels.INDEX, "?")
                 self._deleted[job] = f"the Pod {meta['name']} of index {index} was deleted and left no word"

@@ -220,11 +220,11 @@ class KubernetesExecutor:
             return TRY_AGAIN, f"not done by its deadline of {job['spec']['activeDeadlineSeconds']} s"
         if code := worst(failures):
             return code, failures[0].error + others
-        told = self._ended.failures(name)
-        for code, words in told:
+        ended = self._ended.failures(name)
+        for code, words in ended:
             if code in (BAD_DATA, BAD_CONFIGURATION):
                 return code, words + others
-        last = told[-1] if told else (failures[0].exit_code, failures[0].error) if failures else (0, "")
+        last = ended[-1] if ended else (failures[0].exit_code, failures[0].error) if failures else (0, "")
         code = STORE_AWAY if last[0] == STORE_AWAY else TRY_AGAIN
         if failed.get("reason") == "PodFailurePolicy":
             code = BAD_CONFIGURATION
@@ -245,10 +245,10 @@ class KubernetesExecutor:
         }
         before = set(bad) if self._noted is None else self._noted  # those of before this call are no news
         self._noted = before | set(bad)
-        return [(_stage_of(pod), _told(pod, which[1])) for which, pod in bad.items() if which not in before]
+        return [(_stage_of(pod), _ending(pod, which[1])) for which, pod in bad.items() if which not in before]
 
 
-def _told(pod: Object, lost_on: str) -> str:
+def _ending(pod: Object, lost_on: str) -> str:
     index = pod["metadata"]["labels"].get(labels.INDEX, "?")
     if lost_on:
         return f"index {index} hangs on node {lost_on}, which does not answer; if it is gone: i2p release {lost_on}"

@@ -40,13 +40,13 @@ def job(plan: JobPlan, cluster: Kubernetes, *, invocation: str = "", owner: Mani
             labels.WORK: work(plan, cluster),
         }
     )
-    told = {labels.QUEUE: cluster.queue} if cluster.queue else {}
+    queue = {labels.QUEUE: cluster.queue} if cluster.queue else {}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
             "name": name,
-            "labels": marks | told | ({labels.INVOCATION: invocation} if invocation else {}),
+            "labels": marks | queue | ({labels.INVOCATION: invocation} if invocation else {}),
             "annotations": {labels.STORE: spec.store},
             **({"ownerReferences": [owner]} if owner else {}),
         },

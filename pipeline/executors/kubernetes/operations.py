@@ -16,7 +16,7 @@ from pipeline.executors.kubernetes import labels, manifests, reasons
 from pipeline.executors.kubernetes.client.api import JOBS, PODS, Api
 from pipeline.executors.kubernetes.client.api_errors import Forbidden, Refused
 from pipeline.executors.kubernetes.executor import newest_by_stage, state_of
-from pipeline.planning.desired_state import Wish, write_wish
+from pipeline.planning.desired_state import DesiredState, write_desired_state
 from pipeline.planning.job_plan import job_plan
 from pipeline.planning.plan import StagePlan
 
@@ -92,8 +92,8 @@ def changes_text(rows: Sequence[Mapping[str, str]]) -> str:
     """The changes in words."""
     lines = []
     for row in rows:
-        told = f"; dry run: {row['dry run']}" if "dry run" in row else ""
-        lines.append(f"{row['stage']:<17} Job {row['job']}: {row['change']}{told}")
+        done = f"; dry run: {row['dry run']}" if "dry run" in row else ""
+        lines.append(f"{row['stage']:<17} Job {row['job']}: {row['change']}{done}")
         lines += [f"    {line}" for line in row.get("difference", "").splitlines()]
     return "\n".join(lines)
 
@@ -115,23 +115,23 @@ def _like(live: Any, wanted: Any) -> Any:
     return live
 
 
-def wish(api: Api | None, store: Store, config: RunConfig, wish_: Wish) -> list[str]:
+def apply_desired_state(api: Api | None, store: Store, config: RunConfig, desired: DesiredState) -> list[str]:
     """Make the wish known to controllers, and act on Jobs at once, so that it needs no controller; says what it did."""
-    write_wish(store, wish_)
-    told = []
+    write_desired_state(store, desired)
+    done = []
     for job in _unfinished(api, config) if api else ():
         name = job["metadata"]["name"]
-        if wish_ == "cancel":
+        if desired == "cancel":
             assert api  # noqa: S101 - there is a Job
             api.delete(JOBS, name)
-            told.append(f"{name}: stopped")
+            done.append(f"{name}: stopped")
         elif config.kubernetes.queue:
-            told.append(f"{name}: left to Kueue, which alone suspends the Jobs of its queues")
-        elif bool(job["spec"].get("suspend")) != (wish_ == "pause"):
+            done.append(f"{name}: left to Kueue, which alone suspends the Jobs of its queues")
+        elif bool(job["spec"].get("suspend")) != (desired == "pause"):
             assert api  # noqa: S101
-            api.patch(JOBS, name, {"spec": {"suspend": wish_ == "pause"}})
-            told.append(f"{name}: {'paused' if wish_ == 'pause' else 'goes on'}")
-    return told
+            api.patch(JOBS, name, {"spec": {"suspend": desired == "pause"}})
+            done.append(f"{name}: {'paused' if desired == 'pause' else 'goes on'}")
+    return done
 
 
 def _unfinished(api: Api, config: RunConfig) -> list[Object]:

@@ -25,10 +25,10 @@ def waiting(job: Object, pods: Sequence[Object], events: Iterable[Object], now: 
         queue = job["metadata"]["labels"].get(labels.QUEUE)
         return f"suspended: Kueue has not admitted it from the queue {queue} yet" if queue else "suspended"
     reasons = Counter(reason for pod in pods if (reason := _pod_waits(pod, now)))
-    told = [f"{_pods(count)}: {reason}" if len(pods) > 1 else reason for reason, count in reasons.most_common(3)]
+    found = [f"{_pods(count)}: {reason}" if len(pods) > 1 else reason for reason, count in reasons.most_common(3)]
     if not pods and not job.get("status", {}).get("active") and (reason := _not_created(events)):
-        told.append(reason)
-    return "; ".join(told)
+        found.append(reason)
+    return "; ".join(found)
 
 
 def _pods(count: int) -> str:
@@ -110,8 +110,8 @@ def failure(pod: Object) -> tuple[int, str]:
         if not ended:
             continue
         code = int(ended.get("exitCode", 0))
-        if told := _last_words(ended.get("message", "")):
-            return code, told
+        if found := _own_reason(ended.get("message", "")):
+            return code, found
         if ended.get("reason") == "OOMKilled":
             memory = pod["spec"]["containers"][0]["resources"]["limits"]["memory"]
             return code, f"it needed more than its {memory} of memory; raise resources.memory"
@@ -120,14 +120,14 @@ def failure(pod: Object) -> tuple[int, str]:
     return 0, _short(pod["status"].get("message") or pod["status"].get("reason") or "no word of why")
 
 
-def _last_words(message: str) -> str:
+def _own_reason(message: str) -> str:
     for line in reversed(message.strip().splitlines()):
         try:
-            told = json.loads(line)
+            found = json.loads(line)
         except ValueError:
             continue
-        if isinstance(told, dict) and told.get("error"):
-            return _short(str(told["error"]))
+        if isinstance(found, dict) and found.get("error"):
+            return _short(str(found["error"]))
     return ""
 
 

@@ -63,21 +63,21 @@ def _decoded(source: FileSource, file: File, binary: BinaryIO, columns: list[str
     bounds = Bounds(limits.seconds, limits.memory_mib << 20)
     with closing(Child(_SERVER, settings, bounds, files=[binary.fileno()])) as child:
         child.ask({"columns": columns})
-        told, names = child.answer(_MOST)
+        message, names = child.answer(_MOST)
         number = 0
-        while "end" not in told:
-            if "unreadable" in told:
-                raise _unreadable(source, file, number, str(told["unreadable"]))
-            if "rows" in told:
+        while "end" not in message:
+            if "unreadable" in message:
+                raise _unreadable(source, file, number, str(message["unreadable"]))
+            if "rows" in message:
                 for column in columns:
                     require_column(source, file, _json(names), column)
-                if told["rows"] > limits.rows:
-                    raise _unreadable(source, file, 0, f"it has {told['rows']:,} rows, more than `limits.rows`")
+                if message["rows"] > limits.rows:
+                    raise _unreadable(source, file, 0, f"it has {message['rows']:,} rows, more than `limits.rows`")
             else:
                 for values in _json(names):
                     number += 1
                     yield {column: _fit(value) for column, value in zip(columns, values, strict=True)}
-            told, names = child.answer(_MOST)
+            message, names = child.answer(_MOST)
 
 
 def _with_descriptor(binary: BinaryIO, file: File, stack: ExitStack) -> BinaryIO:

@@ -16,7 +16,7 @@ from jobs.errors import BadConfiguration, JobError
 
 _LONGEST_VALUE = 80  # characters of a value that the server quotes
 _LONGEST_REASON = 600
-_LONGEST_WISH = 300.0  # seconds that a Retry-After may ask for; more is taken for a mistake
+_LONGEST_RETRY_AFTER = 300.0  # seconds that a Retry-After may ask for; more is taken for a mistake
 _QUOTED = re.compile(r'((?:Invalid|Unsupported|Duplicate) value: )("(?:[^"\\]|\\.)*"|.*)(?=: )', re.DOTALL)
 _LACKS = re.compile(r'cannot (\w+) resource "([^"]+)"')
 _SCHEMA = ("field not declared in schema", "typed patch object", "strict decoding error")
@@ -92,7 +92,7 @@ def from_answer(wanted: str, verb: str, target: tuple[str, str], code: int, body
     if code == 429 or (code >= 500 and not any(words in said for words in _SCHEMA)):
         # A field that the schema lacks comes as a plain 500 from server-side apply; every other 500 may pass.
         return Unreachable(f"{wanted}: the server answers {code}: {said}; if this stays, look at its health "
-                           f"(kubectl get --raw /readyz)", _wish(retry_after, details))  # fmt: skip
+                           f"(kubectl get --raw /readyz)", _retry_after(retry_after, details))  # fmt: skip
     if 300 <= code < 400:
         return Unreachable(f"{wanted}: something answers with a redirect (HTTP {code}), which an API server does not; "
                            f"look for a proxy or a log-in page in between")  # fmt: skip
@@ -140,11 +140,11 @@ def _forbidden(wanted: str, verb: str, plural: str, said: str) -> ClusterError:
                      f"something that is allowed")  # fmt: skip
 
 
-def _wish(retry_after: str | None, details: dict[str, Any]) -> float:
+def _retry_after(retry_after: str | None, details: dict[str, Any]) -> float:
     """Seconds that the server wants to be left alone; a date, which no API server sends, counts as no wish."""
     for given in (retry_after, details.get("retryAfterSeconds")):
         if given is not None and str(given).strip().isdecimal():
-            return min(float(given), _LONGEST_WISH)
+            return min(float(given), _LONGEST_RETRY_AFTER)
     return 0.0
 
 

@@ -100,14 +100,14 @@ class Gate:
             self._backoff.reset()
 
     def _failed(self, error: ClusterError, failures: int) -> None:
-        wish = error.retry_in if isinstance(error, Unreachable) else 0.0
+        asked = error.retry_in if isinstance(error, Unreachable) else 0.0
         with self._lock:
             now = self._clock()
             if failures == self._failures:  # else another request that was sent at the same time has failed already
                 self._failures += 1
                 self._opens = now + self._backoff.next()
             self._since = now if self._since is None else self._since
-            self._opens = max(self._opens, now + wish)
+            self._opens = max(self._opens, now + asked)
             self._why = str(error)
             if isinstance(error, Unreachable):
                 error.retry_in = self._opens - now

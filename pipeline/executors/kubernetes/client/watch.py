@@ -95,14 +95,14 @@ class Watch:
 
     def follow(self) -> float:
         """One stream from its beginning to its end, whatever that is; returns the seconds to wait before the next."""
-        began, wish = time.monotonic(), 0.0
+        began, pause = time.monotonic(), 0.0
         try:
             self._read()
             self.trouble = ""
         except Unreachable as error:
-            self.trouble, wish = str(error), error.retry_in
-            if wish:  # the gate's, which has its own back-off
-                return wish
+            self.trouble, pause = str(error), error.retry_in
+            if pause:  # the gate's, which has its own back-off
+                return pause
         except Exception as error:  # an answer of any other kind, or a fault of our own: begin anew
             self.trouble = str(error) if isinstance(error, ClusterError | _Lost) else repr(error)
             self._version = ""
