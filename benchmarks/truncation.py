@@ -24,13 +24,16 @@ from jobs.shards.tar import Sample, json_field
 from jobs.shards.tar_header import BLOCK
 
 SAMPLES = [
-    Sample(f"{number:024x}", {
-        "txt": f"a prompt, number {number}".encode(),
-        "json": json_field({"source": "demo", "row": number}),
-        "npy": random.Random(number).randbytes(1664),  # noqa: S311, the size of a stored vector
-    })
+    Sample(
+        f"{number:024x}",
+        {
+            "txt": f"a prompt, number {number}".encode(),
+            "json": json_field({"source": "demo", "row": number}),
+            "npy": random.Random(number).randbytes(1664),  # noqa: S311, the size of a stored vector
+        },
+    )
     for number in range(10)
-]  # fmt: skip
+]
 Read = Callable[[bytes], list[Sample]]  # raises when it notices the damage
 
 
@@ -112,11 +115,15 @@ def main(folder: Path) -> None:
             "webdataset": outcomes(flips(data, each=16), by_webdataset, SAMPLES),
         },
     }
-    save("truncation", {
-        "shard": {"bytes": len(data), "samples": len(SAMPLES), "members": sum(len(one.fields) for one in SAMPLES)},
-        "damage": measured,
-        "seconds": round(time.perf_counter() - started, 1),
-    }, libraries=("webdataset",))  # fmt: skip
+    save(
+        "truncation",
+        {
+            "shard": {"bytes": len(data), "samples": len(SAMPLES), "members": sum(len(one.fields) for one in SAMPLES)},
+            "damage": measured,
+            "seconds": round(time.perf_counter() - started, 1),
+        },
+        libraries=("webdataset",),
+    )
 
 
 if __name__ == "__main__":

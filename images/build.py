@@ -127,8 +127,12 @@ def noted(path: Path) -> dict[str, str]:
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     about, _, usage = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(prog="python -m images.build", description=about, epilog=usage,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser = argparse.ArgumentParser(
+        prog="python -m images.build",
+        description=about,
+        epilog=usage,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         "images", nargs="*", metavar="IMAGE", help=f"{', '.join(image_names())}; all when none is named"
     )

@@ -18,8 +18,14 @@ from images.registry import is_local
 LINES_OF_A_FAILURE = 40
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy")
 UV_SETTINGS = (  # what the names of uv's variables begin with that say where packages come from
-    "UV_INDEX", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX", "UV_HTTP", "UV_INSECURE", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS",
-)  # fmt: skip
+    "UV_INDEX",
+    "UV_DEFAULT_INDEX",
+    "UV_EXTRA_INDEX",
+    "UV_HTTP",
+    "UV_INSECURE",
+    "UV_NATIVE_TLS",
+    "UV_SYSTEM_CERTS",
+)
 
 
 class Builder(Protocol):
@@ -130,8 +136,14 @@ def _tls(image: Image) -> list[str]:
 
 def execute(*command: str, **environment: str) -> None:
     """Run to the end; raises ImageError with the end of the output."""
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",  # noqa: S603
-                            env={**os.environ, **environment})  # fmt: skip
+    result = subprocess.run(  # noqa: S603
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={**os.environ, **environment},
+    )
     if result.returncode:
         tail = "\n".join(result.stdout.splitlines()[-LINES_OF_A_FAILURE:])
         raise ImageError(f"`{shlex.join(command)}` ended with {result.returncode}; the end of its output:\n{tail}")

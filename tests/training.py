@@ -39,11 +39,24 @@ def fresh_accelerator() -> Iterator[None]:
 def settings(**changes: Any) -> TrainParams:
     """Everything on that could spoil an exact continuation: statistics, stochastic depth, averaging, augmentation."""
     tiny: dict[str, Any] = {
-        "model": pictures.TINY, "pretrained": None, "image_size": 32, "head": "linear-bn-relu-linear",
-        "drop_path": 0.2, "trainable": "all", "epochs": 2, "batch_size": 8, "learning_rate": 2e-3,
-        "head_learning_rate": 1e-3, "head_only_steps": 1, "ema_decay": 0.9, "augment": "light", "precision": "fp32",
-        "window_shards": 2, "curve_every": 4, "checkpoint_every": 3,
-    }  # fmt: skip
+        "model": pictures.TINY,
+        "pretrained": None,
+        "image_size": 32,
+        "head": "linear-bn-relu-linear",
+        "drop_path": 0.2,
+        "trainable": "all",
+        "epochs": 2,
+        "batch_size": 8,
+        "learning_rate": 2e-3,
+        "head_learning_rate": 1e-3,
+        "head_only_steps": 1,
+        "ema_decay": 0.9,
+        "augment": "light",
+        "precision": "fp32",
+        "window_shards": 2,
+        "curve_every": 4,
+        "checkpoint_every": 3,
+    }
     return TrainParams(**(tiny | changes))
 
 

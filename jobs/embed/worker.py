@@ -47,7 +47,12 @@ def embed(model: SentenceTransformer, prompts: Sequence[str], *, batch_size: int
     vectors = np.empty((len(prompts), DIMENSIONS), dtype=np.float32)
     for start in range(0, len(prompts), batch_size):
         rows = longest_first[start : start + batch_size]
-        vectors[rows] = model.encode([prompts[row] for row in rows], batch_size=batch_size, normalize_embeddings=True,
-                                     convert_to_numpy=True, show_progress_bar=False)  # fmt: skip
+        vectors[rows] = model.encode(
+            [prompts[row] for row in rows],
+            batch_size=batch_size,
+            normalize_embeddings=True,
+            convert_to_numpy=True,
+            show_progress_bar=False,
+        )
         log.progress(start + len(rows), len(prompts), "prompts")
     return vectors

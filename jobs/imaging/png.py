@@ -77,8 +77,11 @@ def _size(width: int, height: int, bits: int, colour: int, interlaced: int) -> i
 
     if not interlaced:
         return rows(width, height)
-    return sum(rows(-(-(width - x) // across), -(-(height - y) // down)) for x, y, across, down in _ADAM7
-               if width > x and height > y)  # fmt: skip
+    return sum(
+        rows(-(-(width - x) // across), -(-(height - y) // down))
+        for x, y, across, down in _ADAM7
+        if width > x and height > y
+    )
 
 
 def _inflated(parts: list[bytes], most: int) -> int:

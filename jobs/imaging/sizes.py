@@ -15,8 +15,10 @@ def check_size(width: int, height: int, limits: ImageLimits) -> None:
             f"{width} x {height}; at most {limits.pixels:,} pixels are decoded", too_many_pixels(limits.pixels)
         )
     if max(width, height) > limits.side:
-        raise BadImage(f"{width} x {height}; at most {limits.side:,} pixels are decoded of a side",
-                       f"an image with a side of more than {limits.side:,} pixels")  # fmt: skip
+        raise BadImage(
+            f"{width} x {height}; at most {limits.side:,} pixels are decoded of a side",
+            f"an image with a side of more than {limits.side:,} pixels",
+        )
 
 
 def check_parts(count: int, limits: ImageLimits) -> None:

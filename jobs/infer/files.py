@@ -38,8 +38,10 @@ def find_images(store: Store, only: Sequence[str] | None = None) -> list[str]:
         raise BadData(f"files: {_some(others, names)} do not end in {', '.join(SUFFIXES)}")
     names = [name for name in names if name.lower().endswith(SUFFIXES)]
     if not names:
-        raise BadData(f"images: {store.url} has no files ending in {', '.join(SUFFIXES)}; "
-                      "name a folder or s3://BUCKET/PREFIX that has some, or split:NAME")  # fmt: skip
+        raise BadData(
+            f"images: {store.url} has no files ending in {', '.join(SUFFIXES)}; "
+            "name a folder or s3://BUCKET/PREFIX that has some, or split:NAME"
+        )
     return names
 
 

@@ -65,9 +65,14 @@ def decoders(limits: ImageLimits, threads: int) -> Iterator[PixelsOf]:
 
 
 def read_files(
-    store: Store, names: Sequence[str], pixels_of: Callable[[bytes, str], Pixels], limits: ImageLimits, *,
-    threads: int, depth: int,
-) -> Iterator[Read]:  # fmt: skip
+    store: Store,
+    names: Sequence[str],
+    pixels_of: Callable[[bytes, str], Pixels],
+    limits: ImageLimits,
+    *,
+    threads: int,
+    depth: int,
+) -> Iterator[Read]:
     """Read and decode files, in order; up to `ahead` of them before they are asked for, of which pixels remain."""
 
     def read(name: str) -> Read:

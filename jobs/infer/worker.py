@@ -158,9 +158,14 @@ def _of_shards(inputs: InferInputs, unit: Unit, known: Known, params: InferParam
 
 
 def _of_files(
-    unit: Unit, names: list[str], refused: Mapping[str, str], pixels_of: PixelsOf, known: Known, params: InferParams,
+    unit: Unit,
+    names: list[str],
+    refused: Mapping[str, str],
+    pixels_of: PixelsOf,
+    known: Known,
+    params: InferParams,
     bad: BadImages,
-) -> Predictions:  # fmt: skip
+) -> Predictions:
     """The predictions for files; one that is gone raises NotFound, or is recorded.
 
     Raises StalePlan in the end when the files are not those that the unit was planned with.
@@ -175,9 +180,13 @@ def _of_files(
 
     def loaded() -> Iterator[tuple[Read, Pixels | BadImage]]:
         files = read_files(
-            store, [name for name in names if name not in refused], lambda data, name: pixels_of(data, name, size),
-            params.limits, threads=params.threads, depth=2 * params.threads * params.batch_size,
-        )  # fmt: skip
+            store,
+            [name for name in names if name not in refused],
+            lambda data, name: pixels_of(data, name, size),
+            params.limits,
+            threads=params.threads,
+            depth=2 * params.threads * params.batch_size,
+        )
         for file in files:
             versions[file.name] = file.version
             if not isinstance(file.pixels, NotFound):

@@ -23,9 +23,12 @@ _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def predict(
-    regressor: Regressor, items: Iterable[T], image_of: Callable[[T], tuple[str, bytes]], params: PredictParams,
+    regressor: Regressor,
+    items: Iterable[T],
+    image_of: Callable[[T], tuple[str, bytes]],
+    params: PredictParams,
     on_bad: Callable[[T, BadImage], None] | None = None,
-) -> Iterator[tuple[list[T], Floats]]:  # fmt: skip
+) -> Iterator[tuple[list[T], Floats]]:
     """Yield the items batch by batch with their unit vectors, float32 of shape (len(batch), 384).
 
     `image_of` gives an item's name (for errors) and its image's bytes. What is no image raises BadImage, or is left out
@@ -50,9 +53,11 @@ def predict(
 
 
 def predict_batches(
-    regressor: Regressor, batches: Iterable[Sequence[tuple[T, Pixels | BadImage]]], params: PredictParams,
+    regressor: Regressor,
+    batches: Iterable[Sequence[tuple[T, Pixels | BadImage]]],
+    params: PredictParams,
     on_bad: Callable[[T, BadImage], None] | None = None,
-) -> Iterator[tuple[list[T], Floats]]:  # fmt: skip
+) -> Iterator[tuple[list[T], Floats]]:
     """As `predict`, of batches of images whose pixels are there, or the error that says why they are not."""
     if params.precision == "fp16" and params.device == "cpu":
         raise BadConfiguration("precision: fp16 needs `device: cuda`; on a CPU use bf16 or fp32")

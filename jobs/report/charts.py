@@ -54,9 +54,16 @@ class Mark:
 
 
 def histogram(
-    series: Sequence[Bars], marks: Sequence[Mark], *, x: tuple[float, float], label: str, axis: str, unit: str,
-    width: int = 460, height: int = 260,
-) -> Markup:  # fmt: skip
+    series: Sequence[Bars],
+    marks: Sequence[Mark],
+    *,
+    x: tuple[float, float],
+    label: str,
+    axis: str,
+    unit: str,
+    width: int = 460,
+    height: int = 260,
+) -> Markup:
     """Overlaid histograms over the range `x`, with lines at the marks."""
     highest = max((max(one.counts, default=0) for one in series), default=0)
     frame = Frame(width, height, x, (0, highest or 1), _TOP + _LABEL_ROW * len(marks))
@@ -71,9 +78,15 @@ def histogram(
 
 
 def line(
-    points: Sequence[tuple[float, float]], *, style: str, label: str, axis: str, unit: str,
-    width: int = 460, height: int = 230,
-) -> Markup:  # fmt: skip
+    points: Sequence[tuple[float, float]],
+    *,
+    style: str,
+    label: str,
+    axis: str,
+    unit: str,
+    width: int = 460,
+    height: int = 230,
+) -> Markup:
     """One curve through the points (x, y), none below zero."""
     xs, ys = [x for x, _ in points], [y for _, y in points]
     frame = Frame(width, height, (0, max(xs, default=1)), (0, max(ys, default=1)))

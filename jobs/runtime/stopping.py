@@ -92,8 +92,10 @@ def ending_when_stuck(stops_itself: Callable[[], bool], report: Callable[[BaseEx
         while received := os.read(reading, 1):
             if received[0] != signal.SIGTERM or over.wait(_HEARD_SECONDS) or stops_itself():
                 continue
-            stuck = Stopped("asked to stop by SIGTERM, and busy with something that cannot be interrupted; a retry "
-                            "goes on from what was committed")  # fmt: skip
+            stuck = Stopped(
+                "asked to stop by SIGTERM, and busy with something that cannot be interrupted; a retry "
+                "goes on from what was committed"
+            )
             if frame := sys._current_frames().get(main or 0):
                 import traceback
 

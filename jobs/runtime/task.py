@@ -202,10 +202,17 @@ def new_attempt() -> str:
 def library_versions() -> dict[str, str]:
     """The versions of Python and of those libraries that have been imported and can change a result."""
     distributions = {
-        "torch": "torch", "transformers": "transformers", "diffusers": "diffusers", "open_clip": "open_clip_torch",
-        "timm": "timm", "sentence_transformers": "sentence-transformers", "numpy": "numpy", "PIL": "pillow",
-        "pyarrow": "pyarrow", "accelerate": "accelerate",
-    }  # fmt: skip
+        "torch": "torch",
+        "transformers": "transformers",
+        "diffusers": "diffusers",
+        "open_clip": "open_clip_torch",
+        "timm": "timm",
+        "sentence_transformers": "sentence-transformers",
+        "numpy": "numpy",
+        "PIL": "pillow",
+        "pyarrow": "pyarrow",
+        "accelerate": "accelerate",
+    }
     versions = {name: metadata.version(name) for module, name in distributions.items() if module in sys.modules}
     if "faiss" in sys.modules:  # comes from faiss-cpu here and from faiss-gpu in the images
         versions["faiss"] = sys.modules["faiss"].__version__

@@ -139,8 +139,10 @@ class LocalStore:
         try:
             folder = _unfinished_folder(path)
         except (FileExistsError, NotADirectoryError) as error:
-            raise StoreError(f"{path} cannot be created: a part of it above is a file, not a folder; choose another "
-                             "store, or move that file away") from error  # fmt: skip
+            raise StoreError(
+                f"{path} cannot be created: a part of it above is a file, not a folder; choose another "
+                "store, or move that file away"
+            ) from error
         with _new_file(folder) as file:
             unfinished = Path(file.name)
             try:

@@ -76,8 +76,10 @@ def announced(store: Store) -> set[str]:
 def refuse_announced(removed: Set[str], names: Collection[str], store: Store) -> None:
     """Raises StoreError when one of the names that are needed is among those about to be removed."""
     if gone := removed & set(names):
-        raise StoreError(f"{store.url}/{min(gone)} is being removed by `i2p gc` at this moment; try again when that "
-                         "has ended, in an hour at most")  # fmt: skip
+        raise StoreError(
+            f"{store.url}/{min(gone)} is being removed by `i2p gc` at this moment; try again when that "
+            "has ended, in an hour at most"
+        )
 
 
 def ensure(store: Store, name: str, body: bytes | BinaryIO, *, size: int, sha256_: str) -> None:

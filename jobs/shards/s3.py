@@ -53,9 +53,14 @@ class S3Store:
     """
 
     def __init__(
-        self, bucket: str, prefix: str = "", *, part_size: int = 16 << 20, timeout_seconds: float = 60,
+        self,
+        bucket: str,
+        prefix: str = "",
+        *,
+        part_size: int = 16 << 20,
+        timeout_seconds: float = 60,
         patience_seconds: float = 0.0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.bucket, self.prefix, self.part_size = bucket, prefix, part_size
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
         self._connection = Connection(bucket, timeout_seconds=timeout_seconds, patience_seconds=patience_seconds)

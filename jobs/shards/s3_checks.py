@@ -44,8 +44,10 @@ def _versions_agree(store: S3Store) -> str:
     (listed,) = store.list("versions/")
     versions = {listed.version, store.version("versions/one"), store.read("versions/one").version}
     if len(versions) != 1:
-        raise Failed(f"a listing, HEAD and GET give different ETags of {store.url}/versions/one: {versions}; what is "
-                      f"planned by one would never be found by the others; {ADVICE}")  # fmt: skip
+        raise Failed(
+            f"a listing, HEAD and GET give different ETags of {store.url}/versions/one: {versions}; what is "
+            f"planned by one would never be found by the others; {ADVICE}"
+        )
     return "a listing, HEAD and GET give the same ETag"
 
 
@@ -96,8 +98,10 @@ def _keeps_digest(store: S3Store) -> str:
     store.create("digest", b"some bytes")
     found = store.client.head_object(**store.target("digest"))["Metadata"].get(DIGEST)
     if found != sha256(b"some bytes"):
-        raise Failed(f"the metadata of {store.url}/digest says {found!r} is its digest; uploads whose answer is lost "
-                      "are then settled by reading them back; a server that keeps metadata saves that")  # fmt: skip
+        raise Failed(
+            f"the metadata of {store.url}/digest says {found!r} is its digest; uploads whose answer is lost "
+            "are then settled by reading them back; a server that keeps metadata saves that"
+        )
     return "an upload whose answer is lost is settled without reading it back"
 
 

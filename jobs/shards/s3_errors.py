@@ -37,8 +37,16 @@ _ELSEWHERE = ("PermanentRedirect", "AuthorizationHeaderMalformed", "InvalidBucke
 _ARCHIVED = ("InvalidObjectState", "ObjectNotInActiveTierError")
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired")
 _SKEWED = ("RequestTimeTooSkewed", "RequestInTheFuture")
-_LATER = ("SlowDown", "RequestTimeout", "ServiceUnavailable", "Throttling", "ThrottlingException", "TooManyRequests",
-          "RequestLimitExceeded", "InternalError")  # fmt: skip
+_LATER = (
+    "SlowDown",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequests",
+    "RequestLimitExceeded",
+    "InternalError",
+)
 _TOO_MANY, _TIMED_OUT = 429, 408
 _REDIRECTED = range(300, 400)
 _SERVER_ERROR = 500
@@ -109,8 +117,10 @@ def _translated(error: ClientError | BotoCoreError, where: str) -> JobError:
     if isinstance(error, ClientError):
         return _refusal(error, where)
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
-        return BadConfiguration(f"{where}: no credentials; set AWS_PROFILE, AWS_ACCESS_KEY_ID and "
-                                f"AWS_SECRET_ACCESS_KEY, or a workload identity ({error})")  # fmt: skip
+        return BadConfiguration(
+            f"{where}: no credentials; set AWS_PROFILE, AWS_ACCESS_KEY_ID and "
+            f"AWS_SECRET_ACCESS_KEY, or a workload identity ({error})"
+        )
     if isinstance(error, ParamValidationError):
         return BadConfiguration(f"{where} is not an address that S3 takes: {error}")
     if isinstance(error, ConnectionError | HTTPClientError):
@@ -125,20 +135,26 @@ def _refusal(error: ClientError, where: str) -> JobError:
     if code in _FULL or status == _INSUFFICIENT_STORAGE:
         return StoreFull(f"{where}: the server has no room left ({code}); free some, everything committed is kept")
     if code in _ELSEWHERE or status == _NOT_IMPLEMENTED:
-        return BadConfiguration(f"{where}: the server cannot do this here: {error}; correct the address, the region or "
-                                "the endpoint, or use a server with conditional writes")  # fmt: skip
+        return BadConfiguration(
+            f"{where}: the server cannot do this here: {error}; correct the address, the region or "
+            "the endpoint, or use a server with conditional writes"
+        )
     if code in _LATER or status in (_TOO_MANY, _TIMED_OUT) or (status in _REDIRECTED and code != "304"):
         return Unclear(f"{where}: {error}")
     if code in _SKEWED:
-        return StoreError(f"{where}: the clock of this machine, {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, differs too "
-                          f"much from the server's ({_date(error)}); set it right")  # fmt: skip
+        return StoreError(
+            f"{where}: the clock of this machine, {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, differs too "
+            f"much from the server's ({_date(error)}); set it right"
+        )
     if code in _EXPIRED:
         return StoreError(f"{where}: the credentials have expired ({code}); renew them, a new process reads them anew")
     if code in _ARCHIVED:
         return Archived(f"{where} lies in an archive of the bucket ({code}); restore it, or leave it out")
     if status in (401, 403):
-        return BadConfiguration(f"{where}: these credentials may not do this ({code}); the pipeline needs to list, "
-                                "read, create and delete objects of the bucket")  # fmt: skip
+        return BadConfiguration(
+            f"{where}: these credentials may not do this ({code}); the pipeline needs to list, "
+            "read, create and delete objects of the bucket"
+        )
     if status == 404:
         return NotFound(f"{where} does not exist")
     if status in (412, 416) or (status == 409 and code in _CONFLICTS):

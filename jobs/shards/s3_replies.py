@@ -121,8 +121,10 @@ class Listed:
             if not key.startswith(self._prefix):
                 raise StoreError(f"{self._where}: the listing holds {key!r}, which was not asked for; {_HINT}")
             if key <= self._last:
-                raise StoreError(f"{self._where}: the listing holds {key!r} after {self._last!r}; each once, in the "
-                                 f"order of UTF-8, is required; use another bucket or server, or: {_HINT}")  # fmt: skip
+                raise StoreError(
+                    f"{self._where}: the listing holds {key!r} after {self._last!r}; each once, in the "
+                    f"order of UTF-8, is required; use another bucket or server, or: {_HINT}"
+                )
             self._last = key
             size = _whole_number(f"{self._where}: {key}", "Size", item.get("Size"))
             if not key.endswith("/"):  # consoles make such objects to show a folder

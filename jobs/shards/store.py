@@ -115,8 +115,10 @@ def checked(name: str) -> str:
         or not {"", ".", "..", UNFINISHED}.isdisjoint(parts)
         or any(len(part.encode()) > _LONGEST_PART for part in parts)
     ):
-        raise BadData(f"an object is named like commits/00042.json, by parts of at most {_LONGEST_PART} bytes between "
-                      f"slashes, without control characters, not . or .. or {UNFINISHED}; given {name!r}")  # fmt: skip
+        raise BadData(
+            f"an object is named like commits/00042.json, by parts of at most {_LONGEST_PART} bytes between "
+            f"slashes, without control characters, not . or .. or {UNFINISHED}; given {name!r}"
+        )
     return name
 
 

@@ -40,8 +40,9 @@ def validate(csv_file: Iterable[str], image_ids: Sequence[str]) -> None:
                 raise BadData(f"line {line}: the value of {key} is {value}; every value must be a finite number")
             square += value * value
         if abs(math.sqrt(square) - 1) > _NORM_TOLERANCE:
-            raise BadData(f"the vector of image {id_} has length {math.sqrt(square):.6f}; required is length 1: "
-                          "normalise it")  # fmt: skip
+            raise BadData(
+                f"the vector of image {id_} has length {math.sqrt(square):.6f}; required is length 1: normalise it"
+            )
     for line, key, _ in rows:
         raise BadData(f"line {line}: the file goes on with {key!r} after all {len(image_ids):,} images; cut it there")
 

@@ -42,8 +42,10 @@ def steps_per_epoch(images: Images, params: TrainParams) -> int:
     """Raises BadConfiguration when there are fewer images than one batch takes."""
     count = images.num_samples
     if count < params.batch_size:
-        raise BadConfiguration(f"a batch takes {params.batch_size} images, but there are only {count} for training; "
-                               "lower batch_size, or make more images")  # fmt: skip
+        raise BadConfiguration(
+            f"a batch takes {params.batch_size} images, but there are only {count} for training; "
+            "lower batch_size, or make more images"
+        )
     return count // params.batch_size
 
 
@@ -86,12 +88,14 @@ def _read(images: Images, seed: int, window: Window) -> tuple[int, list[TypedSam
 
 
 def _batch(samples: list[EpochSample], augmented: Augmentation, params: TrainParams) -> Batch:
-    pixels: NDArray[np.uint8] = np.stack([
-        augmented(
-            decode(image_in(sample.raw), sample.key), params.image_size, random_of(params.seed, epoch, sample.key)
-        )
-        for epoch, sample in samples
-    ])  # fmt: skip
+    pixels: NDArray[np.uint8] = np.stack(
+        [
+            augmented(
+                decode(image_in(sample.raw), sample.key), params.image_size, random_of(params.seed, epoch, sample.key)
+            )
+            for epoch, sample in samples
+        ]
+    )
     vectors = torch.from_numpy(np.stack([from_npy(sample["npy"]) for _, sample in samples]))
     batch = Batch(torch.from_numpy(pixels).permute(0, 3, 1, 2), vectors)
     return Batch(batch.images.pin_memory(), batch.vectors.pin_memory()) if params.device == "cuda" else batch

@@ -67,8 +67,9 @@ def _peak(depth: int | None, params: TrainParams, *, in_head: bool) -> float:
     if params.layer_decay is None:
         return params.learning_rate
     if depth is None:
-        raise BadConfiguration(f"layer_decay needs an order of the tower's layers, which {params.model} has not; "
-                               "set it to null")  # fmt: skip
+        raise BadConfiguration(
+            f"layer_decay needs an order of the tower's layers, which {params.model} has not; set it to null"
+        )
     return params.learning_rate * params.layer_decay**depth
 
 

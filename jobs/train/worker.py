@@ -77,8 +77,9 @@ def prepare(params: TrainParams) -> Accelerator:
     mixed_precision = "no" if params.precision == "fp32" else params.precision
     accelerator = Accelerator(cpu=params.device == "cpu", mixed_precision=mixed_precision)
     if params.batch_size % accelerator.num_processes:
-        raise BadConfiguration(f"batch_size: {params.batch_size} images cannot be shared evenly by "
-                               f"{accelerator.num_processes} processes")  # fmt: skip
+        raise BadConfiguration(
+            f"batch_size: {params.batch_size} images cannot be shared evenly by {accelerator.num_processes} processes"
+        )
     return accelerator
 
 
@@ -121,9 +122,15 @@ def train(task: TrainTask, params: TrainParams, accelerator: Accelerator, checkp
 
 
 def do_step(
-    learner: Learner, model: nn.Module, optimiser: Any, batch: Batch, params: TrainParams, accelerator: Accelerator,
-    *, stop_asked: bool,
-) -> tuple[float, bool]:  # fmt: skip
+    learner: Learner,
+    model: nn.Module,
+    optimiser: Any,
+    batch: Batch,
+    params: TrainParams,
+    accelerator: Accelerator,
+    *,
+    stop_asked: bool,
+) -> tuple[float, bool]:
     """One step of all processes; the mean loss over the whole batch, and whether any process was asked to stop.
 
     Raises BadConfiguration when the loss, or the gradient, is not a number.
@@ -141,9 +148,11 @@ def do_step(
         found = accelerator.reduce(found.to(accelerator.device), reduction="mean").cpu()
     gradient_is_finite = params.precision == "fp16" or math.isfinite(float(norm))  # fp16's scaler skips such steps
     if not math.isfinite(found[0]) or not gradient_is_finite:
-        raise BadConfiguration(f"training broke down at step {learner.step + 1}: loss {float(found[0])}, length of the "
-                               f"gradient {float(norm)}; lower learning_rate ({params.learning_rate}), warm up longer, "
-                               "or use more precision (bf16 rather than fp16, fp32 rather than bf16)")  # fmt: skip
+        raise BadConfiguration(
+            f"training broke down at step {learner.step + 1}: loss {float(found[0])}, length of the "
+            f"gradient {float(norm)}; lower learning_rate ({params.learning_rate}), warm up longer, "
+            "or use more precision (bf16 rather than fp16, fp32 rather than bf16)"
+        )
     optimiser.step()
     optimiser.zero_grad()
     if learner.average:

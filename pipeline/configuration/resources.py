@@ -143,6 +143,8 @@ class Kubernetes(Placement):
     def _no_secrets(cls, env: dict[str, str]) -> dict[str, str]:
         for name in env:
             if LOOKS_SECRET.search(name):
-                raise ValueError(f"{name} looks like a secret, which would stand in every manifest; put it into a "
-                                 "Secret of the cluster and name that as kubernetes.credentials")  # fmt: skip
+                raise ValueError(
+                    f"{name} looks like a secret, which would stand in every manifest; put it into a "
+                    "Secret of the cluster and name that as kubernetes.credentials"
+                )
         return env

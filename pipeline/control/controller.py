@@ -104,8 +104,10 @@ class Controller:
             if not plan.ready:
                 unfinished = {one.spec.name for one in plans if not one.done}
                 waits_for = next(name for name in plan.spec.inputs if name in unfinished)
-                raise BadConfiguration(f"{stage} cannot start before {waits_for} is done; deploy that stage first, or "
-                                       "let `i2p run` do all in order")  # fmt: skip
+                raise BadConfiguration(
+                    f"{stage} cannot start before {waits_for} is done; deploy that stage first, or "
+                    "let `i2p run` do all in order"
+                )
             desired = read_desired_state(self.store)
             actions = decide(plans, seen.jobs, submitted=self._submitted, replaced=self._replaced, desired=desired)
             if desired == "cancel" and isinstance(actions[0], Finish):
@@ -155,8 +157,11 @@ class Controller:
             publish_manifest(self.store.at(action.stage), action.manifest)
             shards, job = action.manifest.shards, seen.jobs.get(action.stage)
             took = f" in {time.time() - job.started:.0f} s" if job and job.started else ""
-            self.notify(action.stage, f"done{took}: {_count(len(shards), 'shard')}, "
-                                    f"{_count(sum(shard.samples for shard in shards), 'sample')}")  # fmt: skip
+            self.notify(
+                action.stage,
+                f"done{took}: {_count(len(shards), 'shard')}, "
+                f"{_count(sum(shard.samples for shard in shards), 'sample')}",
+            )
         elif isinstance(action, Restore):
             for outcome in action.outcomes:
                 restore_record(self.store.at(action.stage), outcome)
@@ -168,8 +173,11 @@ class Controller:
             self.executor.submit(job_plan_)
             self._submitted[action.stage] += 1
             at_once = min(job_plan_.task.completions, job_plan_.resources.parallelism)
-            self.notify(action.stage, f"started: {plan.pending} of {_count(len(plan.units or ()), 'unit')} to make"
-                                    + (f", {at_once} at once" if at_once > 1 else ""))  # fmt: skip
+            self.notify(
+                action.stage,
+                f"started: {plan.pending} of {_count(len(plan.units or ()), 'unit')} to make"
+                + (f", {at_once} at once" if at_once > 1 else ""),
+            )
         elif isinstance(action, Replace):
             self.executor.remove(action.stage)
             self._replaced.add(action.stage)

@@ -133,8 +133,10 @@ def remove_garbage(
     Raises as `find_garbage`, and BadConfiguration for an age that is not safe.
     """
     if ages.unreached < LEAST_AGE_SECONDS:
-        raise BadConfiguration(f"garbage must be {LEAST_AGE_SECONDS / 3600:.0f} hours old or more to be removed beside "
-                               f"running workers; given {ages.unreached / 3600:g}")  # fmt: skip
+        raise BadConfiguration(
+            f"garbage must be {LEAST_AGE_SECONDS / 3600:.0f} hours old or more to be removed beside "
+            f"running workers; given {ages.unreached / 3600:g}"
+        )
     for start in range(0, len(found), _ANNOUNCED_AT_ONCE):
         batch = found[start : start + _ANNOUNCED_AT_ONCE]
         store = open_run(next(iter(configs()))).at(spec.name)

@@ -66,9 +66,13 @@ def _model(stage: str, params: ModelParams, cluster: Kubernetes | None) -> Check
     except JobError as error:
         return Check(f"model of {stage}", False, str(error))
     if cluster and not revision and not (cluster.models and Path(name).is_relative_to(cluster.models_path)):
-        return Check(f"model of {stage}", False, f"{params.model} is here, but Pods do not see it: put it on a volume "
-                     f"claim, name that in `kubernetes.models` and the model's folder below {cluster.models_path} in "
-                     f"`{stage}.model`; or name a repository of the hub with its revision")  # fmt: skip
+        return Check(
+            f"model of {stage}",
+            False,
+            f"{params.model} is here, but Pods do not see it: put it on a volume "
+            f"claim, name that in `kubernetes.models` and the model's folder below {cluster.models_path} in "
+            f"`{stage}.model`; or name a repository of the hub with its revision",
+        )
     where = f"is pinned to {revision[:12]}… of the hub, which is not asked now" if revision else f"is in {name}"
     return Check(f"model of {stage}", True, f"{params.model} {where}")
 

@@ -34,8 +34,11 @@ MODEL = MODELS / "minilm"
 SECRET = "storage"  # noqa: S105 - the name of the Secret with the bucket's credentials
 CANARY = "canary-4fd1c0d2"  # a value of that Secret that must be found nowhere else
 NO_PODS: dict[str, Any] = {
-    "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}, "spec": {"hard": {"pods": "0"}},
-}  # fmt: skip
+    "apiVersion": "v1",
+    "kind": "ResourceQuota",
+    "metadata": {"name": "small"},
+    "spec": {"hard": {"pods": "0"}},
+}
 
 # The longest modules begin first; the last one wants to be alone.
 FIRST, LAST = ("test_graph", "test_bucket_away", "test_training_runs", "test_kills", "test_outages"), "test_faults"
@@ -124,17 +127,34 @@ def _pull(cluster: Cluster, namespace: str, references: Mapping[str, str]) -> No
     """Let every node fetch all images (the first time 6 GB, two minutes), so that no test has to wait for that."""
     small = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}}
     containers = [
-        {"name": name, "image": image, "command": ["/usr/bin/env", "true"], "resources": small,
-         "securityContext": container_security()}
+        {
+            "name": name,
+            "image": image,
+            "command": ["/usr/bin/env", "true"],
+            "resources": small,
+            "securityContext": container_security(),
+        }
         for name, image in references.items()
-    ]  # fmt: skip
+    ]
     nodes = [node["metadata"]["name"] for node in cluster.objects("nodes", namespace)]
-    cluster.apply(namespace, *(
-        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"pull-on-{node}"},
-         "spec": {"nodeName": node, "restartPolicy": "Never", "securityContext": pod_security(),
-                  "initContainers": containers[1:], "containers": containers[:1]}}
-        for node in nodes
-    ))  # fmt: skip
+    cluster.apply(
+        namespace,
+        *(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": f"pull-on-{node}"},
+                "spec": {
+                    "nodeName": node,
+                    "restartPolicy": "Never",
+                    "securityContext": pod_security(),
+                    "initContainers": containers[1:],
+                    "containers": containers[:1],
+                },
+            }
+            for node in nodes
+        ),
+    )
     names = [f"pod/pull-on-{node}" for node in nodes]
     cluster.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=900s", *names, namespace=namespace)
 
@@ -156,9 +176,13 @@ def namespaces(cluster: Cluster) -> Iterator[Callable[[], str]]:
         cluster.apply(
             name,
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}},
-            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET, "namespace": name},
-             "data": {key: base64.b64encode(value.encode()).decode() for key, value in secret.items()}},
-        )  # fmt: skip
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": SECRET, "namespace": name},
+                "data": {key: base64.b64encode(value.encode()).decode() for key, value in secret.items()},
+            },
+        )
         return name
 
     yield make

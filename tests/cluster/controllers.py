@@ -148,8 +148,12 @@ class Lives:
     """A process that lives lives of controllers, one after the other, while it is entered."""
 
     def __enter__(self) -> Lives:
-        self._process = subprocess.Popen([sys.executable, "-m", "tests.fakes.mortal_controller"], text=True,
-                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.fakes.mortal_controller"],
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -160,8 +164,13 @@ class Lives:
         """One life on a run, until right before or after its call of that number, or with 0 to its end."""
         assert self._process.stdin
         assert self._process.stdout
-        life: Life = {"arguments": ["run", "--preset", run.preset], "log": str(run.log), "moment": moment,
-                      "call": call, "only_changes": only_changes}  # fmt: skip
+        life: Life = {
+            "arguments": ["run", "--preset", run.preset],
+            "log": str(run.log),
+            "moment": moment,
+            "call": call,
+            "only_changes": only_changes,
+        }
         print(json.dumps(life), file=self._process.stdin, flush=True)
         end: End = json.loads(self._process.stdout.readline())
         assert end["code"] in (0, -signal.SIGKILL), f"{end}\n{run.said()}"

@@ -25,11 +25,20 @@ def provide_models(cluster: Cluster, namespace: str) -> None:
     """A volume claim with the model, as an administrator would make one."""
     name = f"{namespace}-models"
     size = {"storage": "1Gi"}
-    volume = {"capacity": size, "accessModes": ["ReadOnlyMany"], "hostPath": {"path": str(model_folder())},
-              "storageClassName": "", "claimRef": {"namespace": namespace, "name": CLAIM},
-              "persistentVolumeReclaimPolicy": "Retain"}  # fmt: skip
-    claim = {"accessModes": ["ReadOnlyMany"], "storageClassName": "", "volumeName": name,
-             "resources": {"requests": size}}  # fmt: skip
+    volume = {
+        "capacity": size,
+        "accessModes": ["ReadOnlyMany"],
+        "hostPath": {"path": str(model_folder())},
+        "storageClassName": "",
+        "claimRef": {"namespace": namespace, "name": CLAIM},
+        "persistentVolumeReclaimPolicy": "Retain",
+    }
+    claim = {
+        "accessModes": ["ReadOnlyMany"],
+        "storageClassName": "",
+        "volumeName": name,
+        "resources": {"requests": size},
+    }
     cluster.apply(
         namespace,
         {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": volume},

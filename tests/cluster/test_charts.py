@@ -108,9 +108,13 @@ def controllers(cluster: Cluster, namespace: str) -> list[Object]:
 
 
 def test_a_training_run_lives_from_install_to_uninstall(
-    cluster: Cluster, namespace: str, bucket: S3Store, images: dict[str, str], releases: Callable[..., str],
+    cluster: Cluster,
+    namespace: str,
+    bucket: S3Store,
+    images: dict[str, str],
+    releases: Callable[..., str],
     nothing_else: Callable[[], set[str]],
-) -> None:  # fmt: skip
+) -> None:
     values = collecting(cluster, bucket, images)
     notes = releases("install", "one", "training-run", values)
     (controller,) = controllers(cluster, namespace)
@@ -151,9 +155,13 @@ def test_a_training_run_lives_from_install_to_uninstall(
 
 
 def test_inference_lives_from_install_to_uninstall(
-    cluster: Cluster, namespace: str, bucket: S3Store, images: dict[str, str], releases: Callable[..., str],
+    cluster: Cluster,
+    namespace: str,
+    bucket: S3Store,
+    images: dict[str, str],
+    releases: Callable[..., str],
     nothing_else: Callable[[], set[str]],
-) -> None:  # fmt: skip
+) -> None:
     values = inferring(cluster, bucket, images)
     notes = releases("install", "nightly", "scheduled-inference", values)
     assert "cronjob/nightly" in notes
@@ -221,9 +229,12 @@ def test_the_server_admits_all_that_is_rendered(cluster: Cluster, namespace: str
             plain = laid_over(values, {"kubernetes": {"namespace": namespace}})
             files = loaded.render(plain, name=f"release-{number}", namespace=namespace)
             objects = [
-                one for name, text in files.items() if not name.endswith("NOTES.txt")
-                for one in yaml.safe_load_all(text) if one
-            ]  # fmt: skip
+                one
+                for name, text in files.items()
+                if not name.endswith("NOTES.txt")
+                for one in yaml.safe_load_all(text)
+                if one
+            ]
             pods = [pod_of(one, number) for one in objects if one["kind"] in ("Job", "CronJob", "Pod")]
             objects = [one for one in objects if one["kind"] != "Pod"] + pods
             everything = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})

@@ -42,14 +42,28 @@ def admin() -> dict[str, str]:
 
 def job(name: str = "a", *, suspend: bool = True, secret: str = "", **spec: Any) -> dict[str, Any]:
     """A Job whose Pods never start: their image is nowhere."""
-    container = {"name": "main", "image": "localhost:5000/no-such-image:1", "imagePullPolicy": "Never",
-                 "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-                 "env": [{"name": "KEY", "value": secret}] if secret else []}  # fmt: skip
+    container = {
+        "name": "main",
+        "image": "localhost:5000/no-such-image:1",
+        "imagePullPolicy": "Never",
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "env": [{"name": "KEY", "value": secret}] if secret else [],
+    }
     security = {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
-    template = {"spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "securityContext": security,
-                         "containers": [container]}}  # fmt: skip
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "labels": LABELS},
-            "spec": {"suspend": suspend, "backoffLimit": 0, "template": template, **spec}}  # fmt: skip
+    template = {
+        "spec": {
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 0,
+            "securityContext": security,
+            "containers": [container],
+        }
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "labels": LABELS},
+        "spec": {"suspend": suspend, "backoffLimit": 0, "template": template, **spec},
+    }
 
 
 def config_map(name: str, **data: str) -> dict[str, Any]:
@@ -67,8 +81,12 @@ def kubectl(namespace: str, *arguments: str) -> str:
 
 
 def test_applying_twice_changes_nothing(api: Api) -> None:
-    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"},
-               "spec": {"clusterIP": "None", "publishNotReadyAddresses": True, "selector": LABELS}}  # fmt: skip
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "s"},
+        "spec": {"clusterIP": "None", "publishNotReadyAddresses": True, "selector": LABELS},
+    }
     for resource, manifest in ((CONFIG_MAPS, config_map("c", x="1")), (SERVICES, service)):
         first = api.apply(resource, manifest)
         assert api.apply(resource, manifest)["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
@@ -189,19 +207,28 @@ def test_a_watch_gets_over_a_version_of_before_the_server_was_restored(
         assert watch.wait(10)
 
 
-def test_without_rights_the_missing_verb_is_named(api: Api, admin: dict[str, str], tmp_path: Path,
-                                                  monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_without_rights_the_missing_verb_is_named(
+    api: Api, admin: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kubectl(api.namespace, "create", "serviceaccount", "poor")
     kubectl(api.namespace, "create", "role", "reader", "--verb=list", "--resource=jobs")
     kubectl(api.namespace, "create", "rolebinding", "reader", "--role=reader", f"--serviceaccount={api.namespace}:poor")
     token = kubectl(api.namespace, "create", "token", "poor").strip()
-    file = write_kubeconfig(tmp_path / "poor", admin["server"], {"token": token}, namespace=api.namespace,
-                            **{"certificate-authority-data": admin["certificate-authority-data"]})  # fmt: skip
+    file = write_kubeconfig(
+        tmp_path / "poor",
+        admin["server"],
+        {"token": token},
+        namespace=api.namespace,
+        **{"certificate-authority-data": admin["certificate-authority-data"]},
+    )
     monkeypatch.setenv("KUBECONFIG", str(file))
     poor = Api.connect()
     wait_for(lambda: may(poor.list, JOBS), 30)  # rights take a moment
-    for verb, attempt in (("patch", lambda: poor.apply(JOBS, job())), ("get", lambda: poor.get(JOBS, "a")),
-                          ("delete", lambda: poor.delete(JOBS, "a"))):  # fmt: skip
+    for verb, attempt in (
+        ("patch", lambda: poor.apply(JOBS, job())),
+        ("get", lambda: poor.get(JOBS, "a")),
+        ("delete", lambda: poor.delete(JOBS, "a")),
+    ):
         with pytest.raises(Forbidden, match=f"verb '{verb}' on 'jobs' is required") as caught:
             attempt()
         assert f"in namespace {api.namespace}" in str(caught.value) and token not in str(caught.value)
@@ -218,14 +245,24 @@ def may(attempt: Callable[..., Any], *arguments: Any) -> bool:
     return True
 
 
-def test_a_pods_service_account_is_enough(api: Api, admin: dict[str, str], tmp_path: Path,
-                                          monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_a_pods_service_account_is_enough(
+    api: Api, admin: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kubectl(api.namespace, "create", "serviceaccount", "controller")
-    kubectl(api.namespace, "create", "rolebinding", "e", "--clusterrole=edit",
-            f"--serviceaccount={api.namespace}:controller")  # fmt: skip
+    kubectl(
+        api.namespace,
+        "create",
+        "rolebinding",
+        "e",
+        "--clusterrole=edit",
+        f"--serviceaccount={api.namespace}:controller",
+    )
     library = import_module("kubernetes.config.incluster_config")
-    files = {"token": kubectl(api.namespace, "create", "token", "controller").strip(), "namespace": api.namespace,
-             "ca.crt": base64.b64decode(admin["certificate-authority-data"]).decode()}  # fmt: skip
+    files = {
+        "token": kubectl(api.namespace, "create", "token", "controller").strip(),
+        "namespace": api.namespace,
+        "ca.crt": base64.b64decode(admin["certificate-authority-data"]).decode(),
+    }
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     monkeypatch.setattr(library, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
@@ -240,15 +277,23 @@ def test_a_pods_service_account_is_enough(api: Api, admin: dict[str, str], tmp_p
     assert api.get(JOBS, "a")
 
 
-def test_a_plugins_client_certificate_is_enough(api: Api, admin: dict[str, str], tmp_path: Path,
-                                                monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_a_plugins_client_certificate_is_enough(
+    api: Api, admin: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     certificate, key = (base64.b64decode(admin[f"client-{name}-data"]).decode() for name in ("certificate", "key"))
-    credential = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
-                  "status": {"clientCertificateData": certificate, "clientKeyData": key}}  # fmt: skip
+    credential = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {"clientCertificateData": certificate, "clientKeyData": key},
+    }
     (tmp_path / "credential.json").write_text(json.dumps(credential))
     plugin = {"apiVersion": credential["apiVersion"], "command": "cat", "args": [str(tmp_path / "credential.json")]}
-    file = write_kubeconfig(tmp_path / "plugin", admin["server"], {"exec": plugin},
-                            **{"certificate-authority-data": admin["certificate-authority-data"]})  # fmt: skip
+    file = write_kubeconfig(
+        tmp_path / "plugin",
+        admin["server"],
+        {"exec": plugin},
+        **{"certificate-authority-data": admin["certificate-authority-data"]},
+    )
     monkeypatch.setenv("KUBECONFIG", str(file))
     assert Api.connect(namespace=api.namespace).list(JOBS).items == []
 

@@ -56,8 +56,14 @@ def everything(cluster: Cluster, namespace: str, store: S3Store) -> list[Any]:
 
 
 def deploy(stage: str, preset: str, cluster: Cluster, *, check: bool = True) -> str:
-    command = ["make", "deploy-stage", f"STAGE={stage}", f"PRESET={preset}", f"REGISTRY={cluster.registry}",
-               f"BASE={base_image(cluster.registry)}"]  # fmt: skip
+    command = [
+        "make",
+        "deploy-stage",
+        f"STAGE={stage}",
+        f"PRESET={preset}",
+        f"REGISTRY={cluster.registry}",
+        f"BASE={base_image(cluster.registry)}",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "MAKEFLAGS": ""})
     assert not check or done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr

@@ -87,8 +87,9 @@ def device(cluster: Cluster, namespace: str) -> Iterator[str]:
 
     def offer(change: Object) -> None:
         path = f"/status/capacity/{name.replace('/', '~1')}"
-        cluster.kubectl("patch", "node", node, "--subresource=status", "--type=json", "-p",
-                        json.dumps([{**change, "path": path}]))  # fmt: skip
+        cluster.kubectl(
+            "patch", "node", node, "--subresource=status", "--type=json", "-p", json.dumps([{**change, "path": path}])
+        )
 
     offer({"op": "add", "value": "1"})
     yield name
@@ -100,8 +101,10 @@ def priorities(cluster: Cluster, namespace: str) -> Iterator[tuple[str, str]]:
     """Two PriorityClasses, the lower one first, both below everybody else's Pods."""
     names = (f"{namespace}-low", f"{namespace}-high")
     for name, value in zip(names, (-2000, -1000), strict=True):
-        cluster.apply(namespace, {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
-                                  "metadata": {"name": name}, "value": value})  # fmt: skip
+        cluster.apply(
+            namespace,
+            {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": value},
+        )
     yield names
     cluster.kubectl("delete", "priorityclass", *names)
 
@@ -116,8 +119,13 @@ def blocker(run: Run, priority: str, device: str) -> Object:
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
     security = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
-    spec = {"restartPolicy": "Never", "priorityClassName": priority, "containers": [container],
-            "securityContext": security, "terminationGracePeriodSeconds": 0}  # fmt: skip
+    spec = {
+        "restartPolicy": "Never",
+        "priorityClassName": priority,
+        "containers": [container],
+        "securityContext": security,
+        "terminationGracePeriodSeconds": 0,
+    }
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "blocker"}, "spec": spec}
 
 
@@ -170,15 +178,28 @@ def test_a_pod_that_somebody_deletes_uses_a_retry(run):
     [
         ({"gpus": 64}, {}, None, r"no node can take it \(it asks for 64 nvidia.com/gpu, .*Insufficient nvidia.com/gpu"),
         ({}, {}, NO_PODS, r"its Pods cannot be created: exceeded quota: small, requested: pods=1, used: pods=0"),
-        ({}, {"images": {STAGE: "localhost:5000/none-of-that-name:1"}}, None,
-         r"its image cannot be pulled \(\w+\): .*localhost:5000/none-of-that-name:1"),
-        ({}, {"credentials": "nowhere"}, None,
-         r'its container cannot be made \(CreateContainerConfigError\): secret "nowhere" not found'),
+        (
+            {},
+            {"images": {STAGE: "localhost:5000/none-of-that-name:1"}},
+            None,
+            r"its image cannot be pulled \(\w+\): .*localhost:5000/none-of-that-name:1",
+        ),
+        (
+            {},
+            {"credentials": "nowhere"},
+            None,
+            r'its container cannot be made \(CreateContainerConfigError\): secret "nowhere" not found',
+        ),
         ({}, {"service_account": "nobody"}, None, r'its Pods cannot be created: .*serviceaccount "nobody" not found'),
     ],
-    ids=["more GPUs than any node has", "a quota", "an image that is not there", "a Secret that is not there",
-         "a service account that is not there"],
-)  # fmt: skip
+    ids=[
+        "more GPUs than any node has",
+        "a quota",
+        "an image that is not there",
+        "a Secret that is not there",
+        "a service account that is not there",
+    ],
+)
 def test_status_says_in_words_why_nothing_runs(run, resources, kubernetes, quota, words):
     if quota:
         run.cluster.apply(run.namespace, quota)

@@ -119,10 +119,9 @@ def test_the_secret_is_in_no_manifest_log_or_object(cluster, home, finished):
 
 def test_every_image_is_pinned_and_each_stage_has_its_own(cluster, home, finished, images):
     used = {
-        job["metadata"]["labels"]["image-to-prompts/stage"]:
-            job["spec"]["template"]["spec"]["containers"][0]["image"]
+        job["metadata"]["labels"]["image-to-prompts/stage"]: job["spec"]["template"]["spec"]["containers"][0]["image"]
         for job in cluster.objects("jobs", home, "-l", f"image-to-prompts/run={RUN}")
-    }  # fmt: skip
+    }
     assert used == {stage: image for stage, image in images.items() if stage != "controller"}
     assert all("@sha256:" in image for image in used.values())
 

@@ -62,8 +62,10 @@ RUNS = ["a", "small-2", "2" + "0123456789" * 4 + "-" + "z" * 6]
 def priority(cluster: Cluster, namespace: str) -> Iterator[str]:
     """An existing PriorityClass."""
     name = f"{namespace}-some"
-    cluster.apply(namespace, {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
-                              "metadata": {"name": name}, "value": -1000})  # fmt: skip
+    cluster.apply(
+        namespace,
+        {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": -1000},
+    )
     yield name
     cluster.kubectl("delete", "priorityclass", name)
 
@@ -79,8 +81,14 @@ def rendered(number: int, priority: str) -> list[dict[str, Any]]:
     for place in (resources, settings):
         place["priority_class"] = place["priority_class"] and priority
     settings["images"] = {spec.name: f"registry.example.com/prompts/{spec.name}@sha256:{'0' * 64}"}
-    config = check_config({"run": draw.choice(RUNS), "store": "s3://bucket/prefix", "kubernetes": settings,
-                           spec.name: {"resources": resources}})  # fmt: skip
+    config = check_config(
+        {
+            "run": draw.choice(RUNS),
+            "store": "s3://bucket/prefix",
+            "kubernetes": settings,
+            spec.name: {"resources": resources},
+        }
+    )
     owner = draw.choice([None, OWNER])
     job = manifests.job(planned(config, spec.name, draw), config.kubernetes, invocation="0" * 32, owner=owner)
     return [job, manifests.service(job, OWNER["uid"])] if manifests.is_gang(job) else [job]
@@ -92,10 +100,15 @@ def planned(config: RunConfig, stage: str, draw: random.Random) -> JobPlan:
     units = draw.choice([None, tuple(f"train-{number:05d}" for number in range(3))])
     completions = size.parallelism if spec.parallel else size.pods
     task = TaskDescription(
-        store=config.store, run=config.run, stage=stage, params=config.params(spec).model_dump(mode="json"),
-        inputs=dict.fromkeys(spec.inputs, "0" * 64), completions=completions, units=units,
+        store=config.store,
+        run=config.run,
+        stage=stage,
+        params=config.params(spec).model_dump(mode="json"),
+        inputs=dict.fromkeys(spec.inputs, "0" * 64),
+        completions=completions,
+        units=units,
         gang=size.pods > 1 or (spec.gang and size.gpus > 1),
-    )  # fmt: skip
+    )
     return JobPlan(task=task, generation=draw.choice([1, 99]), resources=size)
 
 

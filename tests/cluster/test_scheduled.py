@@ -34,9 +34,14 @@ def pictures(reference_store: Path) -> list[bytes]:
 
 
 def test_it_fires_misses_one_and_catches_up(
-    cluster: Cluster, namespace: str, images: dict[str, str], bucket: S3Store, reference_store: Path,
-    pictures: list[bytes], tmp_path: Path,
-) -> None:  # fmt: skip
+    cluster: Cluster,
+    namespace: str,
+    images: dict[str, str],
+    bucket: S3Store,
+    reference_store: Path,
+    pictures: list[bytes],
+    tmp_path: Path,
+) -> None:
     store = bucket.at(uuid.uuid4().hex)
     incoming = store.at("incoming")
     copy_run(reference_store, store, "trained")
@@ -44,10 +49,13 @@ def test_it_fires_misses_one_and_catches_up(
     kept = {name: values[name] for name in ("store", "executor", "kubernetes")}
     kept["kubernetes"] = {key: value for key, value in kept["kubernetes"].items() if "models" not in key}
     values = kept | {
-        "run": NIGHTLY, "inputs": {"evaluate": "trained"}, "stages": ["infer", "submission"],
+        "run": NIGHTLY,
+        "inputs": {"evaluate": "trained"},
+        "stages": ["infer", "submission"],
         "infer": {"images": incoming.url, "images_per_shard": 3, "resources": SMALL | {"parallelism": 2}},
-        "submission": {"resources": SMALL}, "chart": {"schedule": "* * * * *"},
-    }  # fmt: skip
+        "submission": {"resources": SMALL},
+        "chart": {"schedule": "* * * * *"},
+    }
     preset = written({name: value for name, value in values.items() if name != "chart"}, tmp_path)
     for number, picture in enumerate(pictures[:5]):
         incoming.create(f"first-{number}.png", picture)

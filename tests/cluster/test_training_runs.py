@@ -22,9 +22,13 @@ BASE = "base"
 
 @pytest.fixture(scope="module")
 def trained(
-    cluster: Cluster, namespaces: Any, images: dict[str, str], bucket: S3Store, reference_store: Path,
+    cluster: Cluster,
+    namespaces: Any,
+    images: dict[str, str],
+    bucket: S3Store,
+    reference_store: Path,
     tmp_path_factory: pytest.TempPathFactory,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Both releases, finished: the namespace, the store, each one's preset and the Pods that they had."""
     home, store = namespaces(), bucket.at(uuid.uuid4().hex)
     copy_run(reference_store, store, BASE)
@@ -69,8 +73,9 @@ def test_two_pods_on_two_nodes_were_one_world(cluster, trained):
     first, *more = of_run(trained["pods"], "right")
     assert len({pod["spec"]["nodeName"] for pod in [first, *more]}) == 2
     assert {pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] for pod in [first, *more]} == {
-        "0", "1"
-    }  # fmt: skip
+        "0",
+        "1",
+    }
     worlds = [event for event in answer(trained["presets"]["right"], "logs", "train") if event["event"] == "met"]
     assert {event["processes"] for event in worlds} == {2}
     assert {event["rank"] for event in worlds} == {0, 1}
@@ -89,8 +94,11 @@ def test_they_ran_at_the_same_time(trained):
 def test_one_is_uninstalled_and_the_other_stays(cluster, trained):
     home = trained["home"]
     helm("uninstall", "right", "-n", home, "--wait")
-    wait_for(lambda: not of_run(cluster.objects("pods", home, "-l", "image-to-prompts/run=right"), "right"), 60,
-             "its Pods to go")  # fmt: skip
+    wait_for(
+        lambda: not of_run(cluster.objects("pods", home, "-l", "image-to-prompts/run=right"), "right"),
+        60,
+        "its Pods to go",
+    )
     assert not cluster.objects("services", home), "the Service of its gang went with its Job"
     assert cluster.objects("jobs", home, "-l", "image-to-prompts/run=left")
     helm("uninstall", "left", "-n", home, "--wait")

@@ -74,8 +74,16 @@ class _Gate:
             self._under_way[name, kind] -= 1
 
 
-def disturb(bucket: S3Store, operations: int, *, faults: float, races: bool, seed: int = 0,
-            strip: tuple[str, ...] = (), at_most_seconds: float = 3600) -> Result:  # fmt: skip
+def disturb(
+    bucket: S3Store,
+    operations: int,
+    *,
+    faults: float,
+    races: bool,
+    seed: int = 0,
+    strip: tuple[str, ...] = (),
+    at_most_seconds: float = 3600,
+) -> Result:
     """Let clients work on the same names through a faulty proxy, and check what they were told."""
     history, turns, gate = History(), itertools.count(), _Gate(races=races)
     direct, tries = os.environ["AWS_ENDPOINT_URL"], s3_client.TRIES

@@ -41,8 +41,10 @@ class Operation:
         value = "" if self.kind == "delete" else f" {_short(self.value)}"
         over = f" over {_short(self.expected)}" if self.kind == "replace" else ""
         trouble = f", {self.troubled} requests without an answer" if self.troubled else ""
-        return (f"{self.began:12.4f} to {self.ended:12.4f}  client {self.client:<3} {self.kind}{value}{over}: "
-                f"{self.outcome}{trouble}")  # fmt: skip
+        return (
+            f"{self.began:12.4f} to {self.ended:12.4f}  client {self.client:<3} {self.kind}{value}{over}: "
+            f"{self.outcome}{trouble}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +155,14 @@ def has_order(steps: Sequence[Step]) -> bool:
             continue
         used.append(done & ~required)
         next_ = [(number, steps[number].after(state)) for number in _next(steps, done)]
-        some = [(done | 1 << number, after) for number, after in next_
-                if not steps[number].required and after not in (IMPOSSIBLE, state)]  # fmt: skip
-        noted = [(done | 1 << number, after) for number, after in next_
-                if steps[number].required and after != IMPOSSIBLE]  # fmt: skip
+        some = [
+            (done | 1 << number, after)
+            for number, after in next_
+            if not steps[number].required and after not in (IMPOSSIBLE, state)
+        ]
+        noted = [
+            (done | 1 << number, after) for number, after in next_ if steps[number].required and after != IMPOSSIBLE
+        ]
         todo += some + noted  # the last is tried first: what was told explains itself best
     return False
 

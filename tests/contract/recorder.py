@@ -130,10 +130,18 @@ class Recorder:
             yield noted
         finally:
             self._history.operations.append(
-                Operation(client=threading.get_native_id(), name=f"{self._prefix}{name}", kind=noted.kind, began=began,
-                          ended=time.monotonic(), outcome=noted.outcome, value=noted.value, expected=noted.expected,
-                          troubled=self._now.troubled)
-            )  # fmt: skip
+                Operation(
+                    client=threading.get_native_id(),
+                    name=f"{self._prefix}{name}",
+                    kind=noted.kind,
+                    began=began,
+                    ended=time.monotonic(),
+                    outcome=noted.outcome,
+                    value=noted.value,
+                    expected=noted.expected,
+                    troubled=self._now.troubled,
+                )
+            )
 
     def _after_request(self, response: Any = None, operation: Any = None, **_: Any) -> None:
         """Asked by boto3 after every request: a write without a plain answer may have been carried out."""

@@ -40,9 +40,11 @@ def one_client(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def config_for(store: Store) -> RunConfig:
     values = {
-        "run": "nightly", "store": f"{store.url}/runs", "inputs": {"evaluate": "trained"},
+        "run": "nightly",
+        "store": f"{store.url}/runs",
+        "inputs": {"evaluate": "trained"},
         "infer": {"images": f"{store.url}/incoming"},
-    }  # fmt: skip
+    }
     return check_config(values)
 
 

@@ -67,8 +67,10 @@ def test_what_is_committed_is_read_through_the_manifest(store: Store) -> None:
     assert dataset.shards() == tuple(shards)
     assert dataset.shards("val") == (shards[2],)
     assert [list(dataset.read(shard)) for shard in shards] == [
-        numbered_samples(3, seed=0), numbered_samples(3, seed=1), [],
-    ]  # fmt: skip
+        numbered_samples(3, seed=0),
+        numbered_samples(3, seed=1),
+        [],
+    ]
     assert sum(1 for _ in dataset.samples("train")) == 6
     assert dataset.reads("train") != dataset.reads("val")
     assert [stat.name.split("/")[0] for stat in store.list("")] == ["commits"] * 3 + [MANIFEST] + ["shards"] * 3
@@ -78,8 +80,10 @@ def test_shards_are_cut_by_size_and_sorted_by_key(store: Store) -> None:
     writer = Writer(store)
     writer.add_shards("val", numbered_samples(5)[::-1], size=2)
     assert [(shard.name, shard.samples) for shard in writer.shards] == [
-        ("val-00000", 2), ("val-00001", 2), ("val-00002", 1),
-    ]  # fmt: skip
+        ("val-00000", 2),
+        ("val-00001", 2),
+        ("val-00002", 1),
+    ]
     assert (writer.shards[0].first_key, writer.shards[0].last_key) == ("000003", "000004")
 
 
@@ -124,8 +128,17 @@ def test_work_done_again_mends_its_object_and_keeps_the_record(store: Store) -> 
     assert recorded(store).attempt == "a"
 
 
-@pytest.mark.parametrize("unreadable", [b"", b"{", b"[]", b"\xff" * 100, record_of("another").encode(),
-                                        record_of("unit", fingerprint="f" * 63 + "0").encode()])  # fmt: skip
+@pytest.mark.parametrize(
+    "unreadable",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff" * 100,
+        record_of("another").encode(),
+        record_of("unit", fingerprint="f" * 63 + "0").encode(),
+    ],
+)
 def test_a_record_that_cannot_be_read_commits_nothing(store: Store, unreadable: bytes) -> None:
     store.create(record_name("unit", PRINT), unreadable)
     assert Committed.of(store).record("unit", PRINT) is None
@@ -173,10 +186,12 @@ def test_of_processes_writing_one_shard_at_once_one_wins(store: Store) -> None:
     writers = [
         subprocess.Popen(
             [sys.executable, "-m", "tests.contract.writer", url, str(number)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for number in range(WRITERS)
-    ]  # fmt: skip
+    ]
     for writer in writers:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "ready\n"
@@ -243,8 +258,13 @@ def damaged(shard: Shard, store: Store, how: str) -> Shard:
     elif how == "other last key, right digest":
         return replace(shard, last_key="zzz")
     else:
-        spoil(store, shard.object, {"empty": b"", "cut": body[:-512], "longer": body + bytes(512),
-                                    "flipped": bytes([body[0] ^ 1]) + body[1:]}[how])  # fmt: skip
+        spoil(
+            store,
+            shard.object,
+            {"empty": b"", "cut": body[:-512], "longer": body + bytes(512), "flipped": bytes([body[0] ^ 1]) + body[1:]}[
+                how
+            ],
+        )
     return shard
 
 

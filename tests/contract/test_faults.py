@@ -38,8 +38,9 @@ def through(s3_store: S3Store, monkeypatch: pytest.MonkeyPatch, request: pytest.
     proxies: list[FaultyProxy] = []
     slowness = server_of(request).slowness
 
-    def open_through(*, timeout_seconds: float = 0.5, rate: float = 0.0, seed: int = 0,
-                     strip: tuple[str, ...] = ()) -> tuple[FaultyProxy, S3Store]:  # fmt: skip
+    def open_through(
+        *, timeout_seconds: float = 0.5, rate: float = 0.0, seed: int = 0, strip: tuple[str, ...] = ()
+    ) -> tuple[FaultyProxy, S3Store]:
         proxy = FaultyProxy(os.environ["AWS_ENDPOINT_URL"], rate=rate, seed=seed, strip=strip).__enter__()
         proxies.append(proxy)
         if timeout_seconds >= 1:  # large objects: else it is asked again although nothing was lost

@@ -34,60 +34,88 @@ TROUBLED: dict[str, Any] = {"troubled": True}
 POSSIBLE = {
     "one of two creations": [op(0, 2, "create", "a"), op(1, 3, "create", "b", **REFUSED), op(4, 5, "read", "a")],
     "creations on both sides of a deletion": [
-        op(0, 1, "create", "a"), op(2, 3, "delete"), op(4, 5, "create", "b"), op(6, 7, "read", "b"),
+        op(0, 1, "create", "a"),
+        op(2, 3, "delete"),
+        op(4, 5, "create", "b"),
+        op(6, 7, "read", "b"),
     ],
     "a chain of replacements": [
-        op(0, 1, "create", "a"), op(2, 9, "replace", "b", expected="a"), op(2, 9, "replace", "c", expected="b"),
-        op(2, 9, "replace", "d", expected="a", **REFUSED), op(3, 4, "read", "b"), op(5, 6, "read", "c"),
+        op(0, 1, "create", "a"),
+        op(2, 9, "replace", "b", expected="a"),
+        op(2, 9, "replace", "c", expected="b"),
+        op(2, 9, "replace", "d", expected="a", **REFUSED),
+        op(3, 4, "read", "b"),
+        op(5, 6, "read", "c"),
     ],
     "a read that overlaps a write sees either": [
-        op(0, 1, "create", "a"), op(2, 5, "replace", "b", expected="a"), op(3, 4, "read", "b"),
+        op(0, 1, "create", "a"),
+        op(2, 5, "replace", "b", expected="a"),
+        op(3, 4, "read", "b"),
         op(3, 4, "read", "a"),
     ],
     "what is unknown has happened": [op(0, 1, "create", "a", **UNKNOWN), op(2, 3, "read", "a")],
     "what is unknown has not happened": [op(0, 1, "create", "a", **UNKNOWN), op(2, 3, "read")],
     "what is unknown happens later": [
-        op(0, 1, "create", "a", **UNKNOWN), op(2, 3, "read"), op(4, 5, "read", "a"),
+        op(0, 1, "create", "a", **UNKNOWN),
+        op(2, 3, "read"),
+        op(4, 5, "read", "a"),
     ],
     "a refused write whose answer was lost was replaced": [
-        op(0, 9, "create", "a", **REFUSED, **TROUBLED), op(1, 2, "read", "a"),
+        op(0, 9, "create", "a", **REFUSED, **TROUBLED),
+        op(1, 2, "read", "a"),
         op(3, 4, "replace", "b", expected="a"),
     ],
     "a deletion overlaps the creation that it deletes": [
-        op(0, 9, "delete"), op(1, 8, "create", "a"), op(10, 11, "read"),
+        op(0, 9, "delete"),
+        op(1, 8, "create", "a"),
+        op(10, 11, "read"),
     ],
     "a deletion that was sent again deletes what came since": [
-        op(0, 1, "create", "a"), op(2, 9, "delete", **TROUBLED), op(3, 4, "create", "b"), op(10, 11, "read"),
+        op(0, 1, "create", "a"),
+        op(2, 9, "delete", **TROUBLED),
+        op(3, 4, "create", "b"),
+        op(10, 11, "read"),
     ],
     "digests are looked at": [
-        op(0, 1, "create", "a"), op(2, 3, "holds", "a"), op(2, 3, "holds", "b", **REFUSED), op(2, 3, "there"),
+        op(0, 1, "create", "a"),
+        op(2, 3, "holds", "a"),
+        op(2, 3, "holds", "b", **REFUSED),
+        op(2, 3, "there"),
     ],
-}  # fmt: skip
+}
 
 IMPOSSIBLE = {
     "two creations": [op(0, 2, "create", "a"), op(1, 3, "create", "b")],
     "two replacements of one version": [
-        op(0, 1, "create", "a"), op(2, 4, "replace", "b", expected="a"), op(3, 5, "replace", "c", expected="a"),
+        op(0, 1, "create", "a"),
+        op(2, 4, "replace", "b", expected="a"),
+        op(3, 5, "replace", "c", expected="a"),
     ],
     "a refusal without a reason": [op(0, 1, "create", "a", **REFUSED)],
     "a replacement of what is unchanged was refused": [
-        op(0, 1, "create", "a"), op(2, 3, "replace", "b", expected="a", **REFUSED),
+        op(0, 1, "create", "a"),
+        op(2, 3, "replace", "b", expected="a", **REFUSED),
     ],
     "an old value is read": [
-        op(0, 1, "create", "a"), op(2, 3, "replace", "b", expected="a"), op(4, 5, "read", "a"),
+        op(0, 1, "create", "a"),
+        op(2, 3, "replace", "b", expected="a"),
+        op(4, 5, "read", "a"),
     ],
     "a value is read before it is written": [op(0, 1, "read", "a"), op(2, 3, "create", "a")],
     "reads go back": [
-        op(0, 1, "create", "a"), op(2, 9, "replace", "b", expected="a"), op(3, 4, "read", "b"),
+        op(0, 1, "create", "a"),
+        op(2, 9, "replace", "b", expected="a"),
+        op(3, 4, "read", "b"),
         op(5, 6, "read", "a"),
     ],
     "a value is read that nobody wrote": [op(0, 1, "create", "a"), op(2, 3, "read", "x")],
     "a deleted object is read": [op(0, 1, "create", "a"), op(2, 3, "delete"), op(4, 5, "read", "a")],
     "a write is lost": [op(0, 1, "put", "a"), op(2, 3, "read")],
     "a lost write explains only itself": [
-        op(0, 1, "create", "a", **UNKNOWN), op(2, 3, "read", "b"),
+        op(0, 1, "create", "a", **UNKNOWN),
+        op(2, 3, "read", "b"),
     ],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("story", POSSIBLE.values(), ids=POSSIBLE)
@@ -112,8 +140,9 @@ def test_a_long_story_with_many_lost_answers_is_checked_in_no_time() -> None:
     assert violations([*story, op(200, 201, "read", "3")])
 
 
-@pytest.mark.parametrize(("ignored", "reason"), [("if-match", "replacements of one version"),
-                                                 ("if-none-match", "creations were done")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("ignored", "reason"), [("if-match", "replacements of one version"), ("if-none-match", "creations were done")]
+)
 def test_a_way_to_the_server_that_drops_a_condition_is_found(s3_store: S3Store, ignored: str, reason: str) -> None:
     result = disturb(s3_store, 400, faults=0.02, races=False, strip=(ignored,), at_most_seconds=40)
     assert any(reason in violation.reason for violation in result.violations), result

@@ -66,9 +66,17 @@ def test_those_that_are_first_at_once_agree(store: Store) -> None:
 
 @pytest.mark.parametrize(
     "damaged",
-    [b"", b"{", b"[]", b'{"id": "x"}', b'{"format": 2, "id": "0123456789abcdef", "proved": {}}', b"\xff", b"[" * 10_000,
-     b'{"format": 1, "id": "0123456789abcdef", "proved": {"e": NaN}}'],
-)  # fmt: skip
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"id": "x"}',
+        b'{"format": 2, "id": "0123456789abcdef", "proved": {}}',
+        b"\xff",
+        b"[" * 10_000,
+        b'{"format": 1, "id": "0123456789abcdef", "proved": {"e": NaN}}',
+    ],
+)
 def test_a_damaged_note_is_replaced(local_store: Store, damaged: bytes) -> None:
     local_store.create(NAME, damaged)
     assert read_identity(local_store) is None

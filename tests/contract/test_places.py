@@ -49,8 +49,9 @@ def test_a_local_object_cannot_be_where_a_folder_is_or_below_a_file(local_store:
     assert names(local_store) == ["folder/name"]
 
 
-@pytest.mark.parametrize(("reason", "kind"), [(errno.EACCES, BadConfiguration), (errno.EROFS, BadConfiguration),
-                                              (errno.EIO, StoreError)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("reason", "kind"), [(errno.EACCES, BadConfiguration), (errno.EROFS, BadConfiguration), (errno.EIO, StoreError)]
+)
 def test_a_local_disk_that_refuses_is_told(
     local_store: LocalStore, monkeypatch: pytest.MonkeyPatch, reason: int, kind: type[JobError]
 ) -> None:
@@ -110,8 +111,10 @@ def test_addresses_of_buckets(s3_bucket: S3Store) -> None:
 def test_s3_settings_that_cannot_work_are_told(s3_bucket: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere = S3Store(f"i2p-tests-{uuid.uuid4().hex[:12]}")
     asks: list[Callable[[], object]] = [
-        lambda: nowhere.read("x"), lambda: nowhere.create("x", b""), lambda: names(nowhere),
-    ]  # fmt: skip
+        lambda: nowhere.read("x"),
+        lambda: nowhere.create("x", b""),
+        lambda: names(nowhere),
+    ]
     for ask in asks:
         with pytest.raises(BadConfiguration, match="no such bucket"):
             ask()

@@ -23,10 +23,14 @@ PROMPTS = {"sources": [{"kind": "grammar", "name": "g", "seed": 1, "num_prompts"
 
 @pytest.mark.parametrize(
     ("method", "containing", "fault"),
-    [("GET", "list-type=2", "lost"), ("GET", "list-type=2", "stall-down"), ("PUT", "/shards/", "lost"),
-     ("PUT", "/commits/", "lost")],
+    [
+        ("GET", "list-type=2", "lost"),
+        ("GET", "list-type=2", "stall-down"),
+        ("PUT", "/shards/", "lost"),
+        ("PUT", "/commits/", "lost"),
+    ],
     ids=["the first listing", "half of the first listing", "a shard", "a commit record"],
-)  # fmt: skip
+)
 def test_a_worker_that_waits_for_an_answer_stops_at_once_when_it_is_asked_to(
     s3_store: S3Store, method: str, containing: str, fault: Fault
 ) -> None:

@@ -184,9 +184,12 @@ def test_a_listing_has_more_than_one_page(store: Store) -> None:
 @pytest.mark.parametrize("name", BAD)
 def test_a_name_that_not_every_store_can_hold_is_refused(store: Store, name: str) -> None:
     asks: list[Callable[[], object]] = [
-        lambda: store.create(name, b""), lambda: store.read(name), lambda: store.stat(name), lambda: store.at(name),
+        lambda: store.create(name, b""),
+        lambda: store.read(name),
+        lambda: store.stat(name),
+        lambda: store.at(name),
         lambda: store.delete(name),
-    ]  # fmt: skip
+    ]
     for ask in asks:
         with pytest.raises(BadData, match="named like"):
             ask()

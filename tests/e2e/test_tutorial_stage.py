@@ -106,8 +106,10 @@ def test_its_section_is_in_the_report(store: Path) -> None:
 
 
 def test_an_image_is_built_for_it(tree: Path) -> None:
-    code = "from images.context import image_names, plan; assert 'screen-images' in image_names(); " \
-           "print(plan('screen-images', registry='r', settings={}).files['requirements.txt'].decode())"  # fmt: skip
+    code = (
+        "from images.context import image_names, plan; assert 'screen-images' in image_names(); "
+        "print(plan('screen-images', registry='r', settings={}).files['requirements.txt'].decode())"
+    )
     assert "pillow==" in python(tree, "-c", code).stdout
 
 

@@ -49,8 +49,9 @@ def test_runs_are_listed_with_stages_size_and_age(store: Path, i2p: Callable[...
     assert code == 0
     assert (begun["name"], begun["published"], begun["begun"]) == ("begun", [], ["collect"])
     assert (small["name"], len(small["published"]), small["begun"]) == (RUN, 9, [])
-    assert small["bytes"] == sum(path.stat().st_size for path in (store / RUN).rglob("*") if path.is_file()
-                                 and ".unfinished" not in path.parts)  # fmt: skip
+    assert small["bytes"] == sum(
+        path.stat().st_size for path in (store / RUN).rglob("*") if path.is_file() and ".unfinished" not in path.parts
+    )
     assert 0 <= small["age"] < DAY
     assert "not finished" in i2p(store, "runs")[1]
 

@@ -190,5 +190,8 @@ def rewrite_shard(store: Path, name: str, shard: str, change: Callable[[list[Sam
     (old,) = (one for one in dataset.shards() if one.name == shard)
     samples = sorted(change(list(dataset.read(old))), key=lambda sample: sample.key)
     new = Writer(place).add_shard(shard, samples)
-    rewrite(store, name, lambda outcome: replace(
-        outcome, shards=tuple(new if one.name == shard else one for one in outcome.shards)))  # fmt: skip
+    rewrite(
+        store,
+        name,
+        lambda outcome: replace(outcome, shards=tuple(new if one.name == shard else one for one in outcome.shards)),
+    )

@@ -81,8 +81,15 @@ def in_turn(*answers: Reply | Events) -> Answer:
 
 def status(code: int, message: str = "", reason: str = "", **details: Any) -> Reply:
     """A failure in the API server's own words."""
-    body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": reason,
-            "details": details, "code": code}  # fmt: skip
+    body = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "message": message,
+        "reason": reason,
+        "details": details,
+        "code": code,
+    }
     return Reply(body, code)
 
 
@@ -125,8 +132,9 @@ class FakeApiServer:
         return [asked for asked in self.asked if asked.watch]
 
 
-def write_kubeconfig(path: Path, server: str, user: Mapping[str, Any] | None = None, *, namespace: str = "",
-                     **cluster: Any) -> Path:  # fmt: skip
+def write_kubeconfig(
+    path: Path, server: str, user: Mapping[str, Any] | None = None, *, namespace: str = "", **cluster: Any
+) -> Path:
     """A kubeconfig with one context, `fake`."""
     context = {"cluster": "fake", "user": "fake"} | ({"namespace": namespace} if namespace else {})
     config = {
@@ -141,8 +149,15 @@ def write_kubeconfig(path: Path, server: str, user: Mapping[str, Any] | None = N
     return path
 
 
-def connected(environment: pytest.MonkeyPatch, folder: Path, address: str, *, user: Mapping[str, Any] | None = None,
-              gate: Gate | None = None, **cluster: Any) -> Api:  # fmt: skip
+def connected(
+    environment: pytest.MonkeyPatch,
+    folder: Path,
+    address: str,
+    *,
+    user: Mapping[str, Any] | None = None,
+    gate: Gate | None = None,
+    **cluster: Any,
+) -> Api:
     """A client of any address, in the namespace `n`, by way of a kubeconfig in a folder."""
     file = write_kubeconfig(folder / "kubeconfig", address, {"token": TOKEN} if user is None else user, **cluster)
     environment.setenv("KUBECONFIG", str(file))
@@ -168,8 +183,14 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
         body = self.rfile.read(int(headers.get("content-length", 0)))
-        asked = Asked(self.command, parts.path, dict(parse_qsl(parts.query)), headers,
-                      json.loads(body) if body else None, time.monotonic())  # fmt: skip
+        asked = Asked(
+            self.command,
+            parts.path,
+            dict(parse_qsl(parts.query)),
+            headers,
+            json.loads(body) if body else None,
+            time.monotonic(),
+        )
         self.fake.asked.append(asked)
         answer = self.fake.answer(asked)
         if isinstance(answer, Events):

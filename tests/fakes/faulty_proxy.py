@@ -27,13 +27,16 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 Fault = Literal[
-    "500", "503", "507", "409",  # refused without reaching the server
+    "500",
+    "503",
+    "507",
+    "409",  # refused without reaching the server
     "reset-up",  # the connection is reset in the middle of the request's body, which never reaches the server
     "reset-down",  # executed, then reset in the middle of the reply's body, or before a reply that has none
     "cut-down",  # the same, closed instead of reset
     "stall-down",  # executed, half of the reply's body is sent, then nothing more
     "lost",  # executed, and the answer never comes
-]  # fmt: skip
+]
 AT_RANDOM: tuple[Fault, ...] = ("500", "503", "reset-up", "reset-down", "lost")
 _CODES = {"500": "InternalError", "503": "SlowDown", "507": "InsufficientStorage", "409": "ConditionalRequestConflict"}
 _VOLATILE = re.compile(r"i2p-tests-[0-9a-f]+|[0-9a-f-]{32,36}")  # parts of addresses that differ between runs
@@ -106,8 +109,9 @@ class FaultyProxy:
         """For AWS_ENDPOINT_URL."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def spoil(self, fault: Fault, method: str, containing: str = "", *, nth: int = 1,
-              then: Callable[[], Any] = lambda: None) -> None:  # fmt: skip
+    def spoil(
+        self, fault: Fault, method: str, containing: str = "", *, nth: int = 1, then: Callable[[], Any] = lambda: None
+    ) -> None:
         """Spoil one request to come."""
         self.rules.append(Rule(fault, method, containing, nth, then))
 

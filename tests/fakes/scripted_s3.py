@@ -54,8 +54,10 @@ def listing(*keys: str, more: str = "", extra: str = "") -> Reply:
     items = "".join(f"<Contents><Key>{key}</Key><ETag>{ETAG}</ETag><Size>1</Size></Contents>" for key in keys)
     token = f"<NextContinuationToken>{more}</NextContinuationToken>" if more else ""
     truncated = str(bool(more)).lower()
-    return xml(f"<ListBucketResult><Name>bucket</Name><IsTruncated>{truncated}</IsTruncated>{items}{token}{extra}"
-               "</ListBucketResult>")  # fmt: skip
+    return xml(
+        f"<ListBucketResult><Name>bucket</Name><IsTruncated>{truncated}</IsTruncated>{items}{token}{extra}"
+        "</ListBucketResult>"
+    )
 
 
 HTML = Reply(200, {"Content-Type": "text/html"}, b"<html><body><p>Please sign in</p></body></html>")

@@ -59,9 +59,18 @@ class Wire(Relay):
         cluster = {"name": "wire", "cluster": {"server": f"http://{self.host}:{self.port}"}}
         context = {"name": "wire", "context": {"cluster": "wire", "user": "wire"}}
         path = folder / "wire.kubeconfig"
-        path.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", "clusters": [cluster],
-                                        "users": [{"name": "wire", "user": {}}], "contexts": [context],
-                                        "current-context": "wire"}))  # fmt: skip
+        path.write_text(
+            yaml.safe_dump(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "clusters": [cluster],
+                    "users": [{"name": "wire", "user": {}}],
+                    "contexts": [context],
+                    "current-context": "wire",
+                }
+            )
+        )
         return str(path)
 
     @property

@@ -130,8 +130,15 @@ def _message(head: bytes, body: bytes) -> bytes:
     return struct.pack(">II", len(head), len(body)) + head + body
 
 
-_TASK = TaskDescription(store="s3://a/b", run="r", stage="embed", params={"a": [1, None]}, inputs={"collect": "0" * 64},
-                        completions=2, units=("a", "b"))  # fmt: skip
+_TASK = TaskDescription(
+    store="s3://a/b",
+    run="r",
+    stage="embed",
+    params={"a": [1, None]},
+    inputs={"collect": "0" * 64},
+    completions=2,
+    units=("a", "b"),
+)
 _RECORD = record_of("train-00000")
 _CLAIM = Claim(1, datetime(2026, 11, 22, 3, tzinfo=UTC), "s3://a/b", ("a.png", "b.png"))
 _CSV = b'id,prompt\n1,"a ""big"" cat,\nin two lines"\n2,dog\n'
@@ -153,8 +160,13 @@ _PNGS = [
 ENTRIES: dict[str, Entry] = {
     "tar": Entry(lambda data: list(read_tar(data)), [_tar()]),
     "npy": Entry(from_npy, [npy_field(np.arange(9, dtype=np.float32)), npy_field(np.zeros((2, 3), ">f8"))]),
-    "sample": Entry(lambda data: json_of(Sample("a", {"json": data, "txt": data})), [json_field({"a": [1, {"b": None}]})]),
-    "task": Entry(lambda data: TaskDescription.from_variable(data.decode("latin-1")), [_TASK.to_variable().encode(), _TASK.model_copy(update={"units": ("u" * 99,) * 999}).to_variable().encode()]),
+    "sample": Entry(
+        lambda data: json_of(Sample("a", {"json": data, "txt": data})), [json_field({"a": [1, {"b": None}]})]
+    ),
+    "task": Entry(
+        lambda data: TaskDescription.from_variable(data.decode("latin-1")),
+        [_TASK.to_variable().encode(), _TASK.model_copy(update={"units": ("u" * 99,) * 999}).to_variable().encode()],
+    ),
     "record": Entry(CommitRecord.decode, [_RECORD.encode()]),
     "manifest": Entry(Manifest.decode, [Manifest("embed", (_RECORD.outcome,) * 2).encode()]),
     "claim": Entry(lambda data: decode(_STORED, data, "it", "a claim"), [canonical_json(_CLAIM.values)]),
@@ -168,6 +180,9 @@ ENTRIES: dict[str, Entry] = {
     "tsv": Entry(partial(rows_of, "tsv"), [b'prompt\tkind\n"a cat\treal\n']),
     "jsonl": Entry(partial(rows_of, "jsonl"), [b'{"file_name": "1.png", "prompt": "a cat"}\n\n{"prompt": "a dog"}\n']),
     "captions": Entry(partial(rows_of, "conceptual-captions"), [b"a cat .\thttp://x/1.jpg\na dog .\thttp://x/2.jpg\n"]),
-    "gzip": Entry(partial(rows_of, "text", name="a.txt.gz"), [gzip.compress(b"a cat\na dog\n" * 50, mtime=0), gzip.compress(b"", mtime=0)]),
+    "gzip": Entry(
+        partial(rows_of, "text", name="a.txt.gz"),
+        [gzip.compress(b"a cat\na dog\n" * 50, mtime=0), gzip.compress(b"", mtime=0)],
+    ),
     "parquet": Entry(parquet_messages, _PARQUETS, (MemoryError,)),
-}  # fmt: skip
+}

@@ -7,9 +7,29 @@ from collections.abc import Callable, Sequence
 
 _NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 _TOKENS = (
-    b'"', b"\0", b"\xff", b"\n", b"\r", b",", b"\t", b"[" * 2_000, b'{"a":' * 2_000, b"{}", b"null", b"NaN", b"1e999",
-    b"-1", b"9" * 5_000, b"\\ud800", b"\xed\xa0\x80", b"../", b"__", b" " * 1_000, b"PK\3\4", b"\x1f\x8b\x08\0",
-)  # fmt: skip
+    b'"',
+    b"\0",
+    b"\xff",
+    b"\n",
+    b"\r",
+    b",",
+    b"\t",
+    b"[" * 2_000,
+    b'{"a":' * 2_000,
+    b"{}",
+    b"null",
+    b"NaN",
+    b"1e999",
+    b"-1",
+    b"9" * 5_000,
+    b"\\ud800",
+    b"\xed\xa0\x80",
+    b"../",
+    b"__",
+    b" " * 1_000,
+    b"PK\3\4",
+    b"\x1f\x8b\x08\0",
+)
 _MOST = 64 << 10  # bytes of a mutation: more of the same finds nothing more
 
 Chance = random.Random
@@ -69,5 +89,14 @@ def _cut(data: bytearray, chance: Chance, _: Sequence[bytes]) -> None:
 
 
 _OPERATIONS: tuple[Callable[[bytearray, Chance, Sequence[bytes]], None], ...] = (
-    _flip, _flip, _set, _number, _number, _delete, _repeat, _insert, _splice, _cut,
-)  # fmt: skip
+    _flip,
+    _flip,
+    _set,
+    _number,
+    _number,
+    _delete,
+    _repeat,
+    _insert,
+    _splice,
+    _cut,
+)

@@ -40,9 +40,19 @@ def chunk(kind: bytes, content: bytes = b"", *, crc: int | None = None, size: in
 
 
 def png(
-    width: int, height: int, *, rows: int | None = None, bits: int = 8, colour: int = 2, methods: bytes = b"\0\0\0",
-    before: bytes = b"", after: bytes = b"", data: bytes | None = None, filter_: int = 0, palette: bytes = bytes(30),
-) -> bytes:  # fmt: skip
+    width: int,
+    height: int,
+    *,
+    rows: int | None = None,
+    bits: int = 8,
+    colour: int = 2,
+    methods: bytes = b"\0\0\0",
+    before: bytes = b"",
+    after: bytes = b"",
+    data: bytes | None = None,
+    filter_: int = 0,
+    palette: bytes = bytes(30),
+) -> bytes:
     """A PNG whose header says one thing and whose data may say another."""
     if data is None:
         row = bytes([filter_]) + b"\7" * ((width * bits * _CHANNELS.get(colour, 1) + 7) // 8)
@@ -99,8 +109,20 @@ def hostile_images() -> Iterator[Hostile]:
 
 
 def _pngs() -> Iterator[Hostile]:
-    for width, height in ((1, 1 << 26), (1 << 26, 1), (65_535, 65_535), (2**31 - 1, 1), (1, 2**31 - 1), (8_193, 8_192),
-                          (20_000, 20_000), (65_536, 1), (1, 65_536), (0, 10), (10, 0), (2**32 - 1, 2**32 - 1)):  # fmt: skip
+    for width, height in (
+        (1, 1 << 26),
+        (1 << 26, 1),
+        (65_535, 65_535),
+        (2**31 - 1, 1),
+        (1, 2**31 - 1),
+        (8_193, 8_192),
+        (20_000, 20_000),
+        (65_536, 1),
+        (1, 65_536),
+        (0, 10),
+        (10, 0),
+        (2**32 - 1, 2**32 - 1),
+    ):
         yield f"size-{width}x{height}.png", lambda w=width, h=height: png(w, h, rows=1, data=chunk(b"IDAT")), True
     yield "size-8192x8192-one-row.png", lambda: png(8_192, 8_192, rows=1), True
     yield "size-8192x8192-bomb.png", lambda: png(8_192, 8_192, colour=0), None
@@ -108,8 +130,11 @@ def _pngs() -> Iterator[Hostile]:
         for interlaced in (0, 1):
             for rows in (0, 3, 63):
                 name = f"rows-{rows}-of-64-colour-{colour}-{interlaced}.png"
-                yield name, lambda c=colour, i=interlaced, r=rows: png(64, 64, rows=r, colour=c, methods=bytes([0, 0, i])), (
-                    True if rows < 63 or not interlaced else None)  # fmt: skip
+                yield (
+                    name,
+                    lambda c=colour, i=interlaced, r=rows: png(64, 64, rows=r, colour=c, methods=bytes([0, 0, i])),
+                    (True if rows < 63 or not interlaced else None),
+                )
     for bits, colour in ((1, 2), (3, 0), (16, 3), (8, 1), (8, 5), (8, 7), (0, 0), (255, 255)):
         yield f"bits-{bits}-colour-{colour}.png", lambda b=bits, c=colour: png(8, 8, bits=b, colour=c), True
     for bits, colour in ((1, 0), (2, 0), (4, 0), (16, 0), (1, 3), (2, 3), (4, 3), (16, 2), (16, 4), (16, 6)):
@@ -120,14 +145,22 @@ def _pngs() -> Iterator[Hostile]:
         yield f"filter-{filter_}.png", lambda f=filter_: png(8, 8, filter_=f), True if filter_ > 4 else None
     stream = zlib.compress((b"\0" + bytes(range(24))) * 8)
     data = {
-        "bad-header": b"\0\0" + stream[2:], "bad-sum": stream[:-4] + b"\0\0\0\0", "dictionary": b"\x78\x20" + stream[2:],
-        "trailing": stream + b"x" * 100, "stored": zlib.compress((b"\0" + bytes(range(24))) * 8, 0), "none": b"",
-    }  # fmt: skip
+        "bad-header": b"\0\0" + stream[2:],
+        "bad-sum": stream[:-4] + b"\0\0\0\0",
+        "dictionary": b"\x78\x20" + stream[2:],
+        "trailing": stream + b"x" * 100,
+        "stored": zlib.compress((b"\0" + bytes(range(24))) * 8, 0),
+        "none": b"",
+    }
     for name, content in data.items():
         yield f"data-{name}.png", lambda c=content: png(8, 8, data=chunk(b"IDAT", c)), None
     yield "data-in-bytes.png", lambda: png(8, 8, data=b"".join(chunk(b"IDAT", bytes([one])) for one in stream)), None
     yield "data-empty-chunks.png", lambda: png(8, 8, data=chunk(b"IDAT") * 100_000 + chunk(b"IDAT", stream)), True
-    yield "data-apart.png", lambda: png(8, 8, data=chunk(b"IDAT", stream[:9]) + chunk(b"tEXt", b"a\0b") + chunk(b"IDAT", stream[9:])), True  # fmt: skip
+    yield (
+        "data-apart.png",
+        lambda: png(8, 8, data=chunk(b"IDAT", stream[:9]) + chunk(b"tEXt", b"a\0b") + chunk(b"IDAT", stream[9:])),
+        True,
+    )
     for kind in (b"IHDR", b"IDAT"):
         place = PNG.index(kind) + 5
         yield f"flip-{kind.decode()}.png", lambda p=place: PNG[:p] + bytes([PNG[p] ^ 64]) + PNG[p + 1 :], None
@@ -137,27 +170,60 @@ def _pngs() -> Iterator[Hostile]:
     yield "palette-two.png", lambda: png(8, 8, before=chunk(b"PLTE", bytes(9)) * 2), None
     bomb = zlib.compress(bytes(200 << 20), 9)
     extra = {
-        "ztxt-bomb": chunk(b"zTXt", b"a\0\0" + bomb), "itxt-bomb": chunk(b"iTXt", b"a\0\1\0\0\0" + bomb),
-        "iccp-bomb": chunk(b"iCCP", b"a\0\0" + bomb), "ztxt-many": chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 20))) * 90,
-        "exif": chunk(b"eXIf", b"MM\0*\0\0\0\x08\xff\xff" + bytes(1 << 20)), "text": chunk(b"tEXt", b"a" * (4 << 20)),
-        "text-many": chunk(b"tEXt", b"a\0b") * 100_000, "trns": chunk(b"tRNS", bytes(100)), "trns-short": chunk(b"tRNS", b"\0"),
-        "two-headers": PNG[8:33], "huge-chunk": chunk(b"teSt", b"", size=2**32 - 1), "private": chunk(b"abCD", bytes(99)),
-        "critical": chunk(b"ABCD", bytes(99)), "no-name": chunk(b"\0\0\0\0", b"a"), "gama": chunk(b"gAMA", b""),
-        "phys": chunk(b"pHYs", b"\0"), "chrm": chunk(b"cHRM", b""), "srgb": chunk(b"sRGB", b""), "iccp-name": chunk(b"iCCP", b"a"),
-        "actl-none": chunk(b"acTL", bytes(8)), "actl-many": chunk(b"acTL", b"\x7f\xff\xff\xff\0\0\0\0"),
-        "fctl-outside": chunk(b"acTL", b"\0\0\0\2\0\0\0\0") + chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, 99, 99, 9, 9, 1, 1, 0, 0)),
-        "fctl-small": chunk(b"acTL", b"\0\0\0\2\0\0\0\0") + chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, 1, 1, 0, 0, 1, 1, 0, 0)),
-        "fctl-order": chunk(b"acTL", b"\0\0\0\2\0\0\0\0") + chunk(b"fcTL", struct.pack(">IIIIIHHBB", 7, 8, 8, 0, 0, 1, 1, 0, 0)),
+        "ztxt-bomb": chunk(b"zTXt", b"a\0\0" + bomb),
+        "itxt-bomb": chunk(b"iTXt", b"a\0\1\0\0\0" + bomb),
+        "iccp-bomb": chunk(b"iCCP", b"a\0\0" + bomb),
+        "ztxt-many": chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 20))) * 90,
+        "exif": chunk(b"eXIf", b"MM\0*\0\0\0\x08\xff\xff" + bytes(1 << 20)),
+        "text": chunk(b"tEXt", b"a" * (4 << 20)),
+        "text-many": chunk(b"tEXt", b"a\0b") * 100_000,
+        "trns": chunk(b"tRNS", bytes(100)),
+        "trns-short": chunk(b"tRNS", b"\0"),
+        "two-headers": PNG[8:33],
+        "huge-chunk": chunk(b"teSt", b"", size=2**32 - 1),
+        "private": chunk(b"abCD", bytes(99)),
+        "critical": chunk(b"ABCD", bytes(99)),
+        "no-name": chunk(b"\0\0\0\0", b"a"),
+        "gama": chunk(b"gAMA", b""),
+        "phys": chunk(b"pHYs", b"\0"),
+        "chrm": chunk(b"cHRM", b""),
+        "srgb": chunk(b"sRGB", b""),
+        "iccp-name": chunk(b"iCCP", b"a"),
+        "actl-none": chunk(b"acTL", bytes(8)),
+        "actl-many": chunk(b"acTL", b"\x7f\xff\xff\xff\0\0\0\0"),
+        "fctl-outside": chunk(b"acTL", b"\0\0\0\2\0\0\0\0")
+        + chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, 99, 99, 9, 9, 1, 1, 0, 0)),
+        "fctl-small": chunk(b"acTL", b"\0\0\0\2\0\0\0\0")
+        + chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, 1, 1, 0, 0, 1, 1, 0, 0)),
+        "fctl-order": chunk(b"acTL", b"\0\0\0\2\0\0\0\0")
+        + chunk(b"fcTL", struct.pack(">IIIIIHHBB", 7, 8, 8, 0, 0, 1, 1, 0, 0)),
         "fdat-first": chunk(b"fdAT", b"\0\0\0\0" + stream),
-    }  # fmt: skip
+    }
     for name, content in extra.items():
-        yield f"chunk-{name}.png", lambda c=content: png(8, 8, before=c), name in (
-            "ztxt-bomb", "iccp-bomb", "ztxt-many", "text-many", "two-headers", "huge-chunk", "fctl-outside", "fctl-order",
-        ) or None  # fmt: skip
+        yield (
+            f"chunk-{name}.png",
+            lambda c=content: png(8, 8, before=c),
+            name
+            in (
+                "ztxt-bomb",
+                "iccp-bomb",
+                "ztxt-many",
+                "text-many",
+                "two-headers",
+                "huge-chunk",
+                "fctl-outside",
+                "fctl-order",
+            )
+            or None,
+        )
     yield "after-header.png", lambda: png(8, 8, after=PNG[8:33]), True
     yield "after-text.png", lambda: png(8, 8, after=chunk(b"zTXt", b"a\0\0" + bomb)), None
     yield "no-end.png", lambda: PNG[:-12], None
-    yield "frames.png", lambda: encoded(PHOTO, "PNG", save_all=True, append_images=[PHOTO.rotate(n) for n in range(1, 99)]), False  # fmt: skip
+    yield (
+        "frames.png",
+        lambda: encoded(PHOTO, "PNG", save_all=True, append_images=[PHOTO.rotate(n) for n in range(1, 99)]),
+        False,
+    )
     for cut in range(1, 12):
         yield f"cut-{cut}.png", lambda c=cut: PNG[: len(PNG) * c // 12], True
 
@@ -190,17 +256,31 @@ def _jpegs() -> Iterator[Hostile]:
         )
     yield "two-frames.jpg", lambda: JPEG[: frame - 4] + JPEG[frame - 4 : frame + 15] * 2 + JPEG[frame + 15 :], True
     first = {
-        "fill": b"\xff" * 10**6, "junk": b"j" * 10**6, "segments": segment(0xE5) * 10**5, "short": segment(0xE5, size=0),
-        "one": segment(0xE5, size=1), "long": segment(0xE5, size=65_535), "exif": segment(0xE1, b"Exif\0\0" + bytes(65_000)) * 200,
+        "fill": b"\xff" * 10**6,
+        "junk": b"j" * 10**6,
+        "segments": segment(0xE5) * 10**5,
+        "short": segment(0xE5, size=0),
+        "one": segment(0xE5, size=1),
+        "long": segment(0xE5, size=65_535),
+        "exif": segment(0xE1, b"Exif\0\0" + bytes(65_000)) * 200,
         "icc": b"".join(segment(0xE2, b"ICC_PROFILE\0" + bytes([n, 255]) + bytes(65_000)) for n in range(1, 256)),
-        "icc-wrong": segment(0xE2, b"ICC_PROFILE\0\7\1"), "icc-short": segment(0xE2, b"ICC_PROFILE\0"),
+        "icc-wrong": segment(0xE2, b"ICC_PROFILE\0\7\1"),
+        "icc-short": segment(0xE2, b"ICC_PROFILE\0"),
         "exif-cycle": segment(0xE1, b"Exif\0\0MM\0*\0\0\0\x08\0\1\x87\x69\0\4\0\0\0\1\0\0\0\x08\0\0\0\x08"),
         "exif-huge": segment(0xE1, b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\1\x1a\0\5\xff\xff\xff\xff\0\0\0\0" * 99),
-        "jfif-short": segment(0xE0, b"JFIF\0"), "adobe": segment(0xEE, b"Adobe"), "photoshop": segment(0xED, b"Photoshop 3.0\0" + b"8BIM\3\xed\0\0\0\0\0\1a"),
-        "mpf": segment(0xE2, b"MPF\0" + bytes(40)), "dnl": segment(0xDC, b"\0\1"), "dac": segment(0xCC, bytes(4)),
-        "dri": segment(0xDD, b"\0\1"), "dqt": segment(0xDB, b"\0"), "dqt-16": segment(0xDB, b"\x10" + bytes(128)),
-        "dht": segment(0xC4, b"\0" + b"\xff" * 16), "com": segment(0xFE, b"<script>" * 100), "restarts": b"\xff\xd0" * 50_000,
-    }  # fmt: skip
+        "jfif-short": segment(0xE0, b"JFIF\0"),
+        "adobe": segment(0xEE, b"Adobe"),
+        "photoshop": segment(0xED, b"Photoshop 3.0\0" + b"8BIM\3\xed\0\0\0\0\0\1a"),
+        "mpf": segment(0xE2, b"MPF\0" + bytes(40)),
+        "dnl": segment(0xDC, b"\0\1"),
+        "dac": segment(0xCC, bytes(4)),
+        "dri": segment(0xDD, b"\0\1"),
+        "dqt": segment(0xDB, b"\0"),
+        "dqt-16": segment(0xDB, b"\x10" + bytes(128)),
+        "dht": segment(0xC4, b"\0" + b"\xff" * 16),
+        "com": segment(0xFE, b"<script>" * 100),
+        "restarts": b"\xff\xd0" * 50_000,
+    }
     for name, content in first.items():
         yield (
             f"first-{name}.jpg",
@@ -228,7 +308,14 @@ def _webps() -> Iterator[Hostile]:
         "canvas-16383": (webp(vp8x(16_383, 16_383), (b"VP8 ", photo)), True),
         "canvas-8192": (webp(vp8x(8_192, 8_192), (b"VP8 ", photo)), None),
         "canvas-column": (webp(vp8x(1, 1 << 24), (b"VP8 ", photo)), True),
-        "canvas-animated": (webp(vp8x(8_192, 8_192, 2), (b"ANIM", bytes(6)), (b"ANMF", bytes(16) + b"VP8 " + struct.pack("<I", len(photo)) + photo)), None),
+        "canvas-animated": (
+            webp(
+                vp8x(8_192, 8_192, 2),
+                (b"ANIM", bytes(6)),
+                (b"ANMF", bytes(16) + b"VP8 " + struct.pack("<I", len(photo)) + photo),
+            ),
+            None,
+        ),
         "frame-size": (webp((b"VP8 ", photo[:6] + b"\xff\x3f\xff\x3f" + photo[10:])), True),
         "lossless-size": (webp((b"VP8L", b"\x2f" + b"\xff" * 4 + bytes(20))), True),
         "lossless-junk": (webp((b"VP8L", b"\x2f" + bytes(4) + b"\xaa" * 4000)), None),
@@ -240,7 +327,7 @@ def _webps() -> Iterator[Hostile]:
         "no-frames": (webp(vp8x(64, 48, 2), (b"ANIM", bytes(6))), True),
         "wave": (b"RIFF\x24\0\0\0WAVEfmt " + bytes(40), True),
         "frames": (ANIMATED, False),
-    }  # fmt: skip
+    }
     for name, (content, refused) in cases.items():
         yield f"{name}.webp", lambda c=content: c, refused
 
@@ -249,11 +336,23 @@ def _others() -> Iterator[Hostile]:
     for form in ("GIF", "BMP", "TIFF", "ICO", "PPM", "TGA", "PCX", "EPS"):
         yield f"renamed-{form}.png", lambda f=form: encoded(PHOTO, f), True
     texts = {
-        "svg": b"<svg xmlns='http://www.w3.org/2000/svg'><script/></svg>", "html": b"<html>", "elf": b"\x7fELF" + bytes(99),
-        "zip": b"PK\5\6" + bytes(18), "pdf": b"%PDF-1.7\n", "empty": b"", "one": b"\x89", "magic": PNG_SIGNATURE, "soi": b"\xff\xd8\xff",
-        "riff": b"RIFF\4\0\0\0WEBP", "zeros": bytes(100_000), "ones": b"\xff" * 100_000, "gz": b"\x1f\x8b\x08" + bytes(9),
-        "ps": b"%!PS\n(/etc/passwd) (r) file", "xbm": b"#define x_width 9\n", "lfs": b"version https://git-lfs.github.com/spec/v1\n",
-    }  # fmt: skip
+        "svg": b"<svg xmlns='http://www.w3.org/2000/svg'><script/></svg>",
+        "html": b"<html>",
+        "elf": b"\x7fELF" + bytes(99),
+        "zip": b"PK\5\6" + bytes(18),
+        "pdf": b"%PDF-1.7\n",
+        "empty": b"",
+        "one": b"\x89",
+        "magic": PNG_SIGNATURE,
+        "soi": b"\xff\xd8\xff",
+        "riff": b"RIFF\4\0\0\0WEBP",
+        "zeros": bytes(100_000),
+        "ones": b"\xff" * 100_000,
+        "gz": b"\x1f\x8b\x08" + bytes(9),
+        "ps": b"%!PS\n(/etc/passwd) (r) file",
+        "xbm": b"#define x_width 9\n",
+        "lfs": b"version https://git-lfs.github.com/spec/v1\n",
+    }
     for name, content in texts.items():
         yield f"bytes-{name}.jpeg", lambda c=content: c, True
     yield "swapped.png", lambda: JPEG, False
@@ -262,8 +361,26 @@ def _others() -> Iterator[Hostile]:
     for mode in ("1", "L", "LA", "P", "RGBA", "I;16"):
         image = PHOTO.convert("L").convert(mode) if mode == "I;16" else PHOTO.convert(mode)
         yield f"mode-{mode.replace(';', '-')}.png", lambda i=image: encoded(i, "PNG"), False
-    names = ("__x", "a.b.c", "x" * 200, "2e7336dc8eba87ef472df568", "-rf", "..", " ", "\u202egnp", "a'\"`$(id)", "=cmd|x",
-             "雪" * 40, "é", "e\u0301", "[link=evil]", "CON", "%2e%2e%2f", "a\\b", "sha256-" + "0" * 40)  # fmt: skip
+    names = (
+        "__x",
+        "a.b.c",
+        "x" * 200,
+        "2e7336dc8eba87ef472df568",
+        "-rf",
+        "..",
+        " ",
+        "\u202egnp",
+        "a'\"`$(id)",
+        "=cmd|x",
+        "雪" * 40,
+        "é",
+        "e\u0301",
+        "[link=evil]",
+        "CON",
+        "%2e%2e%2f",
+        "a\\b",
+        "sha256-" + "0" * 40,
+    )
     for name in names:
         yield f"{name}.png", lambda: PNG, False
 

@@ -113,9 +113,10 @@ def test_hostile_images_are_recorded_and_their_neighbours_predicted(tmp_path: Pa
     refused = {id_: json_of(sample)["error"] for id_, sample in found.items() if "error" in json_of(sample)}
     assert not [id_ for id_, reason in refused.items() if "s to decode" in reason], "ended for its CPU time"
     wrong = {
-        name: must for name, must in expected.items()
+        name: must
+        for name, must in expected.items()
         if must is not None and (Path(name).stem in refused or "./" + name in refused) != must
-    }  # fmt: skip
+    }
     assert not wrong
     assert len(expected) > 200
     assert set(SPARSE) <= set(expected)

@@ -74,8 +74,10 @@ def _many(first: int, count: int, processes: int, *, garbage: bool) -> int:
             seconds, failed = seconds + used, failed + found
             if sys.stderr.isatty() or done % (20 * _AT_ONCE) == 0:
                 left = (time.monotonic() - began) * (count - done) / done
-                print(f"{done:,} of {count:,} schedules, {len(failed)} with violations, {left:.0f} s left",
-                      file=sys.stderr)  # fmt: skip
+                print(
+                    f"{done:,} of {count:,} schedules, {len(failed)} with violations, {left:.0f} s left",
+                    file=sys.stderr,
+                )
     for name, number in Counter(name for one in failed for name, _ in set(one.violations)).most_common():
         examples = [one for one in failed if name in dict(one.violations)]
         seeds = ", ".join(str(one.seed) for one in examples[:_SEEDS_TOLD])

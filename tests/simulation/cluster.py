@@ -139,8 +139,15 @@ class Cluster:
         self._lost_answer()
         return job.as_stored()
 
-    def delete(self, resource: Resource, name: str, *, propagation: str = "Foreground",
-               grace_seconds: int | None = None, uid: str | None = None) -> bool:  # fmt: skip
+    def delete(
+        self,
+        resource: Resource,
+        name: str,
+        *,
+        propagation: str = "Foreground",
+        grace_seconds: int | None = None,
+        uid: str | None = None,
+    ) -> bool:
         self._call(f"delete {resource.plural} {name}")
         job = self.jobs.get(name)
         if job is None:
@@ -241,10 +248,16 @@ class Cluster:
             pod.disrupted, pod.actor.signal, pod.actor.wakes = True, Stopped(_STOPS), 0.0
 
     def _pod_as_stored(self, job: Job, pod: Pod) -> Manifest:
-        marks = {**job.spec["template"]["metadata"]["labels"], labels.JOB_NAME: job.manifest["metadata"]["name"],
-                 labels.INDEX: str(pod.index)}  # fmt: skip
-        return {"metadata": {"name": pod.name, "uid": pod.name, "labels": marks}, "spec": {"nodeName": "node"},
-                "status": {"phase": "Running"}}  # fmt: skip
+        marks = {
+            **job.spec["template"]["metadata"]["labels"],
+            labels.JOB_NAME: job.manifest["metadata"]["name"],
+            labels.INDEX: str(pod.index),
+        }
+        return {
+            "metadata": {"name": pod.name, "uid": pod.name, "labels": marks},
+            "spec": {"nodeName": "node"},
+            "status": {"phase": "Running"},
+        }
 
     def _call(self, what: str) -> None:
         self.world.call(what)

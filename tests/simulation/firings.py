@@ -29,8 +29,15 @@ _NIGHT = datetime(2026, 11, 22, 3, tzinfo=UTC)
 
 @cache
 def _config() -> RunConfig:
-    return check_config({"run": "nightly", "store": "s3://simulated/runs", "inputs": {"evaluate": "trained"},
-                         "stages": ["infer"], "infer": {"images": "s3://simulated/incoming"}})  # fmt: skip
+    return check_config(
+        {
+            "run": "nightly",
+            "store": "s3://simulated/runs",
+            "inputs": {"evaluate": "trained"},
+            "stages": ["infer"],
+            "infer": {"images": "s3://simulated/incoming"},
+        }
+    )
 
 
 class Firings:

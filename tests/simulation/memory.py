@@ -50,10 +50,12 @@ class MemoryStore:
     def list(self, prefix: str) -> Iterator[ObjectStat]:
         self._call("LIST", prefix)
         objects, begin, cut = self._bucket.listed(), self._prefix + prefix, len(self._prefix)
-        return iter([
-            ObjectStat(key[cut:], len(objects[key].body), objects[key].etag, objects[key].modified)
-            for key in sorted(key for key in objects if key.startswith(begin))
-        ])  # fmt: skip
+        return iter(
+            [
+                ObjectStat(key[cut:], len(objects[key].body), objects[key].etag, objects[key].modified)
+                for key in sorted(key for key in objects if key.startswith(begin))
+            ]
+        )
 
     def create(self, name: str, body: bytes | BinaryIO) -> bool:
         return self._write(name, _bytes(body), None)

@@ -92,11 +92,21 @@ class Client:
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
         self._world = bucket.world
-        self.meta = SimpleNamespace(config=SimpleNamespace(request_checksum_calculation="when_required"),
-                                    endpoint_url="https://s3.simulated")  # fmt: skip
+        self.meta = SimpleNamespace(
+            config=SimpleNamespace(request_checksum_calculation="when_required"), endpoint_url="https://s3.simulated"
+        )
 
-    def put_object(self, *, Bucket: str, Key: str, Body: Any, Metadata: dict[str, str] | None = None,  # noqa: N803
-                   IfNoneMatch: str | None = None, IfMatch: str | None = None, **_: Any) -> Reply:  # noqa: N803  # fmt: skip
+    def put_object(
+        self,
+        *,
+        Bucket: str,
+        Key: str,
+        Body: Any,
+        Metadata: dict[str, str] | None = None,
+        IfNoneMatch: str | None = None,
+        IfMatch: str | None = None,
+        **_: Any,
+    ) -> Reply:
         body = Body if isinstance(Body, bytes) else Body.read()
 
         def act() -> Reply:
@@ -114,8 +124,15 @@ class Client:
 
         return self._send(f"PUT {Key}", act)
 
-    def get_object(self, *, Bucket: str, Key: str, Range: str | None = None, IfMatch: str | None = None,  # noqa: N803
-                   **_: Any) -> Reply:  # fmt: skip
+    def get_object(
+        self,
+        *,
+        Bucket: str,
+        Key: str,
+        Range: str | None = None,
+        IfMatch: str | None = None,
+        **_: Any,
+    ) -> Reply:
         def act() -> Reply:
             one = self._found(Key, "GetObject")
             if IfMatch and one.etag != IfMatch:
@@ -123,23 +140,31 @@ class Client:
             start = int(Range.removeprefix("bytes=").removesuffix("-")) if Range else 0
             body = one.body[start:]
             more = {"ContentRange": f"bytes {start}-{len(one.body) - 1}/{len(one.body)}"} if Range else {}
-            return _reply(206 if Range else 200, Body=_Body(body), ContentLength=len(body), ETag=one.etag,
-                          Metadata=dict(one.metadata), LastModified=_time(one), **more)  # fmt: skip
+            return _reply(
+                206 if Range else 200,
+                Body=_Body(body),
+                ContentLength=len(body),
+                ETag=one.etag,
+                Metadata=dict(one.metadata),
+                LastModified=_time(one),
+                **more,
+            )
 
         return self._send(f"GET {Key}", act)
 
-    def head_object(self, *, Bucket: str, Key: str, **_: Any) -> Reply:  # noqa: N803
+    def head_object(self, *, Bucket: str, Key: str, **_: Any) -> Reply:
         def act() -> Reply:
             one = self._found(Key, "HeadObject")
-            return _reply(ContentLength=len(one.body), ETag=one.etag, Metadata=dict(one.metadata),
-                          LastModified=_time(one))  # fmt: skip
+            return _reply(
+                ContentLength=len(one.body), ETag=one.etag, Metadata=dict(one.metadata), LastModified=_time(one)
+            )
 
         return self._send(f"HEAD {Key}", act)
 
-    def head_bucket(self, *, Bucket: str, **_: Any) -> Reply:  # noqa: N803
+    def head_bucket(self, *, Bucket: str, **_: Any) -> Reply:
         return self._send("HEAD bucket", _reply)
 
-    def delete_object(self, *, Bucket: str, Key: str, **_: Any) -> Reply:  # noqa: N803
+    def delete_object(self, *, Bucket: str, Key: str, **_: Any) -> Reply:
         def act() -> Reply:
             before = self._bucket.objects.get(Key)
             self._bucket.remove(Key)
@@ -149,19 +174,30 @@ class Client:
 
         return self._send(f"DELETE {Key}", act)
 
-    def list_objects_v2(self, *, Bucket: str, Prefix: str = "", ContinuationToken: str = "", **_: Any) -> Reply:  # noqa: N803
+    def list_objects_v2(self, *, Bucket: str, Prefix: str = "", ContinuationToken: str = "", **_: Any) -> Reply:
         def act() -> Reply:
             objects = self._bucket.listed()
             keys = sorted(key for key in objects if key.startswith(Prefix) and key > ContinuationToken)
             page = keys[:_PAGE]
             more = {"NextContinuationToken": page[-1]} if len(keys) > _PAGE else {}
             contents = [
-                {"Key": key, "Size": len(objects[key].body), "ETag": objects[key].etag,
-                 "LastModified": _time(objects[key])}
+                {
+                    "Key": key,
+                    "Size": len(objects[key].body),
+                    "ETag": objects[key].etag,
+                    "LastModified": _time(objects[key]),
+                }
                 for key in page
-            ]  # fmt: skip
-            return _reply(Name=Bucket, Prefix=Prefix, KeyCount=len(page), MaxKeys=_PAGE, Contents=contents,
-                          IsTruncated=bool(more), **more)  # fmt: skip
+            ]
+            return _reply(
+                Name=Bucket,
+                Prefix=Prefix,
+                KeyCount=len(page),
+                MaxKeys=_PAGE,
+                Contents=contents,
+                IsTruncated=bool(more),
+                **more,
+            )
 
         return self._send(f"LIST {Prefix}", act)
 
@@ -198,9 +234,13 @@ def _reply(status: int = 200, **values: Any) -> Reply:
 
 
 def _refused(code: str, status: int, operation: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": code},
-                        "ResponseMetadata": {"HTTPStatusCode": status, "RetryAttempts": 1, "HTTPHeaders": {}}},
-                       operation)  # type: ignore[typeddict-item]  # fmt: skip
+    return ClientError(
+        {
+            "Error": {"Code": code, "Message": code},
+            "ResponseMetadata": {"HTTPStatusCode": status, "RetryAttempts": 1, "HTTPHeaders": {}},
+        },
+        operation,
+    )  # type: ignore[typeddict-item]
 
 
 def _time(one: Object) -> datetime:

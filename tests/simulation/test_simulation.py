@@ -88,10 +88,15 @@ def test_a_seed_is_the_same_schedule_in_every_process() -> None:
         "    print(hashlib.sha256(repr([run_seed(seed).trace for seed in range(40)]).encode()).hexdigest())"
     )
     digests = {
-        subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": hash_seed}, check=True,
-                       capture_output=True, text=True).stdout
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
         for hash_seed in ("1", "2")
-    }  # fmt: skip
+    }
     assert len(digests) == 1
 
 

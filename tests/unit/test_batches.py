@@ -35,9 +35,11 @@ class Place:
 
     def config(self, **changes: Any) -> RunConfig:
         values = {
-            "run": "nightly", "store": str(self.runs), "inputs": {"evaluate": "trained"},
+            "run": "nightly",
+            "store": str(self.runs),
+            "inputs": {"evaluate": "trained"},
             "infer": {"images": str(self.incoming)},
-        }  # fmt: skip
+        }
         return check_config(values | changes)
 
     def come(self, *names: str, content: str = "") -> None:
@@ -107,8 +109,10 @@ def test_a_batch_is_a_run_of_its_own_that_reads_the_inputs_of_its_claim(place: P
     assert params.bad_images == "record"
     store, name = open_file(params.files)
     assert json.loads(store.read(name).data) == {
-        "scheduled": "2026-11-23T04:00:00Z", "images": str(place.incoming), "names": ["b.png", "deep/a.JPG"],
-    }  # fmt: skip
+        "scheduled": "2026-11-23T04:00:00Z",
+        "images": str(place.incoming),
+        "names": ["b.png", "deep/a.JPG"],
+    }
     place.come("late.png")
     assert files_by_unit(params) == {"predictions-00000": ["b.png", "deep/a.JPG"]}
 
@@ -150,8 +154,9 @@ def test_a_claim_between_kill_and_run_is_the_first_thing_of_the_next_firing(plac
     killed.close()
     place.come("b.png")
     assert [(batch.config.run, batch.names) for batch in place.fire()] == [
-        (claimed.config.run, ("a.png",)), ("nightly-20261122-1300", ("b.png",)),
-    ]  # fmt: skip
+        (claimed.config.run, ("a.png",)),
+        ("nightly-20261122-1300", ("b.png",)),
+    ]
     assert place.fire() == []
 
 
@@ -200,11 +205,19 @@ def test_a_run_with_one_stage_of_two_is_not_done(place: Place) -> None:
 @pytest.mark.parametrize(
     ("name", "is_input"),
     [
-        ("a.png", True), ("A.JPEG", True), ("deep/er/a b.webp", True), ("ünï😀.jpg", True),
-        ("a.txt", False), ("png", False), ("a.png.part", False), (".a.png", False), (".unfinished/a.png", False),
-        ("deep/.trash/a.png", False), (".a.png.Xy12z", False),
+        ("a.png", True),
+        ("A.JPEG", True),
+        ("deep/er/a b.webp", True),
+        ("ünï😀.jpg", True),
+        ("a.txt", False),
+        ("png", False),
+        ("a.png.part", False),
+        (".a.png", False),
+        (".unfinished/a.png", False),
+        ("deep/.trash/a.png", False),
+        (".a.png.Xy12z", False),
     ],
-)  # fmt: skip
+)
 def test_inputs_are_images_that_are_not_hidden(place: Place, name: str, is_input: bool) -> None:
     place.come(name)
     assert [batch.names for batch in place.fire()] == ([(name,)] if is_input else [])
@@ -280,8 +293,12 @@ def test_batches_are_listed_with_their_state(place: Place) -> None:
     rows = batch_rows(place.config())
     assert [(row["batch"], row["state"]) for row in rows] == [(1, "dropped"), (2, "done"), (3, "unfinished")]
     assert rows[1] == {
-        "batch": 2, "scheduled": "2026-11-22T14:00:00Z", "run": "nightly-20261122-1400", "inputs": 1, "state": "done",
-    }  # fmt: skip
+        "batch": 2,
+        "scheduled": "2026-11-22T14:00:00Z",
+        "run": "nightly-20261122-1400",
+        "inputs": 1,
+        "state": "done",
+    }
     assert batch_text(rows).splitlines()[2] == ("    2  2026-11-22T14:00:00Z  nightly-20261122-1400          1  done")
     (claimed,) = (one for one in place.fire(failing=[3]) if one.number == 3)
     finish(claimed)
@@ -302,8 +319,11 @@ def test_a_long_chain_is_read_from_a_few_objects(place: Place, monkeypatch: pyte
     monkeypatch.setattr(LocalStore, "read", counted)
     assert place.fire() == []
     assert [name.removeprefix("nightly/claims/") for name in sorted(names)] == [
-        "00069.json", "00070.json", "blocks/00001-00064.json.gz", "blocks/00065-00068.json.gz",
-    ]  # fmt: skip
+        "00069.json",
+        "00070.json",
+        "blocks/00001-00064.json.gz",
+        "blocks/00065-00068.json.gz",
+    ]
     assert [row["inputs"] for row in batch_rows(place.config())] == [1] * 70
 
 

@@ -65,7 +65,7 @@ EVERYTHING: Object = {
         "network_policy": {"ports": [443, 9000], "extra_egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]},
         "service_account_annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/r"},
     },
-}  # fmt: skip
+}
 SETS: dict[str, Object] = {
     "smallest": SMALLEST,
     "everything": EVERYTHING,
@@ -238,9 +238,12 @@ def test_the_same_file_means_the_same_to_helm_and_to_i2p(
     labels = {**values["kubernetes"].get("labels", {}), "app.kubernetes.io/instance": "rel"}
     expected = load_config(
         str(tmp_path / "my-run.yaml"),
-        [*(f"{name}={value}" for name, value in forced.items()), f"kubernetes.service_account={account}",
-         f"kubernetes.labels={json.dumps(labels)}"],
-    )  # fmt: skip
+        [
+            *(f"{name}={value}" for name, value in forced.items()),
+            f"kubernetes.service_account={account}",
+            f"kubernetes.labels={json.dumps(labels)}",
+        ],
+    )
     assert load_config(str(tmp_path / "run.yaml")) == expected
 
 
@@ -539,9 +542,12 @@ def test_the_notes_name_what_is_there(charts: dict[str, helm_python.Chart], char
     files = charts[chart].render(values, name="rel", namespace="here")
     notes = files[f"{chart}/templates/NOTES.txt"]
     (workload,) = (
-        one for name, text in files.items() if not name.endswith("NOTES.txt")
-        for one in yaml.safe_load_all(text) if one and one["kind"] in ("Job", "CronJob")
-    )  # fmt: skip
+        one
+        for name, text in files.items()
+        if not name.endswith("NOTES.txt")
+        for one in yaml.safe_load_all(text)
+        if one and one["kind"] in ("Job", "CronJob")
+    )
     assert f"{workload['kind'].lower()}/{workload['metadata']['name']}" in notes
     assert "helm test rel -n here" in notes
     assert "<no value>" not in notes

@@ -63,8 +63,13 @@ def test_jsonl_reads_the_named_member(tmp_path: Path) -> None:
 
 
 def test_parquet_and_diffusiondb(tmp_path: Path) -> None:
-    table = arrow.table({"prompt": ["a cat", "a dog", "a fish"], "image_name": ["1", "2", "3"],
-                         "prompt_nsfw": arrow.array([0.1, 0.9, 0.2], arrow.float32())})  # fmt: skip
+    table = arrow.table(
+        {
+            "prompt": ["a cat", "a dog", "a fish"],
+            "image_name": ["1", "2", "3"],
+            "prompt_nsfw": arrow.array([0.1, 0.9, 0.2], arrow.float32()),
+        }
+    )
     parquet.write_table(table, tmp_path / "a.parquet")
     plain = {"kind": "parquet", "name": "a", "path": str(tmp_path / "a.parquet")}
     assert prompts(collect(tmp_path / "1", plain)) == {"a cat", "a dog", "a fish"}
@@ -177,8 +182,13 @@ def test_rows_are_not_read_again_without_end_and_each_line_counts(
     (tmp_path / "a.csv").write_text("prompt,n\n" + 'a","open\n' * lines)
     source = {"kind": "csv", "name": "a", "path": str(tmp_path / "a.csv"), "on_bad_row": "skip"}
     assert stats(collect(tmp_path, source)) == {
-        "rows": lines, "unreadable": lines, "kept": 0, "repeated": 0, "too_short": 0, "too_long": 0,
-    }  # fmt: skip
+        "rows": lines,
+        "unreadable": lines,
+        "kept": 0,
+        "repeated": 0,
+        "too_short": 0,
+        "too_long": 0,
+    }
 
 
 @pytest.mark.parametrize("header", [b"x" * (1 << 21) + b",prompt\na\n", b'"prompt" x\na\n', b'"prompt\na\n'])

@@ -17,8 +17,9 @@ def test_every_preset_is_valid(preset):
 
 
 def test_a_value_can_be_set_from_the_command_line():
-    config = load_config("demo", ["dedup.threshold=0.9", "run=other", "embed.resources.parallelism=3",
-                                  "collect.sources.0.num_prompts=7"])  # fmt: skip
+    config = load_config(
+        "demo", ["dedup.threshold=0.9", "run=other", "embed.resources.parallelism=3", "collect.sources.0.num_prompts=7"]
+    )
     by_name = {spec.name: spec for spec in STAGES}
     assert config.run == "other"
     assert config.params(by_name["dedup"]).threshold == 0.9
@@ -35,8 +36,10 @@ def test_files_are_laid_over_a_preset_as_helm_lays_values(tmp_path):
     config = load_config(str(mine), ["train.threads=1"], [str(images)])
     train = config.params(stage_named("train"))
     assert (config.run, config.kubernetes.queue, config.kubernetes.images) == (
-        "first", "q", {"train": "registry/train@sha256:0"},
-    )  # fmt: skip
+        "first",
+        "q",
+        {"train": "registry/train@sha256:0"},
+    )
     assert (train.epochs, train.threads, train.model) == (3, 1, "convnext_atto"), "what no file names is the preset's"
 
 

@@ -54,13 +54,23 @@ def stage(name: str, state: str) -> StagePlan:
         ({"collect": "to do"}, {"collect": FREE}, [Wait()]),
         ({"collect": "to do"}, {"collect": HELD}, [Hold("collect", suspend=False)]),
     ],
-    ids=["starts what is ready", "waits for a running Job", "publishes what is whole", "goes on to the next stage",
-         "is done when all is done", "tells the failure", "lets others finish before it tells the failure",
-         "submits again what a Job left out", "a failed Job whose units are all there is done",
-         "a failure of an earlier call is history", "replaces a Job of another configuration",
-         "waits until a replaced Job is gone", "leaves a Job that is not held alone",
-         "lets a Job go on that nobody wants held any more"],
-)  # fmt: skip
+    ids=[
+        "starts what is ready",
+        "waits for a running Job",
+        "publishes what is whole",
+        "goes on to the next stage",
+        "is done when all is done",
+        "tells the failure",
+        "lets others finish before it tells the failure",
+        "submits again what a Job left out",
+        "a failed Job whose units are all there is done",
+        "a failure of an earlier call is history",
+        "replaces a Job of another configuration",
+        "waits until a replaced Job is gone",
+        "leaves a Job that is not held alone",
+        "lets a Job go on that nobody wants held any more",
+    ],
+)
 def test_decide(stages, jobs, expected):
     actions = decide([stage(name, state) for name, state in stages.items()], jobs)
     assert [f"publish {one.stage}" if isinstance(one, Publish) else one for one in actions] == expected

@@ -93,10 +93,16 @@ def embedded(run, sources: dict[str, list[str]]):
     shards = {}
     for source, prompts in sources.items():
         shards[f"{source}-00000"] = [
-            Sample(key_of(prompt), {"txt": prompt.encode(), "json": json_field({"source": source, "row": 1}),
-                                    "npy": npy_field(vector_of(prompt))})
+            Sample(
+                key_of(prompt),
+                {
+                    "txt": prompt.encode(),
+                    "json": json_field({"source": source, "row": 1}),
+                    "npy": npy_field(vector_of(prompt)),
+                },
+            )
             for prompt in dict.fromkeys(prompts)
-        ]  # fmt: skip
+        ]
     return dataset_of(run, "embed", shards)
 
 

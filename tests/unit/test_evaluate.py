@@ -152,8 +152,10 @@ def test_the_numbers_do_not_depend_on_how_the_prompts_are_cut_into_shards(tmp_pa
     assert first["closest_pair"] == second["closest_pair"]
     assert first["max_cosine_to_train"] == pytest.approx(second["max_cosine_to_train"], abs=2e-6)
     assert first["baselines"] == pytest.approx(second["baselines"], abs=2e-6)
-    cases = [{case.key: json_of(case)["candidates"][0]["prompt"] for case in one.samples("best")}
-             for one in (evaluated, others)]  # fmt: skip
+    cases = [
+        {case.key: json_of(case)["candidates"][0]["prompt"] for case in one.samples("best")}
+        for one in (evaluated, others)
+    ]
     assert cases[0] == cases[1]
 
 

@@ -23,8 +23,15 @@ def job(*, queue: str = "", **parts: Any) -> dict[str, Any]:
     return {"metadata": {"labels": noted}, "spec": parts.pop("spec", {}), "status": parts}
 
 
-def pod(phase: str = "Pending", *, conditions: Any = (), container: Any = None, node: str = "node-1",
-        deleted: str = "", **status: Any) -> dict[str, Any]:  # fmt: skip
+def pod(
+    phase: str = "Pending",
+    *,
+    conditions: Any = (),
+    container: Any = None,
+    node: str = "node-1",
+    deleted: str = "",
+    **status: Any,
+) -> dict[str, Any]:
     requests = {"cpu": "4", "memory": "16Gi", "ephemeral-storage": "20Gi", "nvidia.com/gpu": "8"}
     limits = {"memory": "16Gi", "nvidia.com/gpu": "8"}
     containers = [{"name": "worker", "resources": {"requests": requests, "limits": limits}}]
@@ -55,23 +62,39 @@ QUOTA = 'Error creating: pods "small-embed-1-0a1b2c3d-0-x7k2p" is forbidden: exc
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        (pod(conditions=[scheduled("False", message=TOO_MANY)], node=""),
-         f"no node can take it (it asks for 8 nvidia.com/gpu, cpu 4, memory 16Gi): {TOO_MANY}"),
+        (
+            pod(conditions=[scheduled("False", message=TOO_MANY)], node=""),
+            f"no node can take it (it asks for 8 nvidia.com/gpu, cpu 4, memory 16Gi): {TOO_MANY}",
+        ),
         (waits("ErrImagePull", "not found"), "its image cannot be pulled (ErrImagePull): not found"),
         (waits("ImagePullBackOff"), "its image cannot be pulled (ImagePullBackOff): registry.example.com/embed:1"),
         (waits("InvalidImageName", "bad"), "its image cannot be pulled (InvalidImageName): bad"),
-        (waits("CreateContainerConfigError", 'secret "storage" not found'),
-         'its container cannot be made (CreateContainerConfigError): secret "storage" not found'),
-        (pod(conditions=[scheduled(since=61)], container={"waiting": {"reason": "ContainerCreating"}}),
-         "its image is being pulled, or its volumes are being mounted"),
+        (
+            waits("CreateContainerConfigError", 'secret "storage" not found'),
+            'its container cannot be made (CreateContainerConfigError): secret "storage" not found',
+        ),
+        (
+            pod(conditions=[scheduled(since=61)], container={"waiting": {"reason": "ContainerCreating"}}),
+            "its image is being pulled, or its volumes are being mounted",
+        ),
         (pod(conditions=[scheduled(since=59)], container={"waiting": {"reason": "ContainerCreating"}}), ""),
         (pod(conditions=[]), ""),
         (pod("Running", conditions=[scheduled(since=600)]), ""),
         (pod("Failed"), ""),
     ],
-    ids=["unschedulable", "pull", "pull again", "image's name", "Secret", "slow start", "start", "just created",
-         "running", "failed"],
-)  # fmt: skip
+    ids=[
+        "unschedulable",
+        "pull",
+        "pull again",
+        "image's name",
+        "Secret",
+        "slow start",
+        "start",
+        "just created",
+        "running",
+        "failed",
+    ],
+)
 def test_why_a_pod_waits(found, words):
     assert reasons.waiting(job(), [found], [], NOW) == words
 
@@ -169,15 +192,26 @@ NO_LAST_WORDS = 'booting\n{"time": 1, "event": "started"}\nSegmentation fault\n'
         (ended(137, reason="OOMKilled"), (137, "it needed more than its 16Gi of memory; raise resources.memory")),
         (ended(139, message=NO_LAST_WORDS), (139, "ended by exit code 139; it said last: Segmentation fault")),
         (ended(1), (1, "ended by exit code 1")),
-        (ended(1, message='["not", "an", "object"]'),
-         (1, 'ended by exit code 1; it said last: ["not", "an", "object"]')),
+        (
+            ended(1, message='["not", "an", "object"]'),
+            (1, 'ended by exit code 1; it said last: ["not", "an", "object"]'),
+        ),
         (pod("Failed", message="The node was low on resource: memory."), (0, "The node was low on resource: memory.")),
         (pod("Failed", reason="NodeLost"), (0, "NodeLost")),
         (pod("Failed"), (0, "no word of why")),
     ],
-    ids=["its last words", "something after them", "out of memory", "no last words", "silent", "other JSON",
-         "evicted before it started", "reason only", "nothing at all"],
-)  # fmt: skip
+    ids=[
+        "its last words",
+        "something after them",
+        "out of memory",
+        "no last words",
+        "silent",
+        "other JSON",
+        "evicted before it started",
+        "reason only",
+        "nothing at all",
+    ],
+)
 def test_why_a_pod_failed(found, expected):
     assert reasons.failure(found) == expected
 

@@ -38,11 +38,23 @@ PATIENCE = 240.0  # seconds; four processes import torch on a machine that may b
 
 def settings(**changes: Any) -> TrainParams:
     tiny: dict[str, Any] = {
-        "model": pictures.TINY, "pretrained": None, "image_size": 32, "head": "linear", "drop_path": 0.2,
-        "trainable": "all", "epochs": 12, "batch_size": 8, "learning_rate": 2e-3, "head_learning_rate": 1e-3,
-        "head_only_steps": 1, "ema_decay": 0.9, "precision": "fp32", "window_shards": 2, "curve_every": 4,
+        "model": pictures.TINY,
+        "pretrained": None,
+        "image_size": 32,
+        "head": "linear",
+        "drop_path": 0.2,
+        "trainable": "all",
+        "epochs": 12,
+        "batch_size": 8,
+        "learning_rate": 2e-3,
+        "head_learning_rate": 1e-3,
+        "head_only_steps": 1,
+        "ema_decay": 0.9,
+        "precision": "fp32",
+        "window_shards": 2,
+        "curve_every": 4,
         "checkpoint_every": 3,
-    }  # fmt: skip
+    }
     return TrainParams(**(tiny | changes))
 
 
@@ -62,20 +74,31 @@ class Pods:
         assert manifest
         self.params = params
         self.task = TaskDescription(
-            store=str(folder), run="run", stage="train", params=params.model_dump(mode="json"),
-            inputs={"generate-images": manifest.digest}, completions=count, gang=True,
-        )  # fmt: skip
+            store=str(folder),
+            run="run",
+            stage="train",
+            params=params.model_dump(mode="json"),
+            inputs={"generate-images": manifest.digest},
+            completions=count,
+            gang=True,
+        )
         self.environ = {
-            **os.environ, TASK_VARIABLE: self.task.to_variable(), "I2P_MASTER": f"localhost:{free_port()}",
+            **os.environ,
+            TASK_VARIABLE: self.task.to_variable(),
+            "I2P_MASTER": f"localhost:{free_port()}",
             "I2P_PROCESSES": str(processes),
-        }  # fmt: skip
+        }
         self.folder = folder
         self.started: list[subprocess.Popen[bytes]] = []
 
     def start(self, index: int) -> subprocess.Popen[bytes]:
         number = len(self.started)
-        environ = {**self.environ, "JOB_COMPLETION_INDEX": str(index), "I2P_ATTEMPT": f"pod{number}",
-                   "I2P_TERMINATION_LOG": str(self.folder / f"message-{number}")}  # fmt: skip
+        environ = {
+            **self.environ,
+            "JOB_COMPLETION_INDEX": str(index),
+            "I2P_ATTEMPT": f"pod{number}",
+            "I2P_TERMINATION_LOG": str(self.folder / f"message-{number}"),
+        }
         log = (self.folder / f"log-{number}").open("wb")
         process = subprocess.Popen([sys.executable, "-m", "jobs"], env=environ, stderr=log)
         self.started.append(process)
@@ -393,8 +416,11 @@ def test_every_process_of_every_pod_has_its_rank() -> None:
     environ = {"I2P_MASTER": "train-0.train:29500", "I2P_PROCESSES": "4"}
     places = worlds_of_pod(1, 2, environ)
     assert [(one.rank, one.size, one.local_rank, one.local_size) for one in places] == [
-        (4, 8, 0, 4), (5, 8, 1, 4), (6, 8, 2, 4), (7, 8, 3, 4),
-    ]  # fmt: skip
+        (4, 8, 0, 4),
+        (5, 8, 1, 4),
+        (6, 8, 2, 4),
+        (7, 8, 3, 4),
+    ]
     assert places[0].variables()["MASTER_ADDR"] == "train-0.train"
     assert worlds_of_pod(0, 1, {})[0].host == "localhost"
     for wrong in ({}, {"I2P_MASTER": "train-0"}, {"I2P_MASTER": "a:b"}, {**environ, "I2P_PROCESSES": "0"}):

@@ -41,8 +41,11 @@ from tests.samples import json_of
 from tests.stages import dataset_of, local_run, run_stage
 
 SHARDS = {
-    "train-00000": range(12), "val-00000": range(20, 24), "test-00000": range(30, 36), "test-00001": range(36, 40),
-}  # fmt: skip
+    "train-00000": range(12),
+    "val-00000": range(20, 24),
+    "test-00000": range(30, 36),
+    "test-00001": range(36, 40),
+}
 
 
 def inputs(folder: Path) -> tuple[Store, list[Dataset]]:
@@ -333,8 +336,13 @@ def test_a_whole_batch_is_the_same_unit_for_unit_whether_bad_files_were_to_fail_
     _, datasets = inputs(tmp_path)
     (unit,) = INFER.units_of(params(images=str(folder_of(tmp_path / "files", "a.png"))), datasets)
     assert unit.settings == {
-        "device": "cpu", "threads": 1, "batch_size": 4, "precision": "fp32", "images": "files", "num_candidates": 3,
-    }, "another setting would make anew what was predicted before there was a choice"  # fmt: skip
+        "device": "cpu",
+        "threads": 1,
+        "batch_size": 4,
+        "precision": "fp32",
+        "images": "files",
+        "num_candidates": 3,
+    }, "another setting would make anew what was predicted before there was a choice"
     (recorded,) = INFER.units_of(recording(tmp_path / "files", "a.png"), datasets)
     assert recorded.settings == {**unit.settings, "bad_images": "record"}
     assert recorded.reads == unit.reads

@@ -116,9 +116,21 @@ def test_the_list_is_of_the_installed_versions() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["RN50", "ViT-S-32", "coca_ViT-B-32", "convnext_atto", "convnext_base", "eva02_tiny_patch14_224", "resnet18",
-     "swin_tiny_patch4_window7_224", "test_vit", "vgg11", "vit_tiny_patch16_224", "vit_tiny_r_s16_p8_224"],
-)  # fmt: skip
+    [
+        "RN50",
+        "ViT-S-32",
+        "coca_ViT-B-32",
+        "convnext_atto",
+        "convnext_base",
+        "eva02_tiny_patch14_224",
+        "resnet18",
+        "swin_tiny_patch4_window7_224",
+        "test_vit",
+        "vgg11",
+        "vit_tiny_patch16_224",
+        "vit_tiny_r_s16_p8_224",
+    ],
+)
 def test_what_is_listed_of_a_tower_is_so(name: str) -> None:
     class_, facts = list_towers.examined(name)
     assert listed().towers[class_][name] == facts

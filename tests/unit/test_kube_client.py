@@ -60,12 +60,20 @@ def test_reading_the_module_costs_neither_the_library_nor_an_http_client() -> No
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
 
 
-@pytest.mark.parametrize(("content", "words"), [
-    (None, "there is no"), ("", "empty"), ("just text", "cannot be used"), ("{a: [", "cannot be used"),
-    ("{current-context: x, contexts: [{name: x, context: {cluster: c}}], clusters: [{name: c, cluster: {}}]}",
-     "names none"),
-    ("{contexts: [{name: one, context: {}}]}", "choose one of one"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "there is no"),
+        ("", "empty"),
+        ("just text", "cannot be used"),
+        ("{a: [", "cannot be used"),
+        (
+            "{current-context: x, contexts: [{name: x, context: {cluster: c}}], clusters: [{name: c, cluster: {}}]}",
+            "names none",
+        ),
+        ("{contexts: [{name: one, context: {}}]}", "choose one of one"),
+    ],
+)
 def test_a_kubeconfig_that_cannot_work_says_what_is_required(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, words: str
 ) -> None:
@@ -126,8 +134,11 @@ def _plugin(tmp_path: Path, script: str) -> dict[str, Any]:
 def test_an_exec_plugins_token_is_sent_and_renewed_when_it_expires(
     server: FakeApiServer, connect: Callable[..., Api], tmp_path: Path
 ) -> None:
-    credential = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
-                  "status": {"token": TOKEN, "expirationTimestamp": "2020-01-01T00:00:00Z"}}  # fmt: skip
+    credential = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {"token": TOKEN, "expirationTimestamp": "2020-01-01T00:00:00Z"},
+    }
     api = connect(server.address, user=_plugin(tmp_path, f"echo '{json.dumps(credential)}'"))
     api.list(JOBS)
     assert server.asked[-1].headers["authorization"] == f"Bearer {TOKEN}"
@@ -199,8 +210,11 @@ def test_nothing_of_that_name_is_told_from_a_wrong_address(server: FakeApiServer
     assert api.get(JOBS, "a") is None
     assert api.patch(JOBS, "a", {}) is None
     assert api.delete(JOBS, "a") is False
-    for other in (status(404, 'namespaces "n" not found', "NotFound", name="n", kind="namespaces"),
-                  Reply(b"404 page not found", 404), Reply(b"<html>", 404)):  # fmt: skip
+    for other in (
+        status(404, 'namespaces "n" not found', "NotFound", name="n", kind="namespaces"),
+        Reply(b"404 page not found", 404),
+        Reply(b"<html>", 404),
+    ):
         server.answer = in_turn(other)
         with pytest.raises(Refused):
             api.get(JOBS, "a")
@@ -215,21 +229,42 @@ def _quota() -> Reply:
     return status(403, 'jobs.batch "a" is forbidden: exceeded quota: q, used: 5, limited: 5', "Forbidden")
 
 
-@pytest.mark.parametrize(("answer", "kind", "code", "words"), [
-    (status(401, "Unauthorized"), Forbidden, BAD_CONFIGURATION, ["credentials", "log in"]),
-    (status(403, 'jobs.batch is forbidden: User "u" cannot create resource "jobs" in API group "batch"'), Forbidden,
-     BAD_CONFIGURATION, ["'create' on 'jobs' is required", "namespace n", 'User "u"', "grant"]),
-    (status(403, "violates PodSecurity"), Forbidden, BAD_CONFIGURATION, ["PodSecurity"]),
-    (_quota(), Conflict, TRY_AGAIN, ["exceeded quota", "raise it"]),
-    (status(409, "the object has been modified", "Conflict"), Conflict, TRY_AGAIN, ["has been modified"]),
-    (status(400, "strict decoding error: unknown field"), Refused, BAD_CONFIGURATION, ["unknown field"]),
-    (status(500, "failed to create typed patch object: .spec.x: field not declared in schema"), Refused,
-     BAD_CONFIGURATION, [".spec.x: field not declared in schema"]),
-    (status(422, "is invalid", "Invalid", causes=[
-        {"field": "spec.a", "message": 'Invalid value: "B_x": must be lower case'},
-        {"field": "spec.b", "message": "Required value"}]), Refused, BAD_CONFIGURATION,
-     ['spec.a: Invalid value: "B_x": must be lower case; spec.b: Required value']),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("answer", "kind", "code", "words"),
+    [
+        (status(401, "Unauthorized"), Forbidden, BAD_CONFIGURATION, ["credentials", "log in"]),
+        (
+            status(403, 'jobs.batch is forbidden: User "u" cannot create resource "jobs" in API group "batch"'),
+            Forbidden,
+            BAD_CONFIGURATION,
+            ["'create' on 'jobs' is required", "namespace n", 'User "u"', "grant"],
+        ),
+        (status(403, "violates PodSecurity"), Forbidden, BAD_CONFIGURATION, ["PodSecurity"]),
+        (_quota(), Conflict, TRY_AGAIN, ["exceeded quota", "raise it"]),
+        (status(409, "the object has been modified", "Conflict"), Conflict, TRY_AGAIN, ["has been modified"]),
+        (status(400, "strict decoding error: unknown field"), Refused, BAD_CONFIGURATION, ["unknown field"]),
+        (
+            status(500, "failed to create typed patch object: .spec.x: field not declared in schema"),
+            Refused,
+            BAD_CONFIGURATION,
+            [".spec.x: field not declared in schema"],
+        ),
+        (
+            status(
+                422,
+                "is invalid",
+                "Invalid",
+                causes=[
+                    {"field": "spec.a", "message": 'Invalid value: "B_x": must be lower case'},
+                    {"field": "spec.b", "message": "Required value"},
+                ],
+            ),
+            Refused,
+            BAD_CONFIGURATION,
+            ['spec.a: Invalid value: "B_x": must be lower case; spec.b: Required value'],
+        ),
+    ],
+)
 def test_a_refusal_says_what_was_wanted_what_the_server_said_and_what_to_do(
     server: FakeApiServer, api: Api, answer: Reply, kind: type[JobError], code: int, words: list[str]
 ) -> None:
@@ -256,20 +291,23 @@ def test_a_refusal_does_not_repeat_the_pod_template_with_its_environment(server:
 # A server that does not answer as it should
 
 
-@pytest.mark.parametrize(("answer", "words"), [
-    (Reply(fault="reset"), "connection reset"),
-    (Reply(fault="hang"), "no answer comes in time"),
-    (Reply({"items": ["a"] * 100}, fault="cut"), "broke off"),
-    (Reply({"items": ["a"] * 100}, fault="drip"), "not complete after"),
-    (Reply(b"<html>sign in</html>", headers={"Content-Type": "text/html"}), "not a JSON object but text/html"),
-    (Reply(b"[]"), "not a JSON object"),
-    (Reply({"items": 3, "metadata": {}}), "not a list"),
-    (Reply(b"", 302, {"Location": "http://127.0.0.1:1/"}), "redirect"),
-    (status(500, "etcdserver: request timed out"), "etcdserver: request timed out"),
-    (Reply(b"bad gateway", 502), "502"),
-    (status(503, "shutting down"), "shutting down"),
-    (status(429, "too many requests"), "too many requests"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Reply(fault="reset"), "connection reset"),
+        (Reply(fault="hang"), "no answer comes in time"),
+        (Reply({"items": ["a"] * 100}, fault="cut"), "broke off"),
+        (Reply({"items": ["a"] * 100}, fault="drip"), "not complete after"),
+        (Reply(b"<html>sign in</html>", headers={"Content-Type": "text/html"}), "not a JSON object but text/html"),
+        (Reply(b"[]"), "not a JSON object"),
+        (Reply({"items": 3, "metadata": {}}), "not a list"),
+        (Reply(b"", 302, {"Location": "http://127.0.0.1:1/"}), "redirect"),
+        (status(500, "etcdserver: request timed out"), "etcdserver: request timed out"),
+        (Reply(b"bad gateway", 502), "502"),
+        (status(503, "shutting down"), "shutting down"),
+        (status(429, "too many requests"), "too many requests"),
+    ],
+)
 def test_what_is_no_proper_answer_is_unreachable_after_one_try(
     server: FakeApiServer, api: Api, monkeypatch: pytest.MonkeyPatch, answer: Reply, words: str
 ) -> None:

@@ -80,10 +80,14 @@ def test_after_a_failure_everyone_is_told_when_to_come_back_and_nothing_is_sent(
     assert caught.value.retry_in == 0.5, "success makes the next failure the first again"
 
 
-@pytest.mark.parametrize("answer", [
-    Reply({"kind": "Status"}, 429, {"Retry-After": "7"}), Reply({"kind": "Status"}, 503, {"Retry-After": "7"}),
-    status(503, "", retryAfterSeconds=7),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reply({"kind": "Status"}, 429, {"Retry-After": "7"}),
+        Reply({"kind": "Status"}, 503, {"Retry-After": "7"}),
+        status(503, "", retryAfterSeconds=7),
+    ],
+)
 def test_the_server_may_ask_to_be_left_alone_for_longer(
     server: FakeApiServer, connect: Callable[..., Api], answer: Reply
 ) -> None:
@@ -197,10 +201,16 @@ def test_a_burst_of_events_wakes_once_a_second(server: FakeApiServer, api: Api) 
         assert all(after - before >= 0.99 for before, after in pairwise(wakes))
 
 
-@pytest.mark.parametrize("loss", [
-    [{"type": "ERROR", "object": status(410, "too old resource version").body}], [b"\x00garbage"], [b"[]"],
-    [{"type": "ADDED", "object": {}}], [{"type": "SURPRISE", "object": {"metadata": {"resourceVersion": "9"}}}],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "loss",
+    [
+        [{"type": "ERROR", "object": status(410, "too old resource version").body}],
+        [b"\x00garbage"],
+        [b"[]"],
+        [{"type": "ADDED", "object": {}}],
+        [{"type": "SURPRISE", "object": {"metadata": {"resourceVersion": "9"}}}],
+    ],
+)
 def test_a_watch_that_loses_its_place_begins_anew_and_wakes(server: FakeApiServer, api: Api, loss: list[Any]) -> None:
     server.answer = in_turn(Events(loss), Events([]))
     with Watch(api, JOBS, version="7") as watch:

@@ -50,9 +50,10 @@ def pod(name: str = "a", *, code: int | None = None, words: str = "", **meta: st
     return {
         "metadata": {"name": f"{NAME}-0-{name}", "uid": name, "labels": marks, **meta},
         "spec": {"containers": [{"resources": {"limits": {"memory": "1Gi"}}}]},
-        "status": {"phase": "Running"} if code is None else
-                  {"phase": "Failed", "startTime": name, "containerStatuses": [{"state": ended}]},
-    }  # fmt: skip
+        "status": {"phase": "Running"}
+        if code is None
+        else {"phase": "Failed", "startTime": name, "containerStatuses": [{"state": ended}]},
+    }
 
 
 def end_of(folder: Path, *looks: list[Object], reason: str = "FailedIndexes") -> JobStatus:
@@ -83,10 +84,18 @@ DELETED = pod(deletionTimestamp="2026-11-22T12:00:30Z")
         ([[pod("a", code=75, words="no disk"), pod("b", code=74, words="no answer")]], STORE_AWAY, "no answer"),
         ([[pod("a", code=74, words="no answer")], [pod("b", code=75, words="no disk")]], TRY_AGAIN, "no disk"),
     ],
-    ids=["its Pod is there", "its Pod was there at an earlier look", "what no retry mends counts more than what is new",
-         "it was deleted", "it was deleted and told more later", "its successor told more", "nobody saw anything",
-         "the store was away at last", "the store was away earlier"],
-)  # fmt: skip
+    ids=[
+        "its Pod is there",
+        "its Pod was there at an earlier look",
+        "what no retry mends counts more than what is new",
+        "it was deleted",
+        "it was deleted and told more later",
+        "its successor told more",
+        "nobody saw anything",
+        "the store was away at last",
+        "the store was away earlier",
+    ],
+)
 def test_the_best_known_reason_is_told(tmp_path: Path, looks: list[list[Object]], code: int, words: str) -> None:
     end = end_of(tmp_path, *looks)
     assert end.state == "failed"

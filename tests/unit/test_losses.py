@@ -43,8 +43,10 @@ def test_the_contrast_asks_for_the_own_vector_among_all_of_the_batch() -> None:
     loss, cosine = load(LOSSES, "cosine-info-nce", "loss"), load(LOSSES, "cosine", "loss")
     true = vectors(64, 2)
     common = functional.normalize(true.mean(dim=0, keepdim=True), dim=-1).expand(64, -1)
-    contrast = {name: float(loss(one, true) - cosine(one, true)) for name, one in
-                {"right": true, "common": common, "of the next": true.roll(1, 0)}.items()}  # fmt: skip
+    contrast = {
+        name: float(loss(one, true) - cosine(one, true))
+        for name, one in {"right": true, "common": common, "of the next": true.roll(1, 0)}.items()
+    }
     assert contrast["right"] < 0.01
     assert contrast["common"] == pytest.approx(0.1 * np.log(64), rel=0.05)
     assert contrast["of the next"] > 1
@@ -74,10 +76,16 @@ def test_two_processes_have_the_gradient_that_one_has(tmp_path: Path) -> None:
 def test_a_loss_is_one_file_and_the_curve_has_the_cosine_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add(monkeypatch, LOSSES, tmp_path / "more", "squares", """
+    add(
+        monkeypatch,
+        LOSSES,
+        tmp_path / "more",
+        "squares",
+        """
         def loss(predicted, true):
             return (predicted - true).square().sum(dim=-1).mean()
-    """)  # fmt: skip
+    """,
+    )
     (of_squares,) = train(tmp_path / "squares", settings(loss="squares", epochs=1)).samples("curve")
     forget(LOSSES, "squares")
     (of_cosines,) = train(tmp_path / "cosine", settings(epochs=1)).samples("curve")
@@ -129,13 +137,19 @@ def test_augmentation_is_drawn_from_seed_epoch_and_key_alone_and_never_flips() -
 
 
 def test_an_augmentation_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    add(monkeypatch, AUGMENTATIONS, tmp_path / "more", "upside_down", """
+    add(
+        monkeypatch,
+        AUGMENTATIONS,
+        tmp_path / "more",
+        "upside_down",
+        """
         import numpy as np
         from jobs.imaging.pixels import pixels
 
         def augmented(image, size, random):
             return np.flipud(pixels(image, size)).copy()
-    """)  # fmt: skip
+    """,
+    )
     (turned,) = train(tmp_path / "turned", settings(augment="upside-down", epochs=1)).samples("model")
     forget(AUGMENTATIONS, "upside_down")
     (plain,) = train(tmp_path / "plain", settings(augment="none", epochs=1)).samples("model")

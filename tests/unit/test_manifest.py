@@ -100,9 +100,23 @@ def test_whoever_submits_it_and_wherever_from_the_name_is_the_same():
         (plan(generation=2), {}),
         (replace(plan(), store_label="another"), {}),
     ],
-    ids=["image", "parameter", "memory", "GPUs", "retries", "failed indexes", "deadline", "nodes", "credentials",
-         "environment", "queue", "ttl", "generation", "store"],
-)  # fmt: skip
+    ids=[
+        "image",
+        "parameter",
+        "memory",
+        "GPUs",
+        "retries",
+        "failed indexes",
+        "deadline",
+        "nodes",
+        "credentials",
+        "environment",
+        "queue",
+        "ttl",
+        "generation",
+        "store",
+    ],
+)
 def test_anything_that_shapes_the_job_gives_another_name(other, values):
     assert manifests.job_name(other, cluster(**values)) != manifests.job_name(plan(), cluster())
 

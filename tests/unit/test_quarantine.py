@@ -58,8 +58,10 @@ def test_it_sees_no_secret_and_reaches_nothing(pool: Pool, monkeypatch: pytest.M
     secret = tmp_path / "secret"
     secret.write_text("secret")
     with (
-        socket.create_server(("127.0.0.1", 0)) as server, secret.open(), Pool(ENTRY, {}, BOUNDS, 1) as fresh,
-    ):  # fmt: skip
+        socket.create_server(("127.0.0.1", 0)) as server,
+        secret.open(),
+        Pool(ENTRY, {}, BOUNDS, 1) as fresh,
+    ):
         noted, _ = fresh.ask({"do": "look", "file": str(secret), "port": server.getsockname()[1]}, b"", most=0)
     assert "secret" not in str(noted["environment"])
     assert len(noted["files"]) == 5, "standard input, output and error, all /dev/null, and two pipes"

@@ -89,10 +89,22 @@ def test_every_cut_of_a_record_or_manifest_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"null", b"[]", b"3", b'"text"', b"{}", b"\xff", b'{"outcome": 3}', b'{"outcome": {"shards": [3]}}',
-     b'{"stage": "s", "outcomes": null}', b'{"stage": "s", "outcomes": [{}]}', b'{"outcomes": []}',
-     canonical_json({**json.loads(RECORD.encode()), "unknown": 1})],
-)  # fmt: skip
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"3",
+        b'"text"',
+        b"{}",
+        b"\xff",
+        b'{"outcome": 3}',
+        b'{"outcome": {"shards": [3]}}',
+        b'{"stage": "s", "outcomes": null}',
+        b'{"stage": "s", "outcomes": [{}]}',
+        b'{"outcomes": []}',
+        canonical_json({**json.loads(RECORD.encode()), "unknown": 1}),
+    ],
+)
 def test_other_json_is_neither(data: bytes) -> None:
     with pytest.raises(Corrupt):
         CommitRecord.decode(data)

@@ -83,12 +83,18 @@ def test_a_module_without_what_its_registry_is_for_is_named(adding: Add) -> None
 
 
 def test_a_head_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    add(monkeypatch, HEADS, tmp_path / "more", "no_bias", """
+    add(
+        monkeypatch,
+        HEADS,
+        tmp_path / "more",
+        "no_bias",
+        """
         from torch import nn
 
         def build(features, dimensions):
             return nn.Linear(features, dimensions, bias=False)
-    """)  # fmt: skip
+    """,
+    )
     half = (0.5, 0.5, 0.5)
     architecture = Architecture(model="test_convnext", image_size=32, head="no-bias", mean=half, std=half)
     stored = to_sample(architecture, Regressor(architecture).state_dict())

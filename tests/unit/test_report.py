@@ -67,15 +67,25 @@ def publish_prompts(run: LocalStore) -> Dataset:
         shards[f"{split_of(sample.key, HELD_OUT)}-00000"].append(sample)
     witness = key_of(PROMPTS[0])
     shards["dropped-00000"] = [
-        Sample(f"{key_of(text)}-unit-00000", {"txt": text.encode(), "json": json_field(
-            {"source": "forum <b>", "row": 1, "witness": witness, "cosine": cosine})})
+        Sample(
+            f"{key_of(text)}-unit-00000",
+            {
+                "txt": text.encode(),
+                "json": json_field({"source": "forum <b>", "row": 1, "witness": witness, "cosine": cosine}),
+            },
+        )
         for text, cosine in ((PROMPTS[0], 1.0), (PROMPTS[0] + " indeed", 0.8125))
-    ]  # fmt: skip
+    ]
     certificate = {
-        "threshold": 0.8, "order": "source, then key", "prompts": 33, "kept": 31, "dropped": 2, "held_out": HELD_OUT,
+        "threshold": 0.8,
+        "order": "source, then key",
+        "prompts": 33,
+        "kept": 31,
+        "dropped": 2,
+        "held_out": HELD_OUT,
         "kept_keys_sha256": "c" * 64,
         "splits": {split: len(shards[f"{split}-00000"]) for split in ("train", "val")},
-    }  # fmt: skip
+    }
     shards["certificate"] = [Sample("certificate", {"json": json_field(certificate)})]
     return publish(run, "dedup", shards)
 
@@ -95,28 +105,53 @@ def publish_rest(run: LocalStore, kept: Dataset, images: Dataset, image: bytes =
     ]
     curve = {"points": points, "steps": 25, "epochs": 3, "batch_size": 8}
     model = [Sample("model", {"safetensors": b"never read by the report", "json": b"{}"})]
-    publish(run, "train", {"model": model, "curve": [Sample("curve", {"json": json_field(curve)})]},
-            reads=images.reads("train"), settings={"seed": 7, "model": "convnext_atto"})  # fmt: skip
+    publish(
+        run,
+        "train",
+        {"model": model, "curve": [Sample("curve", {"json": json_field(curve)})]},
+        reads=images.reads("train"),
+        settings={"seed": 7, "model": "convnext_atto"},
+    )
     held_out, training = (next(iter(kept.samples(split))) for split in ("val", "train"))
     edges = [round(-1 + 0.05 * place, 2) for place in range(41)]
     metrics = {
-        "score": 0.71234, "interval": [0.70111, 0.72222], "confidence": 0.95, "resamples": 5000, "samples": 9,
-        "split": "val", "baselines": {"constant": 0.51, "nearest_neighbour": 0.62}, "max_cosine_to_train": 0.7654,
-        "closest_pair": {"val": held_out.key, "train": training.key}, "training_prompts": 22, "neighbour_images": 21,
-        "histogram": {"edges": edges, "model": [0] * 34 + [9] + [0] * 5, "constant": [0] * 30 + [9] + [0] * 9,
-                      "nearest_neighbour": [0] * 32 + [9] + [0] * 7},
+        "score": 0.71234,
+        "interval": [0.70111, 0.72222],
+        "confidence": 0.95,
+        "resamples": 5000,
+        "samples": 9,
+        "split": "val",
+        "baselines": {"constant": 0.51, "nearest_neighbour": 0.62},
+        "max_cosine_to_train": 0.7654,
+        "closest_pair": {"val": held_out.key, "train": training.key},
+        "training_prompts": 22,
+        "neighbour_images": 21,
+        "histogram": {
+            "edges": edges,
+            "model": [0] * 34 + [9] + [0] * 5,
+            "constant": [0] * 30 + [9] + [0] * 9,
+            "nearest_neighbour": [0] * 32 + [9] + [0] * 7,
+        },
         **changed,
-    }  # fmt: skip
+    }
     noted = [Sample(one.key, {"txt": one["txt"]}) for one in kept.read(kept.shards("val")[0])]
     cases = [
-        sample.adding(json=json_field({"rank": rank, "cosine": 0.9 - rank / 100, "candidates": [
-            {"prompt": HOSTILE, "cosine": 0.611}]}), png=image)
+        sample.adding(
+            json=json_field(
+                {"rank": rank, "cosine": 0.9 - rank / 100, "candidates": [{"prompt": HOSTILE, "cosine": 0.611}]}
+            ),
+            png=image,
+        )
         for rank, sample in enumerate(noted, 1)
-    ]  # fmt: skip
+    ]
     score = {"cosine": 0.7, "constant": 0.5, "nearest_neighbour": 0.6, "bank_cosine": 0.8, "cosine_to_train": 0.7}
     scores = [Sample(case.key, {"json": json_field(score)}) for case in cases]
-    shards = {"metrics": [Sample("metrics", {"json": json_field(metrics)})], "scores-00000": scores,
-              "best-00000": cases, "worst-00000": cases}  # fmt: skip
+    shards = {
+        "metrics": [Sample("metrics", {"json": json_field(metrics)})],
+        "scores-00000": scores,
+        "best-00000": cases,
+        "worst-00000": cases,
+    }
     publish(run, "evaluate", shards, reads=images.reads("val"), settings={"seed": 0})
     guess = {"id": "<i>1</i>", "expected_cosine": 0.555, "candidates": [{"prompt": HOSTILE, "cosine": 0.6}]}
     publish(run, "infer", {"predictions-00000": [Sample("1", {"json": json_field(guess)})]})
@@ -178,8 +213,21 @@ def page(html) -> Page:
 
 def test_the_first_questions_are_answered_at_the_top(page):
     top = page.texts["result"]
-    for noted in ("0.712", "0.701 to 0.722", "9 held-out prompts", "0.510", "0.620", "+0.092", "+0.202", "No leak",
-                 "0.7654", "31", "of 33", "submission.csv", "384 rows"):  # fmt: skip
+    for noted in (
+        "0.712",
+        "0.701 to 0.722",
+        "9 held-out prompts",
+        "0.510",
+        "0.620",
+        "+0.092",
+        "+0.202",
+        "No leak",
+        "0.7654",
+        "31",
+        "of 33",
+        "submission.csv",
+        "384 rows",
+    ):
         assert noted in top
     assert "The whole interval lies above both baselines" in top
 

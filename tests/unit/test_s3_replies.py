@@ -52,8 +52,18 @@ def LIST(store: S3Store) -> list[ObjectStat]:  # noqa: N802, an operation like t
     return list(store.list("in/"))
 
 
-ALL = {"read": READ, "stat": STAT, "version": VERSION, "list": LIST, "create": CREATE, "replace": REPLACE,
-       "create in parts": CREATE_IN_PARTS, "put": PUT, "delete": DELETE, "sweep": SWEEP}  # fmt: skip
+ALL = {
+    "read": READ,
+    "stat": STAT,
+    "version": VERSION,
+    "list": LIST,
+    "create": CREATE,
+    "replace": REPLACE,
+    "create in parts": CREATE_IN_PARTS,
+    "put": PUT,
+    "delete": DELETE,
+    "sweep": SWEEP,
+}
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +72,12 @@ def served() -> Iterator[tuple[S3Store, ScriptedS3]]:
     with ScriptedS3(one_after_the_other([FOUND])) as server, pytest.MonkeyPatch.context() as patch:
         patch.setattr(s3_client, "TRIES", 1)
         patch.setattr(s3_client, "pause", lambda tries: None)
-        for name, value in (("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret"),
-                            ("AWS_DEFAULT_REGION", "us-east-1"), ("AWS_ENDPOINT_URL", server.address)):  # fmt: skip
+        for name, value in (
+            ("AWS_ACCESS_KEY_ID", "key"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_DEFAULT_REGION", "us-east-1"),
+            ("AWS_ENDPOINT_URL", server.address),
+        ):
             patch.setenv(name, value)
         yield S3Store("bucket", part_size=len(LARGE) - 1, timeout_seconds=2), server
 
@@ -145,7 +159,7 @@ RANGED = OBJECT | {"Content-Range": "bytes 0-0/2"}
         (CREATE_IN_PARTS, [MISSING, UPLOAD, PART, PART, HTML, Reply(204), MISSING], "given status 200 and text/html"),
         (SWEEP, [xml("<R><Bucket>b</Bucket></R>")], "IsTruncated is required"),
     ],
-)  # fmt: skip
+)
 def test_a_reply_that_lacks_something_is_an_error(
     asking: Asking, operation: Operation, replies: list[Reply], noted: str
 ) -> None:
@@ -265,12 +279,36 @@ def test_a_bucket_that_is_known_is_not_asked_for_again(asking: Asking) -> None:
     assert server.asked.count(("HEAD", "/bucket")) == 1
 
 
-PIECES: list[Reply] = [FOUND, WRITTEN, MISSING, HTML, UPLOAD, PART, listing("in/a", "in/b"), listing(more="1"),
-                       refusal(403, "AccessDenied"), refusal(412, "PreconditionFailed"), refusal(503, "SlowDown"),
-                       Reply(206, RANGED, b"a"), Reply(204)]  # fmt: skip
+PIECES: list[Reply] = [
+    FOUND,
+    WRITTEN,
+    MISSING,
+    HTML,
+    UPLOAD,
+    PART,
+    listing("in/a", "in/b"),
+    listing(more="1"),
+    refusal(403, "AccessDenied"),
+    refusal(412, "PreconditionFailed"),
+    refusal(503, "SlowDown"),
+    Reply(206, RANGED, b"a"),
+    Reply(204),
+]
 VALUES = ["", "-1", "0", "1", "9" * 30, "NaN", "é", "bytes 0-0/1", "text/html", "chunked", "gzip", '"', "Wed", "<"]
-HEADERS = ["ETag", "Content-Length", "Content-Range", "Content-Type", "Last-Modified", "Location", "x-amz-meta-sha256",
-           "x-amz-bucket-region", "x-amz-checksum-crc32", "Retry-After", "Content-Encoding", "Date"]  # fmt: skip
+HEADERS = [
+    "ETag",
+    "Content-Length",
+    "Content-Range",
+    "Content-Type",
+    "Last-Modified",
+    "Location",
+    "x-amz-meta-sha256",
+    "x-amz-bucket-region",
+    "x-amz-checksum-crc32",
+    "Retry-After",
+    "Content-Encoding",
+    "Date",
+]
 
 
 def mutated(random_: random.Random) -> Reply:

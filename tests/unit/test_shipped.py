@@ -39,8 +39,15 @@ def log(stage: LocalStore, *events: dict[str, Any], index: int = 0, pod: str = "
 
 
 def fail(stage: LocalStore, code: int, time: float, *, index: int = 0, unit: str | None = None, job: str = JOB) -> None:
-    noted = {"unit": unit, "index": index, "attempt": f"{job}-{index}-abcde", "exit_code": code,
-            "error": f"error at {time}", "traceback": "", "time": time}  # fmt: skip
+    noted = {
+        "unit": unit,
+        "index": index,
+        "attempt": f"{job}-{index}-abcde",
+        "exit_code": code,
+        "error": f"error at {time}",
+        "traceback": "",
+        "time": time,
+    }
     stage.put(f"failures/{unit or f'index-{index}'}-{job}-{index}-p{time:.0f}.json", canonical_json(noted))
 
 
@@ -60,8 +67,14 @@ def test_a_commit_ends_the_progress_of_its_unit(stage):
 
 
 FAILED = {
-    "event": "failed", "unit": None, "index": 0, "attempt": "a", "exit_code": 65, "error": "no", "traceback": "",
-}  # fmt: skip
+    "event": "failed",
+    "unit": None,
+    "index": 0,
+    "attempt": "a",
+    "exit_code": 65,
+    "error": "no",
+    "traceback": "",
+}
 EXITED = {"event": "exit", "code": 65, "error": ""}
 
 
@@ -120,8 +133,12 @@ def test_the_worst_failure_comes_first_and_of_equal_ones_the_newest(stage):
     fail(stage, BAD_CONFIGURATION, 9.0, job="small-collect-2-0a1b2c3d")
     found = AttemptLogs(stage).failures(JOB)
     assert [(one.exit_code, one.time) for one in found] == [
-        (BAD_CONFIGURATION, 2.0), (BAD_DATA, 4.0), (BAD_DATA, 1.0), (137, 6.0), (TRY_AGAIN, 5.0),
-    ]  # fmt: skip
+        (BAD_CONFIGURATION, 2.0),
+        (BAD_DATA, 4.0),
+        (BAD_DATA, 1.0),
+        (137, 6.0),
+        (TRY_AGAIN, 5.0),
+    ]
 
 
 def test_a_failure_names_its_unit_or_none_when_it_is_of_the_whole_index(stage):

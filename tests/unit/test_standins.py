@@ -13,9 +13,14 @@ from jobs.synthetic.grammar import LIGHTS, SCENES, SLOTS, prompts
 SENTENCE = "oil painting of a glass fox with a lantern on the moon, at golden hour, confetti"
 OTHER_ORDER = "on the moon, a glass fox and a lantern, confetti, at golden hour, oil painting"
 SAID = {
-    "material": "glass", "subject": "fox", "companion": "a lantern", "place": "on the moon",
-    "medium": "oil painting", "light": "at golden hour", "detail": "confetti",
-}  # fmt: skip
+    "material": "glass",
+    "subject": "fox",
+    "companion": "a lantern",
+    "place": "on the moon",
+    "medium": "oil painting",
+    "light": "at golden hour",
+    "detail": "confetti",
+}
 
 
 def picture(prompt: str, size: int = 64) -> NDArray[np.uint8]:

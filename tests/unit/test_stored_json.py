@@ -178,8 +178,17 @@ FOREIGN = ["logs/readme.txt", "logs/x-y.jsonl", f"logs/99999999999999999999-{JOB
 def test_foreign_objects_and_lines_among_logs_are_passed_over(tmp_path: Path) -> None:
     stage = LocalStore(tmp_path)
     whole = b'{"time": 1.0, "event": "committed", "unit": "a", "samples": 7, "seconds": 1, "won": true}'
-    lines = [b"", b"3", b"[]", DEEP, b'{"event": 3}', b'{"time": 1, "event": "progress", "done": "x"}',
-             b'{"time": 1, "event": "committed", "samples": -1}', b"\xff", whole]  # fmt: skip
+    lines = [
+        b"",
+        b"3",
+        b"[]",
+        DEEP,
+        b'{"event": 3}',
+        b'{"time": 1, "event": "progress", "done": "x"}',
+        b'{"time": 1, "event": "committed", "samples": -1}',
+        b"\xff",
+        whole,
+    ]
     for name in (*FOREIGN, f"logs/00000-{JOB}-0-abcde.jsonl"):
         stage.put(name, b"\n".join(lines))
     (attempt,) = AttemptLogs(stage).attempts(JOB)

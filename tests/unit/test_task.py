@@ -42,9 +42,13 @@ def described(folder: Path, **changes: Any) -> TaskDescription:
     manifest = load_manifest(local_run(folder).at("dedup"))
     assert manifest
     noted: dict[str, Any] = {
-        "store": str(folder), "run": "run", "stage": "generate-images", "params": DRAWING,
-        "inputs": {"dedup": manifest.digest}, "completions": 2,
-    }  # fmt: skip
+        "store": str(folder),
+        "run": "run",
+        "stage": "generate-images",
+        "params": DRAWING,
+        "inputs": {"dedup": manifest.digest},
+        "completions": 2,
+    }
     return TaskDescription(**(noted | changes))
 
 
@@ -136,8 +140,10 @@ def test_of_progress_only_the_newest_line_of_each_unit_is_kept_where_it_was_said
     log.note("checkpoint")
     kept = [json.loads(line) for line in log.lines().splitlines()]
     assert [(one["event"], one.get("unit"), one.get("done")) for one in kept] == [
-        ("progress", "a", 4), ("progress", "b", 4), ("checkpoint", None, None),
-    ]  # fmt: skip
+        ("progress", "a", 4),
+        ("progress", "b", 4),
+        ("checkpoint", None, None),
+    ]
 
 
 def test_the_log_is_in_the_store_from_the_start_and_grows_while_the_work_goes_on(
@@ -179,8 +185,10 @@ def test_a_pod_of_several_processes_is_one_attempt_among_the_logs(tmp_path: Path
     for attempt in ("abc", "abc.1", "abc.2"):
         Diagnostics(store, 3, attempt).ship_log()
     assert [stat.name for stat in store.list("")] == [
-        "logs/00003-abc.jsonl", "processes/00003-abc.1.jsonl", "processes/00003-abc.2.jsonl",
-    ]  # fmt: skip
+        "logs/00003-abc.jsonl",
+        "processes/00003-abc.1.jsonl",
+        "processes/00003-abc.2.jsonl",
+    ]
 
 
 def test_a_store_that_refuses_the_log_does_not_disturb_the_work(tmp_path: Path) -> None:
@@ -198,9 +206,15 @@ def test_a_store_that_refuses_the_log_does_not_disturb_the_work(tmp_path: Path) 
 
 
 def test_a_worker_killed_by_sigkill_leaves_its_log(tmp_path: Path) -> None:
-    description = described(tmp_path, completions=1, inputs={}, stage="collect", params={
-        "sources": [{"kind": "grammar", "name": "grammar", "seed": 1, "num_prompts": 1_000_000}],
-    })  # fmt: skip
+    description = described(
+        tmp_path,
+        completions=1,
+        inputs={},
+        stage="collect",
+        params={
+            "sources": [{"kind": "grammar", "name": "grammar", "seed": 1, "num_prompts": 1_000_000}],
+        },
+    )
     process = run_process(description, tmp_path, AWS_SESSION_TOKEN="hidden-in-the-environment")  # noqa: S106
     store = local_run(tmp_path).at("collect")
     until = time.monotonic() + 60
@@ -237,9 +251,14 @@ def test_of_several_failures_in_a_pod_the_first_of_the_most_severe_is_told(
     monkeypatch.setenv("I2P_TERMINATION_LOG", str(path))
     noted = []
     for attempt, error in [
-        ("abc.1", JobError("one")), ("abc", JobError("two")), ("abc.2", BadData("three")), ("abc", BadData("four")),
-        ("abc", BadConfiguration("five")), ("abc", JobError("six")), ("next", JobError("seven")),
-    ]:  # fmt: skip
+        ("abc.1", JobError("one")),
+        ("abc", JobError("two")),
+        ("abc.2", BadData("three")),
+        ("abc", BadData("four")),
+        ("abc", BadConfiguration("five")),
+        ("abc", JobError("six")),
+        ("next", JobError("seven")),
+    ]:
         leave_termination_message(error, unit=None, attempt=attempt)
         noted.append(json.loads(path.read_bytes())["error"].partition(": ")[2])
     assert noted == ["one", "one", "three", "three", "five", "five", "seven"]
@@ -331,9 +350,14 @@ def test_a_worker_that_sees_another_model_than_the_controller_says_so(tmp_path: 
     (model / "weights").write_text("as planned")
     params = embed.params(model=str(model), revision=None)
     description = TaskDescription(
-        store=str(tmp_path / "store"), run="run", stage="embed", params=params.model_dump(mode="json"), inputs={},
-        completions=1, settings=digest_of(params.settings())
-    )  # fmt: skip
+        store=str(tmp_path / "store"),
+        run="run",
+        stage="embed",
+        params=params.model_dump(mode="json"),
+        inputs={},
+        completions=1,
+        settings=digest_of(params.settings()),
+    )
     with pytest.raises(StalePlan):  # its inputs are not there, but the model is right
         Task.open(embed, description, index=0, attempt="test")
     (model / "weights").write_text("as found")

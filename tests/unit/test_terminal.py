@@ -97,8 +97,15 @@ def test_what_workers_wrote_is_told_without_control_characters(
 ) -> None:
     stage = local_store.at("small/collect")
     wrote = encodable(CONTROL)
-    failure = {"time": 1.0, "unit": None, "index": 0, "attempt": "x", "error": wrote, "exit_code": 65,
-               "traceback": f"line\n{wrote}"}  # fmt: skip
+    failure = {
+        "time": 1.0,
+        "unit": None,
+        "index": 0,
+        "attempt": "x",
+        "error": wrote,
+        "exit_code": 65,
+        "traceback": f"line\n{wrote}",
+    }
     stage.create("failures/00000-x.json", json.dumps(failure).encode())
     stage.create("logs/00000-x.jsonl", json.dumps({"time": 1.0, "event": "exit", "error": wrote}).encode())
     assert main([command, "collect", "--preset", SMALL, "--set", f"store={local_store.root}", *options]) == 0

@@ -19,9 +19,17 @@ from jobs.train.stage import TrainParams
 from tests import towers
 
 VITS = (
-    "deit3", "dinov3", "eva02", "eva with mixed positions", "siglip", "siglip of open_clip", "vit", "vit of open_clip",
-    "vit of open_clip with sines", "coca of open_clip",
-)  # fmt: skip
+    "deit3",
+    "dinov3",
+    "eva02",
+    "eva with mixed positions",
+    "siglip",
+    "siglip of open_clip",
+    "vit",
+    "vit of open_clip",
+    "vit of open_clip with sines",
+    "coca of open_clip",
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -143,27 +151,51 @@ def peaks(family: str, layer_decay: float) -> dict[str, float]:
     [
         (
             "vit",
-            {"trunk.cls_token": 7, "trunk.pos_embed": 7, "trunk.patch_embed.proj.weight": 7,
-             "trunk.blocks.0.attn.qkv.weight": 6, "trunk.blocks.5.mlp.fc2.bias": 1, "trunk.fc_norm.weight": 0},
+            {
+                "trunk.cls_token": 7,
+                "trunk.pos_embed": 7,
+                "trunk.patch_embed.proj.weight": 7,
+                "trunk.blocks.0.attn.qkv.weight": 6,
+                "trunk.blocks.5.mlp.fc2.bias": 1,
+                "trunk.fc_norm.weight": 0,
+            },
         ),
         (
             "eva02",
-            {"trunk.pos_embed": 3, "trunk.blocks.0.norm1.weight": 2, "trunk.blocks.1.norm1.weight": 1,
-             "trunk.fc_norm.weight": 0},
+            {
+                "trunk.pos_embed": 3,
+                "trunk.blocks.0.norm1.weight": 2,
+                "trunk.blocks.1.norm1.weight": 1,
+                "trunk.fc_norm.weight": 0,
+            },
         ),
         ("eva with mixed positions", {"trunk.rope.freqs": 3, "trunk.blocks.1.norm1.weight": 1}),
         (
             "vit of open_clip",
-            {"class_embedding": 3, "positional_embedding": 3, "conv1.weight": 3, "ln_pre.weight": 3,
-             "transformer.resblocks.0.ln_1.weight": 2, "transformer.resblocks.1.attn.in_proj_weight": 1,
-             "ln_post.weight": 0, "proj": 0},
+            {
+                "class_embedding": 3,
+                "positional_embedding": 3,
+                "conv1.weight": 3,
+                "ln_pre.weight": 3,
+                "transformer.resblocks.0.ln_1.weight": 2,
+                "transformer.resblocks.1.attn.in_proj_weight": 1,
+                "ln_post.weight": 0,
+                "proj": 0,
+            },
         ),
         ("coca of open_clip", {"conv1.weight": 3, "attn_pool.query": 0, "attn_pool.attn.q_proj_weight": 0}),
         ("siglip of open_clip", {"trunk.attn_pool.latent": 0, "trunk.blocks.1.norm1.weight": 1}),
-        ("convnext", {"trunk.stem.0.weight": 4, "trunk.stages.0.blocks.0.gamma": 3,
-                      "trunk.stages.3.blocks.0.gamma": 0, "trunk.head.norm.weight": 0}),
+        (
+            "convnext",
+            {
+                "trunk.stem.0.weight": 4,
+                "trunk.stages.0.blocks.0.gamma": 3,
+                "trunk.stages.3.blocks.0.gamma": 0,
+                "trunk.head.norm.weight": 0,
+            },
+        ),
     ],
-)  # fmt: skip
+)
 def test_layer_decay_goes_by_blocks_of_a_transformer_and_by_stages_of_a_convnext(
     family: str, expected: dict[str, int]
 ) -> None:
@@ -183,13 +215,16 @@ def test_timms_own_layer_decay_gives_the_same_depths(family: str) -> None:
     regressor = network(family)
     tower = getattr(regressor.tower, "trunk", regressor.tower)
     if not hasattr(tower, "group_matcher"):
-        matcher = {"stem": r"^class_embedding|positional_embedding|conv1|ln_pre",
-                   "blocks": [(r"^transformer\.resblocks\.(\d+)", None)]}  # fmt: skip
+        matcher = {
+            "stem": r"^class_embedding|positional_embedding|conv1|ln_pre",
+            "blocks": [(r"^transformer\.resblocks\.(\d+)", None)],
+        }
         tower.group_matcher = lambda coarse=False: matcher
     names = {id(parameter): name for name, parameter in regressor.named_parameters()}
     theirs = {
         names[id(parameter)]: group["lr_scale"]
-        for group in param_groups_layer_decay(tower, layer_decay=0.5) for parameter in group["params"]
-    }  # fmt: skip
+        for group in param_groups_layer_decay(tower, layer_decay=0.5)
+        for parameter in group["params"]
+    }
     ours = {name: 0.5**depth for name, depth in regressor.depths().items() if depth is not None}
     assert theirs == ours

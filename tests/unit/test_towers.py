@@ -143,9 +143,15 @@ def resident() -> int:
 def settings(family: str, **changes: Any) -> TrainParams:
     name, size = towers.tower(family) if family in towers.FAMILIES else (f"tower_{family}", 32)
     small: dict[str, Any] = {
-        "model": "test_convnext", "pretrained": None, "image_size": size, "head": "linear", "trainable": "all",
-        "layer_decay": None, "ema_decay": 0.9, "precision": "fp32",
-    }  # fmt: skip
+        "model": "test_convnext",
+        "pretrained": None,
+        "image_size": size,
+        "head": "linear",
+        "trainable": "all",
+        "layer_decay": None,
+        "ema_decay": 0.9,
+        "precision": "fp32",
+    }
     return TrainParams(**(small | changes)).model_copy(update={"model": name})  # which no list of towers knows
 
 

@@ -381,10 +381,13 @@ def test_every_stage_has_its_rate_and_only_matrices_decay() -> None:
     of = {name: group for group in optimiser.param_groups for name in group["names"]}
     assert set(of) == {name for name, _ in learner.regressor.named_parameters()}
     rates = {
-        "head.0.weight": 3.0, "tower.trunk.head.norm.weight": 1.0, "tower.trunk.stages.3.blocks.0.gamma": 1.0,
-        "tower.trunk.stages.2.blocks.0.gamma": 0.5, "tower.trunk.stages.0.blocks.0.gamma": 0.125,
+        "head.0.weight": 3.0,
+        "tower.trunk.head.norm.weight": 1.0,
+        "tower.trunk.stages.3.blocks.0.gamma": 1.0,
+        "tower.trunk.stages.2.blocks.0.gamma": 0.5,
+        "tower.trunk.stages.0.blocks.0.gamma": 0.125,
         "tower.trunk.stem.0.weight": 0.0625,
-    }  # fmt: skip
+    }
     assert {name: of[name]["peak"] for name in rates} == rates
     assert {name for name in of if of[name]["weight_decay"]} == {
         name for name, parameter in learner.regressor.named_parameters() if parameter.ndim > 1

@@ -96,9 +96,11 @@ def _of_eva(tower: Any) -> list[Layer]:
 
 
 def _of_adapter(
-    tower: Any, embedded: Callable[[Tensor], Any], blocks: Sequence[tuple[Callable[[Any], Any], nn.Module]],
+    tower: Any,
+    embedded: Callable[[Tensor], Any],
+    blocks: Sequence[tuple[Callable[[Any], Any], nn.Module]],
     pooled: Callable[[Any], Tensor],
-) -> list[Layer]:  # fmt: skip
+) -> list[Layer]:
     children = dict(tower.trunk.named_children())
     embedding = tuple(children.pop(name) for name in _EMBEDDING if name in children)
     tokens = tuple(tower.trunk.parameters(recurse=False))  # class token, registers, positions

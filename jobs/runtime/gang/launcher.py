@@ -44,8 +44,13 @@ def launch(worlds: Sequence[World], attempt: str) -> int:
     signal.signal(signal.SIGTERM, pass_on)
     for world in worlds:
         name = f"{attempt}.{world.local_rank}" if world.local_rank else attempt
-        env = {**os.environ, **world.variables(), ATTEMPT_VARIABLE: name, END_WITH_PARENT_VARIABLE: "1",
-               MASTER_VARIABLE: f"{world.host}:{world.port}"}  # fmt: skip
+        env = {
+            **os.environ,
+            **world.variables(),
+            ATTEMPT_VARIABLE: name,
+            END_WITH_PARENT_VARIABLE: "1",
+            MASTER_VARIABLE: f"{world.host}:{world.port}",
+        }
         processes.append(subprocess.Popen([sys.executable, "-m", "jobs"], env=env, stdin=subprocess.PIPE))
     if asked.is_set() or asked_early():  # while they were being started, or just before
         pass_on(signal.SIGTERM, None)

@@ -47,8 +47,10 @@ def worlds_of_pod(index: int, pods: int, environ: Mapping[str, str]) -> list[Wor
             for local in range(processes)
         ]
     except ValueError as error:
-        raise BadConfiguration(f"several Pods that work together need {MASTER_VARIABLE}=HOST:PORT and perhaps "
-                               f"{PROCESSES_VARIABLE}, the processes of each: {error}") from error  # fmt: skip
+        raise BadConfiguration(
+            f"several Pods that work together need {MASTER_VARIABLE}=HOST:PORT and perhaps "
+            f"{PROCESSES_VARIABLE}, the processes of each: {error}"
+        ) from error
 
 
 def _free_port() -> int:

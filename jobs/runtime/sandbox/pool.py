@@ -62,9 +62,14 @@ class Child:
         description = {"entry": entry, "settings": dict(settings), "seconds": bounds.seconds, "memory": bounds.memory}
         self._process = subprocess.Popen(  # noqa: S603 - this program itself
             [sys.executable, "-m", "jobs.runtime.sandbox.child", json.dumps(description)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
-            env=_environment(), pass_fds=tuple(files), cwd="/",
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            env=_environment(),
+            pass_fds=tuple(files),
+            cwd="/",
+        )
         assert self._process.stdin and self._process.stdout  # noqa: S101 - for the type checker
         self._to, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()
         for pipe in (self._to, self._from):

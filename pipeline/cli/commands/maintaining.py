@@ -43,8 +43,9 @@ def redo(call: Call) -> int:
     stage, wanted = call.stage, call.args.unit
     plan = next((one for one in make_plan(call.store, call.config) if one.spec.name == stage), None)
     if plan is None:
-        raise BadConfiguration(f"{stage} is no stage of this run, but of the run {call.config.origin(stage)}: redo it "
-                               "there")  # fmt: skip
+        raise BadConfiguration(
+            f"{stage} is no stage of this run, but of the run {call.config.origin(stage)}: redo it there"
+        )
     units = [unit for unit in plan.units or () if wanted in (None, unit.unit)]
     if not units:
         raise NotFound(f"{stage} has no unit {wanted!r} now; `i2p plan --all` lists what it has")
@@ -110,8 +111,10 @@ def _refuse_batch_run(call: Call) -> None:
     """The configuration of a batch's run is known to the run that claimed it alone."""
     found = _BATCH_RUN.fullmatch(call.config.run)
     if found and any(open_store(call.config.store).at(found[1]).list("claims/")):
-        raise BadConfiguration(f"the run {call.config.run} is a batch of {found[1]}: `i2p gc` of that run, with its "
-                               "configuration, collects the garbage of its batches too")  # fmt: skip
+        raise BadConfiguration(
+            f"the run {call.config.run} is a batch of {found[1]}: `i2p gc` of that run, with its "
+            "configuration, collects the garbage of its batches too"
+        )
 
 
 def _garbage_text(rows: list[Garbage], *, deleted: bool) -> str:
@@ -120,8 +123,10 @@ def _garbage_text(rows: list[Garbage], *, deleted: bool) -> str:
     for row in rows:
         sizes[row.stage, row.reason] += row.size
         counts[row.stage, row.reason] += 1
-    lines = [f"{stage:<17} {counts[stage, reason]:>9,} objects {size / 1e6:>11,.1f} MB  {reason}"
-             for (stage, reason), size in sizes.items()]  # fmt: skip
+    lines = [
+        f"{stage:<17} {counts[stage, reason]:>9,} objects {size / 1e6:>11,.1f} MB  {reason}"
+        for (stage, reason), size in sizes.items()
+    ]
     total = f"{sum(counts.values()):,} objects, {sum(sizes.values()) / 1e6:,.1f} MB"
     said = f"removed: {total}" if deleted else f"nothing was removed; `i2p gc --delete` would remove {total}"
     return "\n".join([*lines, said if rows else "no garbage"])

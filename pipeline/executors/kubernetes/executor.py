@@ -63,8 +63,11 @@ class Caller:
             return cls(uuid.uuid4().hex)
         if name := env.get(OWNER_VARIABLE):
             found = api.get(CONFIG_MAPS, name)
-            owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": found["metadata"]["uid"]} \
-                if found else None  # fmt: skip
+            owner = (
+                {"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": found["metadata"]["uid"]}
+                if found
+                else None
+            )
         else:
             owner = {"apiVersion": "batch/v1", "kind": "Job", "name": job, "uid": invocation}
         return cls(invocation, owner, in_cluster=True)
@@ -262,8 +265,9 @@ def _ending(pod: Object, lost_on: str) -> str:
 
 def newest_by_stage(jobs: Sequence[Object]) -> dict[str, Object]:
     """The Job of the highest generation of each stage."""
-    ordered = sorted(jobs, key=lambda job: (int(job["metadata"]["labels"][labels.GENERATION]),
-                                            job["metadata"]["creationTimestamp"]))  # fmt: skip
+    ordered = sorted(
+        jobs, key=lambda job: (int(job["metadata"]["labels"][labels.GENERATION]), job["metadata"]["creationTimestamp"])
+    )
     return {_stage_of(job): job for job in ordered}
 
 

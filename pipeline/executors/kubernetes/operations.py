@@ -150,8 +150,10 @@ def release(api: Api, config: RunConfig, node: str) -> list[str]:
     if not hanging:
         nodes = sorted({lost for pod in pods if (lost := reasons.lost_on(pod, time.time()))})
         where = f"there are some on {', '.join(nodes)}" if nodes else "none hangs anywhere"
-        raise BadConfiguration(f"no Pod of this run hangs on node {node!r}, {where}. A Pod hangs when its node should "
-                               "have ended it and has not answered since")  # fmt: skip
+        raise BadConfiguration(
+            f"no Pod of this run hangs on node {node!r}, {where}. A Pod hangs when its node should "
+            "have ended it and has not answered since"
+        )
     for pod in hanging:
         name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
         api.delete(PODS, name, propagation="Background", grace_seconds=0, uid=uid)

@@ -68,8 +68,9 @@ class Api:
         connection = Connection(context, gate)
         chosen = namespace or connection.namespace or "default"
         if not chosen.replace("-", "").isalnum() or chosen != chosen.lower():
-            raise BadConfiguration(f"a namespace is a DNS label; {chosen!r} is none: use lower-case letters, digits "
-                                   f"and '-'")  # fmt: skip
+            raise BadConfiguration(
+                f"a namespace is a DNS label; {chosen!r} is none: use lower-case letters, digits and '-'"
+            )
         return cls(connection, chosen)
 
     @property
@@ -90,9 +91,10 @@ class Api:
                 return self._pages(resource, query)
             except Expired:
                 continue
-        raise Unreachable(f"list {resource.plural} in namespace {self.namespace} of {self.server}: its pages expired "
-                          f"{_FRESH_STARTS} times while they were read; the server or the way to it is too slow"
-                          )  # fmt: skip
+        raise Unreachable(
+            f"list {resource.plural} in namespace {self.namespace} of {self.server}: its pages expired "
+            f"{_FRESH_STARTS} times while they were read; the server or the way to it is too slow"
+        )
 
     def get(self, resource: Resource, name: str) -> dict[str, Any] | None:
         """One object; None where there is none of that name."""
@@ -106,9 +108,15 @@ class Api:
         all its fields. Doing it twice changes nothing. Needs the verbs patch and create. A dry run only validates.
         """
         query = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
-        return self._send("patch", resource, manifest["metadata"]["name"], method="PATCH", body=manifest,
-                          content_type="application/apply-patch+yaml",
-                          query=query | ({"dryRun": "All"} if dry_run else {}))  # fmt: skip
+        return self._send(
+            "patch",
+            resource,
+            manifest["metadata"]["name"],
+            method="PATCH",
+            body=manifest,
+            content_type="application/apply-patch+yaml",
+            query=query | ({"dryRun": "All"} if dry_run else {}),
+        )
 
     def patch(self, resource: Resource, name: str, change: Mapping[str, Any]) -> dict[str, Any] | None:
         """Merge a change into an object (None removes a field); None where there is none. With metadata.resourceVersion
@@ -116,13 +124,27 @@ class Api:
         """
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
         try:
-            return self._send("patch", resource, name, method="PATCH", body=change, query=query,
-                              content_type="application/merge-patch+json")  # fmt: skip
+            return self._send(
+                "patch",
+                resource,
+                name,
+                method="PATCH",
+                body=change,
+                query=query,
+                content_type="application/merge-patch+json",
+            )
         except Missing:
             return None
 
-    def delete(self, resource: Resource, name: str, *, propagation: str = "Foreground",
-               grace_seconds: int | None = None, uid: str | None = None) -> bool:  # fmt: skip
+    def delete(
+        self,
+        resource: Resource,
+        name: str,
+        *,
+        propagation: str = "Foreground",
+        grace_seconds: int | None = None,
+        uid: str | None = None,
+    ) -> bool:
         """Ask for an object's end; False where there was none. Conflict when it is not the one with that uid.
 
         The propagation is always sent: a Job deleted without one leaves its Pods behind. It also stays for a while:
@@ -139,8 +161,9 @@ class Api:
             return False
         return True
 
-    def stream(self, resource: Resource, query: Mapping[str, str],
-               silence_seconds: float) -> AbstractContextManager[Stream]:  # fmt: skip
+    def stream(
+        self, resource: Resource, query: Mapping[str, str], silence_seconds: float
+    ) -> AbstractContextManager[Stream]:
         """A watch's raw events; see watch.Watch for one that looks after itself."""
         request = self._request("watch", resource, query={**query, "watch": "true"})
         return self._connection.stream(request, silence_seconds)
@@ -156,8 +179,10 @@ class Api:
             answer = self._send("list", resource, query={**query, "continue": rest})
             meta = answer.get("metadata")
             if not isinstance(meta, dict) or not isinstance(answer.get("items", []) or [], list):
-                raise Unreachable(f"list {resource.plural} in namespace {self.namespace} of {self.server}: the answer "
-                                  f"is not a list; look for a proxy in between")  # fmt: skip
+                raise Unreachable(
+                    f"list {resource.plural} in namespace {self.namespace} of {self.server}: the answer "
+                    f"is not a list; look for a proxy in between"
+                )
             items += answer.get("items") or []
             rest = str(meta.get("continue") or "")
             if not rest:
@@ -169,5 +194,6 @@ class Api:
     def _request(self, verb: str, resource: Resource, name: str = "", **parts: Any) -> Request:
         from pipeline.executors.kubernetes.client.connection import Request  # see connect()
 
-        return Request(verb=verb, path=resource.path, namespace=self.namespace, plural=resource.plural, name=name,
-                       **parts)  # fmt: skip
+        return Request(
+            verb=verb, path=resource.path, namespace=self.namespace, plural=resource.plural, name=name, **parts
+        )

@@ -71,16 +71,19 @@ class Expired(ClusterError):
     """A version or a page is too old for the server. The client starts again."""
 
 
-def from_answer(wanted: str, verb: str, target: tuple[str, str], code: int, body: bytes,
-                retry_after: str | None) -> ClusterError:  # fmt: skip
+def from_answer(
+    wanted: str, verb: str, target: tuple[str, str], code: int, body: bytes, retry_after: str | None
+) -> ClusterError:
     """The error behind an answer that is not a success; `target` is the plural and the name that were asked for."""
     status = _status(body)
     found = status.get("details")
     details = found if isinstance(found, dict) else {}
     said = reason(status, details) or f"HTTP {code}, and not in the words of a Kubernetes API server"
     if code == 401:
-        return Unauthenticated(f"{wanted}: the server does not accept the credentials ({said}); log in anew, or renew "
-                               f"the token or certificate that the kubeconfig names")  # fmt: skip
+        return Unauthenticated(
+            f"{wanted}: the server does not accept the credentials ({said}); log in anew, or renew "
+            f"the token or certificate that the kubeconfig names"
+        )
     if code == 403:
         return _forbidden(wanted, verb, target[0], said)
     if code == 404 and target[1] and (details.get("kind"), details.get("name")) == target:
@@ -91,11 +94,16 @@ def from_answer(wanted: str, verb: str, target: tuple[str, str], code: int, body
         return Expired(f"{wanted}: {said}")
     if code == 429 or (code >= 500 and not any(words in said for words in _SCHEMA)):
         # A field that the schema lacks comes as a plain 500 from server-side apply; every other 500 may pass.
-        return Unreachable(f"{wanted}: the server answers {code}: {said}; if this stays, look at its health "
-                           f"(kubectl get --raw /readyz)", _retry_after(retry_after, details))  # fmt: skip
+        return Unreachable(
+            f"{wanted}: the server answers {code}: {said}; if this stays, look at its health "
+            f"(kubectl get --raw /readyz)",
+            _retry_after(retry_after, details),
+        )
     if 300 <= code < 400:
-        return Unreachable(f"{wanted}: something answers with a redirect (HTTP {code}), which an API server does not; "
-                           f"look for a proxy or a log-in page in between")  # fmt: skip
+        return Unreachable(
+            f"{wanted}: something answers with a redirect (HTTP {code}), which an API server does not; "
+            f"look for a proxy or a log-in page in between"
+        )
     return Refused(f"{wanted}: refused: {said}; correct what was asked for, the same request is refused again")
 
 
@@ -104,10 +112,13 @@ def from_exception(wanted: str, error: BaseException) -> ClusterError:
     chain = list(_chain(error))
     if any(isinstance(link, ssl.SSLCertVerificationError) for link in chain):
         why = next(link.verify_message for link in chain if isinstance(link, ssl.SSLCertVerificationError))
-        return Untrusted(f"{wanted}: the server's certificate cannot be trusted: {why}; check the server's address and "
-                         f"the certificate authority in the kubeconfig")  # fmt: skip
-    return Unreachable(f"{wanted}: {_why(chain)}; if this stays, check the server's address, the network and that the "
-                       f"API server runs")  # fmt: skip
+        return Untrusted(
+            f"{wanted}: the server's certificate cannot be trusted: {why}; check the server's address and "
+            f"the certificate authority in the kubeconfig"
+        )
+    return Unreachable(
+        f"{wanted}: {_why(chain)}; if this stays, check the server's address, the network and that the API server runs"
+    )
 
 
 def reason(status: dict[str, Any], details: dict[str, Any]) -> str:
@@ -132,12 +143,16 @@ def _status(body: bytes) -> dict[str, Any]:
 
 def _forbidden(wanted: str, verb: str, plural: str, said: str) -> ClusterError:
     if lacks := _LACKS.search(said):
-        return Forbidden(f"{wanted}: not allowed: the verb {lacks[1]!r} on {lacks[2]!r} is required, and no Role gives "
-                         f"it ({said}); grant it, or use a context that has it")  # fmt: skip
+        return Forbidden(
+            f"{wanted}: not allowed: the verb {lacks[1]!r} on {lacks[2]!r} is required, and no Role gives "
+            f"it ({said}); grant it, or use a context that has it"
+        )
     if "exceeded quota" in said:
         return Conflict(f"{wanted}: {said}; free some of the quota or raise it")
-    return Forbidden(f"{wanted}: the server forbids {verb!r} on {plural!r}: {said}; remove what forbids it or ask for "
-                     f"something that is allowed")  # fmt: skip
+    return Forbidden(
+        f"{wanted}: the server forbids {verb!r} on {plural!r}: {said}; remove what forbids it or ask for "
+        f"something that is allowed"
+    )
 
 
 def _retry_after(retry_after: str | None, details: dict[str, Any]) -> float:

@@ -88,8 +88,9 @@ class Gate:
             wait = max(self._opens - now, _PROBE_SECONDS if self._probing else 0.0)
             if wait > 0:
                 ago = now - (self._since or now)
-                raise Unreachable(f"{wanted}: not asked again yet, the server has failed for {ago:.0f} s ({self._why})",
-                                  wait)  # fmt: skip
+                raise Unreachable(
+                    f"{wanted}: not asked again yet, the server has failed for {ago:.0f} s ({self._why})", wait
+                )
             self._probing = True
             return self._failures, True
 

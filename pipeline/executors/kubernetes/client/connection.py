@@ -184,8 +184,10 @@ class Connection:
         try:
             authorization = credentials.authorization()
         except Exception as error:  # whatever the library or an exec plugin thinks of
-            raise Unreachable(f"{self._wanted(request)}: the credentials cannot be renewed ({type(error).__name__}); "
-                              f"if this stays, log in anew") from error  # fmt: skip
+            raise Unreachable(
+                f"{self._wanted(request)}: the credentials cannot be renewed ({type(error).__name__}); "
+                f"if this stays, log in anew"
+            ) from error
         return headers | ({"Authorization": authorization} if authorization else {})
 
     def _body(self, request: Request, response: Any) -> bytes:
@@ -194,8 +196,9 @@ class Connection:
             while piece := response.read1(2**20):
                 pieces.append(piece)
                 if time.monotonic() > until:
-                    raise Unreachable(f"{self._wanted(request)}: the answer is not complete after "
-                                      f"{_ANSWER_SECONDS:.0f} s")  # fmt: skip
+                    raise Unreachable(
+                        f"{self._wanted(request)}: the answer is not complete after {_ANSWER_SECONDS:.0f} s"
+                    )
         except _BROKEN as error:
             response.close()
             raise from_exception(self._wanted(request), error) from error
@@ -212,6 +215,8 @@ class Connection:
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            raise Unreachable(f"{self._wanted(request)}: the answer is not a JSON object but {kind}; look for a proxy "
-                              f"or a log-in page in between")  # fmt: skip
+            raise Unreachable(
+                f"{self._wanted(request)}: the answer is not a JSON object but {kind}; look for a proxy "
+                f"or a log-in page in between"
+            )
         return answer

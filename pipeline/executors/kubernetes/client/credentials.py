@@ -55,8 +55,10 @@ def _in_cluster(account: Path) -> Credentials:
         import_module("kubernetes.config.incluster_config").load_incluster_config(configuration)
         namespace = account.with_name("namespace").read_text().strip()
     except Exception as error:
-        raise BadConfiguration(f"a Pod's service account is required: {account} is here, but {error}; set "
-                               f"automountServiceAccountToken, or give KUBECONFIG") from error  # fmt: skip
+        raise BadConfiguration(
+            f"a Pod's service account is required: {account} is here, but {error}; set "
+            f"automountServiceAccountToken, or give KUBECONFIG"
+        ) from error
     return _credentials(configuration, namespace)
 
 
@@ -68,27 +70,34 @@ def _kubeconfig(context: str | None) -> Credentials:
         try:
             merger = library.KubeConfigMerger(files)
             if merger.config is None:
-                raise BadConfiguration(f"a kubeconfig or a Pod's service account is required; there is no {files} and "
-                                       f"this is not a Pod that has one: set KUBECONFIG, or run where a cluster is"
-                                       )  # fmt: skip
+                raise BadConfiguration(
+                    f"a kubeconfig or a Pod's service account is required; there is no {files} and "
+                    f"this is not a Pod that has one: set KUBECONFIG, or run where a cluster is"
+                )
             _check_context(context, merger.config.value, files)
-            loader = library.KubeConfigLoader(merger.config, context, config_persister=merger.save_changes,
-                                              config_base_path=None)  # fmt: skip
+            loader = library.KubeConfigLoader(
+                merger.config, context, config_persister=merger.save_changes, config_base_path=None
+            )
             loader.load_and_set(configuration)
             settings = dict(loader.current_context["context"])
         except BadConfiguration:
             raise
         except Exception as error:  # of half a dozen kinds, for a file that is not what it should be
-            raise BadConfiguration(f"a kubeconfig that names server and user is required; {files} cannot be used: "
-                                   f"{_words(error)}; try `kubectl version` with it") from error  # fmt: skip
+            raise BadConfiguration(
+                f"a kubeconfig that names server and user is required; {files} cannot be used: "
+                f"{_words(error)}; try `kubectl version` with it"
+            ) from error
     if not configuration.host:
-        raise BadConfiguration(f"a cluster with a server is required; the context {_name(context)} of {files} names "
-                               f"none")  # fmt: skip
+        raise BadConfiguration(
+            f"a cluster with a server is required; the context {_name(context)} of {files} names none"
+        )
     if configuration.host.startswith("https") and not configuration.api_key and not configuration.cert_file:
         # The library only logs that an exec plugin failed, and would go on as nobody.
-        raise BadConfiguration(f"credentials are required; the context {_name(context)} of {files} yields none"
-                               f"{''.join(f' ({words})' for words in complaints)}; log in, or try `kubectl version` "
-                               f"with it")  # fmt: skip
+        raise BadConfiguration(
+            f"credentials are required; the context {_name(context)} of {files} yields none"
+            f"{''.join(f' ({words})' for words in complaints)}; log in, or try `kubectl version` "
+            f"with it"
+        )
     return _credentials(configuration, str(settings.get("namespace") or ""))
 
 
@@ -96,11 +105,14 @@ def _check_context(context: str | None, config: dict[str, Any], files: str) -> N
     names = [str(entry["name"]) for entry in config.get("contexts") or ()]
     wanted = context or config.get("current-context")
     if not wanted:
-        raise BadConfiguration(f"a context is required; {files} sets no current-context: choose one of "
-                               f"{', '.join(names) or '(it has none)'}")  # fmt: skip
+        raise BadConfiguration(
+            f"a context is required; {files} sets no current-context: choose one of "
+            f"{', '.join(names) or '(it has none)'}"
+        )
     if wanted not in names:
-        raise BadConfiguration(f"the context {wanted!r} is asked for; {files} has {', '.join(names) or 'none'}: "
-                               f"choose one of those")  # fmt: skip
+        raise BadConfiguration(
+            f"the context {wanted!r} is asked for; {files} has {', '.join(names) or 'none'}: choose one of those"
+        )
 
 
 def _configuration() -> Any:

@@ -118,8 +118,12 @@ class Watch:
 
     def _read(self) -> None:
         seconds = random.randint(_SHORTEST, _LONGEST)  # noqa: S311, not a secret
-        query = {"labelSelector": self._labels, "resourceVersion": self._version, "allowWatchBookmarks": "true",
-                 "timeoutSeconds": str(seconds)}  # fmt: skip
+        query = {
+            "labelSelector": self._labels,
+            "resourceVersion": self._version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(seconds),
+        }
         with self._api.stream(self._resource, query, silence_seconds=seconds + _MARGIN) as stream:
             self._stream = stream
             self.trouble = ""
