@@ -19,7 +19,7 @@ BAD_CONFIGURATION = 78
 
 
 class JobError(Exception):
-    """Something went wrong that a retry may mend; says what was required, what was given and what to do."""
+    """Something went wrong that a retry may fix; says what was required, what was given and what to do."""
 
     exit_code: ClassVar[int] = TRY_AGAIN
     retry_in: float = 0.0  # seconds before which a retry is in vain, where that is known

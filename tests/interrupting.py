@@ -7,7 +7,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from jobs.runtime.task import TASK_VARIABLE, TaskDescription
+from jobs.runtime.environment import TASK_VARIABLE
+from jobs.runtime.task_description import TaskDescription
 
 # `python -m jobs`, in which the import takes a while
 INTERRUPTED = """
@@ -28,6 +29,6 @@ def interrupted_at_import(
     description: TaskDescription, module: str, *, imported_in: float, stuck: float, env: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
     """The worker after it ended: the import takes `imported_in` seconds, of which it is given `stuck`."""
-    whole = {**os.environ, TASK_VARIABLE: description.encode(), "I2P_ATTEMPT": "one", **env}
+    whole = {**os.environ, TASK_VARIABLE: description.to_variable(), "I2P_ATTEMPT": "one", **env}
     command = [sys.executable, "-c", INTERRUPTED, module, str(imported_in), str(stuck)]
     return subprocess.run(command, env=whole, capture_output=True, text=True, timeout=60)

@@ -19,6 +19,8 @@ from jobs.shards.store_checks import Check
 class CollectParams(Params):
     """Where prompts come from and which are kept."""
 
+    decides_units = frozenset({"sources"})
+
     sources: tuple[AnySource, ...] = ()
     """In order of priority: of near duplicates, the one from the earliest source is kept."""
 

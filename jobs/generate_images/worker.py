@@ -36,7 +36,7 @@ def load(params: GenerateImagesParams) -> tuple[Generate, CountCut]:
         from jobs.synthetic.drawing import draw
 
         return lambda samples: (draw(sample.text(), size=params.stored_size) for sample in samples), lambda samples: 0
-    from jobs.generate_images import diffusion  # the stand-in needs no torch
+    from jobs.generate_images import diffusion  # the drawing needs no torch
 
     pipe = diffusion.load(params)
     return (

@@ -20,9 +20,10 @@ class GeneratePromptsParams(ModelParams):
     """How many prompts are written, and how."""
 
     synthetic = frozenset({GRAMMAR})
+    decides_units = frozenset({"num_prompts"})
 
     model: str = "Gustavosta/MagicPrompt-Stable-Diffusion"
-    """A causal language model with its tokenizer, or `grammar`, the stand-in that needs none."""
+    """A causal language model with its tokenizer, or `grammar`, a synthetic component that needs none."""
 
     # The snapshot that public code names for this repository; 124 M parameters, MIT.
     revision: str | None = Field(default="c2dfdbff1007791b5952aff9c02e622a0461f914", pattern=r"^[0-9a-f]{40}$")

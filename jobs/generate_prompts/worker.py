@@ -43,7 +43,7 @@ def writer(params: GeneratePromptsParams) -> Write:
     if params.model == GRAMMAR:
         size = params.prompts_per_shard
         return lambda shard, wanted: grammar.prompts(seed=params.seed, start=shard * size, count=len(wanted))
-    from jobs.generate_prompts import language_model  # the stand-in needs no torch
+    from jobs.generate_prompts import language_model  # the grammar needs no torch
 
     model = language_model.load(params)
     return lambda shard, beginnings: language_model.write(model, shard=shard, beginnings=beginnings)

@@ -32,8 +32,8 @@ def too_many_pixels(most: int) -> str:
 def decode(data: bytes, name: str, most_pixels: int = MOST_PIXELS) -> Image.Image:
     """The image as RGB; raises BadImage naming it when it is no PNG, JPEG or WebP, is damaged, or too large.
 
-    Pillow fills what is missing of some images that are cut short with black or grey: for bytes that nobody vouches
-    for see foreign.py.
+    Pillow fills what is missing of some images that are cut short with black or grey: for untrusted bytes
+    see untrusted.py.
     """
     try:
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:

@@ -1,4 +1,4 @@
-"""JPEG, as far as telling how much work a file is, and whether it was cut. https://www.w3.org/Graphics/JPEG/itu-t81.pdf
+"""JPEG, as far as to see how much work a file is, and whether it was cut. https://www.w3.org/Graphics/JPEG/itu-t81.pdf
 
 Whether the data of a scan is whole shows only in its Huffman codes. libjpeg notices, pads with grey and warns, which
 Pillow does not pass on; the simplejpeg library does.

@@ -1,4 +1,4 @@
-"""How much an image may take that nobody vouches for. Free of Pillow: part of a stage's parameters."""
+"""How much an untrusted image may take. Free of Pillow: part of a stage's parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PNG, as far as telling whether a file holds all rows that it says it does. https://www.w3.org/TR/png-3/"""
+"""PNG, as far as to see whether a file holds all rows that it says it does. https://www.w3.org/TR/png-3/"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Images that nobody vouches for: looked at before they are decoded, and refused where a part of them is missing.
+"""Untrusted images: looked at before they are decoded, and refused where a part of them is missing.
 
 Pillow decodes a PNG whose data ends early, or a JPEG that was cut and closed with an end marker, without a word: what
-is missing is black or grey. It also goes through as many scans and chunks as there are. Runs in quarantine
+is missing is black or grey. It also goes through as many scans and chunks as there are. Runs in a sandbox
 (`pixels_server`); `ForeignImages` asks from outside.
 """
 
@@ -44,7 +44,7 @@ def decode_foreign(data: bytes, name: str, limits: ImageLimits) -> Image.Image:
 
 
 def pixels_server(settings: dict[str, Any]) -> Callable[[dict[str, Any], bytes], Iterator[Message]]:
-    """The server in quarantine: {name, size} and a file come in, size x size x 3 bytes or {bad, reason} go out."""
+    """The server in the sandbox: {name, size} and a file come in, size x size x 3 bytes or {bad, reason} go out."""
     limits = ImageLimits.model_validate(settings)
     _load_decoders(limits)
 

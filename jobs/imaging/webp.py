@@ -1,4 +1,4 @@
-"""WebP, as far as telling its size before a decoder takes memory for it. https://developers.google.com/speed/webp/docs/riff_container"""
+"""WebP, as far as to see its size before a decoder takes memory for it. https://developers.google.com/speed/webp/docs/riff_container"""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def check_webp(data: bytes, limits: ImageLimits) -> None:
 
 
 def _size_in(kind: bytes, start: bytes) -> tuple[int, int] | None:
-    """Width and height, where this chunk tells them."""
+    """Width and height, where this chunk holds them."""
     if kind == b"VP8X" and len(start) == 10:
         return 1 + int.from_bytes(start[4:7], "little"), 1 + int.from_bytes(start[7:10], "little")
     if kind == b"VP8 " and len(start) == 10:

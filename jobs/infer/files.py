@@ -1,4 +1,4 @@
-"""Images in a folder or bucket as input: found, ordered, and told apart by their content. Free of torch."""
+"""Images in a folder or bucket as input: found, ordered, and identified by their content. Free of torch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NO_NAME = "its name has control characters, is not UTF-8, or is too long"
 
 _NAMED = 3  # of many missing files
 _AT_ONCE = 16  # a bucket answers one request in about 20 ms
-_ASKED_SINGLY = 100  # names; a bucket tells the versions of 1,000 in one listing
+_ASKED_SINGLY = 100  # names; a bucket lists the versions of 1,000 in one listing
 _LISTED = 10  # objects for each name asked for, before those that are left are asked for singly
 
 
@@ -100,7 +100,7 @@ def id_of(name: str) -> str:
 
 
 def versions_of(store: Store, names: Sequence[str], max_bytes: int | None = None) -> dict[str, str | None]:
-    """What tells each file's content (`Store.version`), or None for one that is not there.
+    """What identifies each file's content (`Store.version`), or None for one that is not there.
 
     Where a file is larger than `max_bytes`, which nobody reads, its size does (`too_large`); where a name cannot be
     asked for, NOT_READ.
@@ -132,7 +132,7 @@ def too_large(size: int) -> str:
 
 
 def _listed(store: Store, names: Sequence[str]) -> dict[str, ObjectStat]:
-    """What a listing tells with versions; it stops where these few are scattered among too many others."""
+    """What a listing shows with versions; it stops where these few are scattered among too many others."""
     last = max(names)
     prefix = os.path.commonprefix([min(names), last])  # noqa: RUF071 - letters are what a listing goes by
     found: dict[str, ObjectStat] = {}

@@ -1,4 +1,4 @@
-"""Files that nobody vouches for, read and decoded ahead: their bytes are in this process only to be passed on."""
+"""Untrusted files, read and decoded in advance: their bytes are in this process only to be passed on."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Read:
 def decoders(limits: ImageLimits, threads: int) -> Iterator[PixelsOf]:
     """A function from an image's bytes, a name to complain about and a size to uint8 of shape (size, size, 3).
 
-    Processes in quarantine decode, so many at once that `threads` cores are busy; it is for several threads, and
+    Sandboxed processes decode, so many at once that `threads` cores are busy; it is for several threads, and
     raises BadImage for what cannot be decoded within the limits.
     """
     bounds = Bounds(limits.seconds, limits.memory_mib << 20)

@@ -33,7 +33,10 @@ _SPLIT = "split:"
 
 
 class InferParams(PredictParams, ReadsIncomingFiles):
-    """Which images are read, and what is told of each."""
+    """Which images are read, and what is stored for each."""
+
+    decides_units = frozenset({"files", "images_per_shard"})
+    read_by_content = frozenset({"images"})
 
     images: str = Field(default="split:test", min_length=1)
     """`split:NAME` for generated images, or a folder or s3://BUCKET/PREFIX with PNG, JPEG and WebP files."""
@@ -45,7 +48,7 @@ class InferParams(PredictParams, ReadsIncomingFiles):
     """Files in one shard of predictions; shards of a split stay as they are."""
 
     num_candidates: int = Field(default=5, ge=1)
-    """The closest training prompts told for each image."""
+    """The closest training prompts stored for each image."""
 
     bad_images: Literal["fail", "record"] = "fail"
     """What becomes of a file that is no image, is too large, has a name that cannot be asked for or another one's id,

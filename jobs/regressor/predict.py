@@ -32,7 +32,7 @@ def predict(
     """Yield the items batch by batch with their unit vectors, float32 of shape (len(batch), 384).
 
     `image_of` gives an item's name (for errors) and its image's bytes. What is no image raises BadImage, or is left out
-    and told to `on_bad`, in the thread that iterates and before the rest of its batch is yielded.
+    and passed to `on_bad`, in the thread that iterates and before the rest of its batch is yielded.
     """
     size = regressor.architecture.image_size
 

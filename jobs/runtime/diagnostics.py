@@ -31,7 +31,7 @@ class Diagnostics:
 
     @contextmanager
     def shipping(self) -> Iterator[None]:
-        """Ship the log at once, which tells that this attempt began, then while there is something new, and at the end.
+        """Upload the log at once, which shows that this attempt began, then whenever it has grown, and at the end.
 
         In a thread of its own, where no signal is answered: a SIGTERM during an upload is the main thread's to answer.
         """
@@ -51,7 +51,7 @@ class Diagnostics:
             name = log_name(self.index, self.attempt, whole_pod=self.attempt == _pod(self.attempt))
             self.output.put(name, log.lines())
         except Exception as error:  # whatever it is, the work is what counts
-            log.note("not shipped", object="log", error=f"{type(error).__name__}: {error}")
+            log.note("not uploaded", object="log", error=f"{type(error).__name__}: {error}")
         finally:
             if ours:
                 self._shipping.release()
@@ -82,7 +82,7 @@ class Diagnostics:
         try:
             self.output.create(name, failure.encode())
         except JobError as failed:  # must not hide the failure that is being reported, which stderr has
-            log.note("not shipped", object=name, error=str(failed))
+            log.note("not uploaded", object=name, error=str(failed))
 
 
 class Failure(JsonModel):

@@ -1,4 +1,4 @@
-"""A worker's log: one JSON object a line on stderr, and kept to be shipped to the store."""
+"""A worker's log: one JSON object a line on stderr, and kept to be uploaded to the store."""
 
 from __future__ import annotations
 

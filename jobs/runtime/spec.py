@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +21,11 @@ class Params(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
+    # Parameters that are not in a unit's settings because they show otherwise: in which units there are, or in the
+    # digest of what a unit reads.
+    decides_units: ClassVar[frozenset[str]] = frozenset()
+    read_by_content: ClassVar[frozenset[str]] = frozenset()
+
     def settings(self) -> dict[str, Any]:
         """The parameters as the JSON that a fingerprint covers: all that can change what comes out, nothing else."""
         return self.model_dump(mode="json")
@@ -31,7 +36,7 @@ class Params(BaseModel):
 
 
 def without_defaults(model: BaseModel, serialise: Callable[[Any], dict[str, Any]], member: str) -> dict[str, Any]:
-    """The JSON of a model, of whose `member`, a model itself, only what is not the default is told, if anything.
+    """The JSON of a model, of whose `member`, a model itself, only what is not the default is written, if anything.
 
     For what was added later, or does not shape a result: with the defaults, settings and fingerprints stay as they are.
     """

@@ -155,7 +155,7 @@ class Task(Generic[In, Out]):
         return Diagnostics(without_patience(self.output), self.index, self.attempt)
 
     def on_sigterm(self, _signal: int, _frame: FrameType | None) -> None:
-        """Stop at once, or tell a worker that stops itself."""
+        """Stop at once, or let a worker know that stops itself."""
         self.stop_asked = True
         give_up()
         if not self.stops_itself:
@@ -163,7 +163,7 @@ class Task(Generic[In, Out]):
 
 
 def run_task(spec: StageSpec, description: TaskDescription, *, index: int, attempt: str) -> None:
-    """Run one task to its end; raises the JobError whose exit code tells the controller what to do, or Stopped."""
+    """Run one task to its end; raises the JobError whose exit code decides what the controller does, or Stopped."""
     diagnostics = Diagnostics(open_store(description.store).at(description.run).at(spec.name), index, attempt)
     task: Task[Inputs, Contract[Writer]] | None = None
 

@@ -106,7 +106,7 @@ def commit(store: Store, record: CommitRecord) -> bool:
     while not store.create(name, body):
         try:
             existing = store.read(name)
-        except NotFound:  # deleted meanwhile
+        except NotFound:  # deleted since
             continue
         there = _decoded(existing.data, outcome.unit, outcome.fingerprint)
         if there and not missing_objects(store, there.outcome):
@@ -136,7 +136,7 @@ def missing_objects(store: Store, outcome: Outcome, sizes: Mapping[str, int] | N
 @dataclass(frozen=True, slots=True)
 class Committed:
     """What a stage has committed so far, from two listings: record names with the Unix times of their last change where
-    the listing tells them, and objects with their sizes in bytes.
+    the listing has them, and objects with their sizes in bytes.
     """
 
     store: Store

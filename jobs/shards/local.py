@@ -62,7 +62,7 @@ class LocalStore:
         try:
             found = self.stat(name)
             return found is not None and found.size == size and self.version(name) == sha256
-        except NotFound:  # deleted meanwhile
+        except NotFound:  # deleted since
             return False
 
     def list(self, prefix: str) -> Iterator[ObjectStat]:
@@ -80,7 +80,7 @@ class LocalStore:
                 try:
                     if path.exists():
                         return _same(path, source)
-                except FileNotFoundError:  # deleted meanwhile
+                except FileNotFoundError:  # deleted since
                     continue
                 with self._written(path, source) as unfinished:
                     try:
@@ -187,7 +187,7 @@ def _walk(folder: Path | str, prefix: str, start: str) -> Iterator[ObjectStat]:
             elif entry.is_file():
                 try:
                     yield _stat(prefix + entry.name, entry.stat())
-                except FileNotFoundError:  # deleted meanwhile
+                except FileNotFoundError:  # deleted since
                     continue
 
 

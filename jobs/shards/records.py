@@ -52,7 +52,7 @@ class Outcome:
     settings: Mapping[str, Json]  # the parameters that shaped it
     reads: Mapping[str, str]  # what it read -> digest
     shards: tuple[Shard, ...]
-    stats: Mapping[str, Json] = field(default_factory=dict)  # counts worth telling, e.g. rows read and dropped
+    stats: Mapping[str, Json] = field(default_factory=dict)  # counts worth keeping, e.g. rows read and dropped
 
     @property
     def names(self) -> frozenset[str]:

@@ -68,7 +68,7 @@ def announced(store: Store) -> set[str]:
     names: set[str] = set()
     for stat in store.list(FOLDER):
         if age(stat) < ANNOUNCED_SECONDS + _SKEW_SECONDS:
-            with suppress(NotFound, Corrupt):  # withdrawn meanwhile, or nobody's
+            with suppress(NotFound, Corrupt):  # withdrawn since, or no announcement
                 names.update(decode(_ANNOUNCEMENT, store.read(stat.name).data, stat.name, "an announcement").names)
     return names
 
@@ -107,5 +107,5 @@ def ensure(store: Store, name: str, body: bytes | BinaryIO, *, size: int, sha256
 
 
 def age(stat: ObjectStat, now: float | None = None) -> float:
-    """Seconds since an object was last written; 0 where the store does not tell."""
+    """Seconds since an object was last written; 0 where the store does not say."""
     return 0.0 if stat.modified is None else max(0.0, (time.time() if now is None else now) - stat.modified)

@@ -100,7 +100,7 @@ class S3Store:
             if noted in (None, digest) and goes_with:
                 return Body(data, version, digest)
             # The bytes of one version under the ETag of another: seen of versitygw while the object was replaced, and
-            # a replacement of that ETag would undo the other. What is so twice is no race but damage, as records tell.
+            # a replacement of that ETag would undo the other. What is so twice is no race but damage, as records show.
             seen.append((version, digest))
         raise StoreError(
             f"{self.url}/{name}: the server sent {len(seen)} times bytes that are not of the ETag with them"
@@ -166,7 +166,7 @@ class S3Store:
         for key, upload, began in [one for page in pages for one in uploads_of(self.url, page)]:
             if began <= before:
                 target = {"Bucket": self.bucket, "Key": key, "UploadId": upload}
-                with suppress(NotFound):  # finished meanwhile
+                with suppress(NotFound):  # finished since
                     abort = partial(self.client.abort_multipart_upload, **target)
                     self._connection.answer(self.url, abort, check_done)
 
@@ -182,7 +182,7 @@ class S3Store:
         return f"{self.prefix}/{name}" if self.prefix else name
 
     def target(self, name: str) -> dict[str, str]:
-        """How boto3 wants to be told of an object."""
+        """How boto3 wants an object to be named."""
         return {"Bucket": self.bucket, "Key": self._key(checked(name))}
 
     def _head(self, name: str) -> dict[str, Any] | None:
@@ -196,7 +196,7 @@ class S3Store:
         try:
             with self.open(name) as file:
                 return _digest(file) == digest
-        except NotFound:  # deleted meanwhile
+        except NotFound:  # deleted since
             return False
 
     def _write(self, name: str, body: bytes | BinaryIO, **condition: str) -> bool:
@@ -249,7 +249,7 @@ class S3Store:
         Returns the version that was read, and the digest that its writer noted.
         """
         where, tries = f"{self.url}/{name}", 0
-        version, size, furthest, noted = "", -1, 0, None  # not told yet
+        version, size, furthest, noted = "", -1, 0, None  # not known yet
         with self._connection.patience.waiting(where) as wait:
             while True:
                 start = into.tell()

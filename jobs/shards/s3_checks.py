@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def checks_of(store: S3Store, *, quick: bool) -> Sequence[tuple[str, Callable[[], str]]]:
     """As `Store.own_checks`, in a store that nobody else uses."""
-    checks: list[tuple[str, Callable[[S3Store], str]]] = [("one version whoever tells it", _versions_agree)]
+    checks: list[tuple[str, Callable[[S3Store], str]]] = [("one version, whatever the request", _versions_agree)]
     if not quick:
         checks += [
             ("create only if absent, in parts", _creates_once_in_parts),

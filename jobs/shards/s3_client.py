@@ -65,7 +65,7 @@ class Connection:
 
     @contextmanager
     def translating_errors(self, where: str) -> Iterator[None]:
-        """`errors_told`, and a missing bucket is told from a missing object, which some servers do not."""
+        """`translate_boto_errors`, and distinguish a missing bucket from a missing object, which some servers do not."""
         try:
             with translate_boto_errors(where):
                 yield
@@ -97,7 +97,7 @@ class Connection:
                 wait.out(last)
 
     def head(self, where: str, target: Mapping[str, str]) -> dict[str, Any] | None:
-        """What the server tells of an object without sending it, or None where there is none."""
+        """What the server says of an object without sending it, or None where there is none."""
         try:
             return self.answer(where, partial(self.client.head_object, **target), check_head)
         except NotFound:

@@ -1,4 +1,4 @@
-"""What boto3 raises, told in this project's errors: what a retry can mend, and what someone must correct."""
+"""What boto3 raises, as this project's errors: what a retry can fix, and what someone must correct."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Archived(StoreError):
 
 @contextmanager
 def translate_boto_errors(where: str) -> Iterator[None]:
-    """Tell what boto3 raises inside the block; `where` is the address that was asked for."""
+    """Translate what boto3 raises inside the block; `where` is the address that was asked for."""
     try:
         yield
     except (ClientError, BotoCoreError) as error:
@@ -107,7 +107,7 @@ def translate_broken_off(where: str) -> Iterator[None]:
     """The same for reading the body of a reply, which boto3 does not retry."""
     try:
         yield
-    except (FlexibleChecksumError, ValueError) as error:  # another checksum than was told, or one that is none
+    except (FlexibleChecksumError, ValueError) as error:  # another checksum than was announced, or one that is none
         raise Unmet(f"{where}: {error}") from error
     except (HTTPClientError, IncompleteReadError, HTTPError) as error:
         raise BrokenOff(f"{where}: {error}") from error
@@ -185,4 +185,4 @@ def status_of(error: ClientError) -> int:
 
 
 def _date(error: ClientError) -> str:
-    return str(error.response["ResponseMetadata"].get("HTTPHeaders", {}).get("date", "not told"))
+    return str(error.response["ResponseMetadata"].get("HTTPHeaders", {}).get("date", "not given"))

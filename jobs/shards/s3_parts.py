@@ -30,7 +30,7 @@ def put_in_parts(
         with (
             suppress(ClientError, BotoCoreError, JobError),
             translate_boto_errors(_where(upload)),
-        ):  # the first error is told
+        ):  # the first error is the one that is raised
             client.abort_multipart_upload(**upload)
         raise
 

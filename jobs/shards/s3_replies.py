@@ -21,7 +21,7 @@ _HINT = "correct the endpoint if it is not one of S3, or what stands between it 
 
 
 def etag_of(where: str, reply: Reply) -> str:
-    """The version that the reply tells; raises Garbled where it tells none."""
+    """The version in the reply; raises Garbled where there is none."""
     etag = reply.get("ETag")
     if not isinstance(etag, str) or not _ETAG.fullmatch(etag):
         raise _garbled(where, f"an ETag is required, given {etag!r}")
@@ -29,7 +29,7 @@ def etag_of(where: str, reply: Reply) -> str:
 
 
 def length_of(where: str, reply: Reply) -> int:
-    """The bytes of the object, or of the part of it, that the reply tells."""
+    """The bytes of the object, or of the part of it, in the reply."""
     return _whole_number(where, "Content-Length", reply.get("ContentLength"))
 
 
@@ -141,7 +141,7 @@ def uploads_of(where: str, page: Reply) -> list[tuple[str, str, float]]:
 
 
 def unix_time(value: object) -> float | None:
-    """The time that a reply tells, where it tells any."""
+    """The time in a reply, where there is one."""
     return value.timestamp() if isinstance(value, datetime) else None
 
 

@@ -28,7 +28,7 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")  # lost or refu
 
 @dataclass(frozen=True, slots=True)
 class ObjectStat:
-    """An object's name within its store, its size in bytes, and what else a listing tells of it."""
+    """An object's name within its store, its size in bytes, and what else a listing shows of it."""
 
     name: str
     size: int
@@ -42,7 +42,7 @@ class Body:
 
     data: bytes
     version: str
-    sha256: str | None = None  # of the bytes, where reading them has told it already
+    sha256: str | None = None  # of the bytes, where reading them has computed it already
 
 
 class Store(Protocol):

@@ -1,7 +1,7 @@
 """Proves on the place itself that a store keeps what the commit protocol needs of it.
 
 Some S3-compatible servers accept conditional requests and ignore the condition; two Pods of one index would then both
-win. Nothing but trying tells.
+win. Only trying shows it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def examine(store: Store) -> Iterator[Check]:
     except _Useless:
         return
     finally:
-        with suppress(JobError):  # a missing right to delete has been told by then
+        with suppress(JobError):  # a missing right to delete has been reported by then
             scratch.clear()
 
 
@@ -93,7 +93,7 @@ def _outcome(name: str, check: Callable[[], str]) -> Check:
 
 
 def _rights(scratch: Store) -> str:
-    # Asked for first: then a missing bucket is told, which some servers make when they are written to.
+    # Asked for first: then a missing bucket is reported, which some servers make when they are written to.
     if scratch.stat("rights") or not scratch.create("rights", b"may write"):
         raise Failed(f"{scratch.url}/rights was there before it was created; {ADVICE}")
     if scratch.read("rights").data != b"may write" or scratch.open("rights").read() != b"may write":

@@ -20,7 +20,7 @@ STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)  # for __p
 
 if TYPE_CHECKING:
     Json = Any
-else:  # validated like a model; a type checker would want every reader to tell its members apart
+else:  # validated like a model; a type checker would want every reader to distinguish its members
     Json = TypeAliasType("Json", Union[bool, int, FiniteFloat, str, "list[Json]", "dict[str, Json]", None])
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Seconds = Annotated[float, Field(ge=0, lt=1e12)]

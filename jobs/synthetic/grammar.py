@@ -73,7 +73,7 @@ ENDINGS = (", highly detailed", ", 4k", ", trending on artstation")
 def prompts(*, seed: int, start: int, count: int) -> Iterator[str]:
     """Yield prompts start .. start + count - 1 of the endless series of `seed`.
 
-    Prompt i is a function of (seed, i) alone, so that any shard can be written on its own. One in five tells an
+    Prompt i is a function of (seed, i) alone, so that any shard can be written on its own. One in five says an
     earlier idea of the series again, as people do who try a prompt several times: word for word, with a fashionable
     ending, in the other word order, or in another light.
     """

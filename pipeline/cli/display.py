@@ -24,7 +24,7 @@ _LINE_SECONDS = 10.0  # between two progress lines of one stage
 
 
 class Display(Protocol):
-    """What the controller tells about a run."""
+    """What the controller reports of a run."""
 
     def show(self, view: View) -> None:
         """How all stages stand now."""

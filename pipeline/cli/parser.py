@@ -14,9 +14,9 @@ from pipeline.configuration.run_config import presets
 
 _EXAMPLES = """examples:
   i2p run --preset demo                    run what is missing, in order
-  i2p plan --set generate-images.size=96   what a run would do, and why
-  i2p why embed                            why a stage stands where it stands
-  i2p explain train.layer_decay            what a parameter, stage, command or exit code means
+  i2p plan --set run=second                what a run would do, and why
+  i2p why STAGE                            why a stage stands where it stands
+  i2p explain kubernetes.queue             what a parameter, stage, command or exit code means
 """
 
 
@@ -136,7 +136,7 @@ def _add_operating(commands: _Commands) -> None:
 
 def _add_standalone(commands: _Commands) -> None:
     explain = commands.add_standalone("explain", explaining.explain)
-    explain.add_argument("name", nargs="?", help="like train.layer_decay, train, 65 or plan; all names without one")
+    explain.add_argument("name", nargs="?", help="like kubernetes.queue, a stage, 65 or plan; all names without one")
     explain.add_argument("--json", action="store_true", help="answer in JSON")
     completion = commands.add_standalone("completion", explaining.completion)
     completion.add_argument("shell", choices=["bash", "zsh"], help="the shell that is to read it")

@@ -72,11 +72,11 @@ def status_rows(store: Store, plans: Sequence[StagePlan], seen: Observation) -> 
 
 
 def job_row(plan: StagePlan, job: JobStatus | None) -> Row | None:
-    """How the stage's Job stands, in values and in words under `told`; None where there is none or it is over."""
+    """How the stage's Job stands, in values and as a `summary`; None where there is none or it is over."""
     if job is None or plan.done:
         return None
     shown = f"failed: {job.message}" if job.state == "failed" else described(plan, job)
-    return {**{name: value for name, value in asdict(job).items() if name != "progress"}, "told": shown}
+    return {**{name: value for name, value in asdict(job).items() if name != "progress"}, "summary": shown}
 
 
 def _state(plan: StagePlan, done: int, job: JobStatus | None) -> str:
@@ -102,12 +102,12 @@ def status_text(rows: Sequence[Row]) -> str:
         )
         if row["job"]:
             at_once = f"{row['job']['active']} at work, " if row["job"]["state"] == "running" else ""
-            lines.append(f"    {at_once}{row['job']['told']}")
+            lines.append(f"    {at_once}{row['job']['summary']}")
     return "\n".join(lines)
 
 
 def logs(store: Store, *, index: int | None) -> list[Row]:
-    """All shipped events of a stage in order of time, of one index or of all."""
+    """All logged events of a stage in order of time, of one index or of all."""
     events = []
     for stat in store.list("logs/"):
         number, attempt = log_of(stat.name) or (-1, "")
@@ -126,12 +126,12 @@ def why(store: Store, plan: StagePlan, shard: str | None) -> list[Row]:
     for row in rows:
         if row["action"] != "skip":
             newest = next((one for one in failures if one.unit in (None, row["shard"])), None)
-            row["failure"] = asdict(newest) if newest else None
+            row["failure"] = newest.model_dump() if newest else None
     return rows
 
 
 def why_text(rows: Sequence[Row]) -> str:
-    """The reasons in words; a failure that several units share is told once, with its traceback."""
+    """The reasons in words; a failure that several units share is shown once, with its traceback."""
     lines, shown = [], set()
     for row in rows:
         lines.append(f"{row['stage']} {row['shard']}: {row['action']}: {row['reason']}")

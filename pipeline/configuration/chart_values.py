@@ -116,7 +116,7 @@ def text(chart: str) -> str:
 
 
 def _plain(node: Any) -> Any:
-    """Without titles that repeat a name, and with unions told apart by `kind`, so that a refusal names one of them."""
+    """Without titles that repeat a name, and with unions by their `kind`, so that a refusal names one of them."""
     if isinstance(node, list):
         return [_plain(one) for one in node]
     if not isinstance(node, dict):

@@ -48,7 +48,7 @@ class Resources(Placement):
     """Tasks at once."""
 
     retries: int = Field(default=3, ge=0)
-    """How often one index may be tried again after a failure that a retry can mend."""
+    """How often one index may be tried again after a failure that a retry can fix."""
 
     deadline_seconds: int | None = Field(default=None, ge=1)
     """The stage fails when it is not done by then."""

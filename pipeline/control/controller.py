@@ -187,7 +187,7 @@ class Controller:
             self.notify(action.stage, "paused" if action.suspend else "goes on")
 
     def _wait_out(self, error: JobError, tries: int) -> None:
-        """Sleep before the next try if the error is one that time may mend; raises it where it is not."""
+        """Sleep before the next try if the error is one that time may fix; raises it where it is not."""
         now = time.monotonic()
         self._trouble_since = since = self._trouble_since or now
         if error.exit_code != TRY_AGAIN or now - since >= self.executor.patience_seconds:

@@ -18,7 +18,7 @@ _MEANINGFUL_PART = 0.02  # of a Job; with less done its rate says nothing
 
 @dataclass(frozen=True, slots=True)
 class TimeLeft:
-    """Seconds until the run is done, without the stages that nobody has figures of."""
+    """Seconds until the run is done, without the stages that have no figures yet."""
 
     seconds: float
     unknown: tuple[str, ...] = ()
@@ -30,8 +30,8 @@ class TimeLeft:
     def __str__(self) -> str:
         if not self.unknown:
             return f"{duration(self.seconds)} left"
-        known = f"{duration(self.seconds)} left, and " if self.seconds else "not known before these ran once: "
-        return known + ", ".join(self.unknown) + (", which never ran yet" if self.seconds else "")
+        without = f"no estimate yet for {', '.join(self.unknown)}"
+        return f"at least {duration(self.seconds)} left; {without}" if self.seconds else without
 
 
 def seconds_by_unit(store: Store, config: RunConfig) -> dict[str, float]:

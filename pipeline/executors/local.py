@@ -33,7 +33,7 @@ _PATIENCE_SECONDS = 3600.0  # as long as its workers wait for a store
 class LocalExecutor:
     """Processes of this machine; they end when this process does, however it ends.
 
-    Nothing is waited for before anything was started, so that a wrong address is told at once. From then on a store
+    Nothing is waited for before anything was started, so that a wrong address is reported at once. From then on a store
     that can be away, unlike a folder, is waited for as its workers do.
     """
 

@@ -59,6 +59,6 @@ def live_configs(store: Store, *, younger_than_seconds: float) -> Iterator[RunCo
     """
     for stat in store.list(FOLDER):
         if age(stat) < younger_than_seconds:
-            with suppress(NotFound):  # withdrawn meanwhile
+            with suppress(NotFound):  # withdrawn since
                 values = decode(_VALUES, store.read(stat.name).data, f"{store.url}/{stat.name}", "a configuration")
                 yield check_config(values)

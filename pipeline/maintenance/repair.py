@@ -108,7 +108,7 @@ def _shard(stage: Store, name: str, shard: Shard) -> list[Finding]:
 
 
 def _evidence(stage: Store, name: str) -> Iterator[Finding]:
-    """Logs and failures only tell what happened; nothing is made from them and nothing can make them again."""
+    """Logs and failures only say what happened; nothing is made from them and nothing can make them again."""
     for stat in chain(stage.list("logs/"), stage.list("processes/")):
         lines = stage.read(stat.name).data.splitlines() if log_of(stat.name) else []
         if bad := sum(event_in(line) is None for line in lines):

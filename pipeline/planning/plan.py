@@ -78,7 +78,7 @@ class StagePlan:
 def make_plan(store: Store, config: RunConfig, *, repair: bool = False) -> list[StagePlan]:
     """The plan for every stage of the run, from what the store has now. `store` is the run's (`open_run`).
 
-    To `repair`, every record is read, whatever the manifest says, and one that is gone is lost rather than a wish to
+    To `repair`, every record is read, whatever the manifest says, and one that is gone is lost rather than a request to
     make its unit again. Raises BadConfiguration when a dataset that is taken from another run is not finished there.
     """
     plans: list[StagePlan] = []

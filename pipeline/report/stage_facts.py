@@ -38,7 +38,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageFacts:
-    """A stage as the report tells it. Everything but the first three is empty before the stage is done."""
+    """A stage as the report shows it. Everything but the first three is empty before the stage is done."""
 
     name: str
     about: str

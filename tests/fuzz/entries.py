@@ -1,6 +1,5 @@
 """What reads bytes that anybody may have written: each with a few whole inputs. A new one is one line in ENTRIES."""
 
-# ruff: noqa: E501 - one line an entry
 from __future__ import annotations
 
 import gzip

@@ -1,6 +1,5 @@
 """Hostile images by name: what each is made of, and whether it has to be refused (None where either will do)."""
 
-# ruff: noqa: E501 - one line a file
 from __future__ import annotations
 
 import io

@@ -101,10 +101,10 @@ def test_published_files_are_read_whole(tmp_path: Path, data: Path) -> None:
     assert rows == {"cc": captions.read_bytes().count(b"\n"), "ddb": 3, "licensed": 50, "laion": 10_000}
     assert all(outcome.stats["unreadable"] == 0 for outcome in dataset.manifest.outcomes)
     by_key = {sample.key: sample for sample in dataset.samples()}
-    angler = by_key[key_of("an angler fishes river on a snowy day.")].json()
+    angler = json_of(by_key[key_of("an angler fishes river on a snowy day.")])
     assert angler["row"] == 2
     assert angler["url"].endswith("/winter-fly-fishing.jpg")
-    sculpture = by_key[key_of("a small liquid sculpture, corvette, viscous, reflective, digital art")].json()
+    sculpture = json_of(by_key[key_of("a small liquid sculpture, corvette, viscous, reflective, digital art")])
     assert sculpture["image"] == "0c46f719-1679-4c64-9ba9-f181e0eae811.png"
 
 

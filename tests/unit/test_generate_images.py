@@ -99,7 +99,7 @@ def floats(
 
     with monkeypatch.context() as patch:
         patch.setattr(diffusion, "to_uint8", keep)
-        list(diffusion.paint(pipe, [sample_of(prompt) for prompt in prompts], params))
+        list(diffusion.generate(pipe, [sample_of(prompt) for prompt in prompts], params))
     return found
 
 
@@ -129,7 +129,7 @@ def test_another_batch_size_is_another_result_though_hardly(tmp_path: Path, mode
     made_with = []
     for batch_size in (1, 2, 3):
         params = params_of(model, batch_size=batch_size)
-        painted = diffusion.paint(diffusion.load(params), samples, params)
+        painted = diffusion.generate(diffusion.load(params), samples, params)
         made_with.append(np.stack([np.asarray(one) for one in painted]))
     # Shapes decide the order of additions, so a value just at a whole number may fall to either side when cut.
     assert max(np.abs(made_with[0].astype(int) - other).max() for other in made_with[1:]) <= 1
@@ -169,7 +169,7 @@ def test_the_noise_is_a_function_of_the_key(model: str) -> None:
     assert not torch.equal(one, diffusion.noise(key_of("an owl"), (4, 2, 2)))
     params = params_of(model)
     same_prompt = [Sample(key_of(word), {"txt": b"a fox"}) for word in ("a fox", "an owl")]
-    first, second = diffusion.paint(diffusion.load(params), same_prompt, params)
+    first, second = diffusion.generate(diffusion.load(params), same_prompt, params)
     assert first.tobytes() != second.tobytes()
 
 
@@ -225,8 +225,8 @@ def test_equal_pixels_give_equal_bytes_in_every_format() -> None:
     image = draw("a fox on the moon", size=48)
     for kind, quality, form in [("png", 95, "PNG"), ("jpg", 95, "JPEG"), ("webp", 80, "WEBP"), ("webp", 100, "WEBP")]:
         params = params_of("drawing", format=kind, quality=quality, stored_size=48)
-        data = encoding.stored(image, params)
-        assert data == encoding.stored(image.copy(), params)
+        data = encoding.encode_image(image, params)
+        assert data == encoding.encode_image(image.copy(), params)
         back = Image.open(io.BytesIO(data))
         assert (back.format, back.size) == (form, (48, 48))
         lossless = np.array_equal(np.asarray(back.convert("RGB")), np.asarray(image))
@@ -235,7 +235,7 @@ def test_equal_pixels_give_equal_bytes_in_every_format() -> None:
 
 def test_the_filter_decides_how_an_image_is_made_smaller() -> None:
     image = draw("a fox on the moon", size=48)
-    smaller = {name: encoding.stored(image, params_of("drawing", resize=name)) for name in encoding.FILTERS}
+    smaller = {name: encoding.encode_image(image, params_of("drawing", resize=name)) for name in encoding.FILTERS}
     assert len(set(smaller.values())) == 4
     expected = image.resize((24, 24), Image.Resampling.BICUBIC)
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(smaller["bicubic"]))), np.asarray(expected))
@@ -289,7 +289,7 @@ def test_bf16_follows_the_same_noise(model: str) -> None:
     results = []
     for precision in ("fp32", "bf16"):
         params = params_of(model, precision=precision)
-        (image,) = diffusion.paint(diffusion.load(params), [sample_of("a fox")], params)
+        (image,) = diffusion.generate(diffusion.load(params), [sample_of("a fox")], params)
         results.append(np.asarray(image).astype(float))
     assert 0 < np.abs(results[0] - results[1]).mean() < 8
 
@@ -329,4 +329,4 @@ def test_too_little_memory_names_the_batch_size(model: str, monkeypatch: pytest.
 
     monkeypatch.setattr(type(pipe), "__call__", exhaust)
     with pytest.raises(BadConfiguration, match="batch_size: 3 at 32 px"):
-        list(diffusion.paint(pipe, [sample_of("a fox")], params))
+        list(diffusion.generate(pipe, [sample_of("a fox")], params))

@@ -23,6 +23,7 @@ from images.context import ROOT, image_names, plan
 from images.errors import ImageError
 from images.requirements import closure
 from jobs.catalog import STAGES
+from jobs.contract.declaration import Access, Contract
 
 STAGE_NAMES = [spec.name for spec in STAGES]
 REGISTRY = "localhost:1"
@@ -107,7 +108,10 @@ def test_changed_code_installs_nothing_anew() -> None:
 def test_a_new_stage_needs_an_extra_and_nothing_else(
     tree: Path, monkeypatch: pytest.MonkeyPatch, needs: str, parent: str
 ) -> None:
-    monkeypatch.setattr(context, "STAGES", (*STAGES, dataclasses.replace(STAGES[0], name="caption-images")))
+    class Captioned(Contract[Access], stage="caption-images"):
+        """A made-up contract."""
+
+    monkeypatch.setattr(context, "STAGES", (*STAGES, dataclasses.replace(STAGES[0], writes=Captioned)))
     assert "caption-images" in image_names()
     with pytest.raises(ImageError, match="needs the extra 'caption-images'"):
         planned("caption-images", tree)

@@ -14,11 +14,11 @@ import torch
 from jobs.errors import BadConfiguration
 from jobs.regressor import list_towers
 from jobs.regressor.known_towers import FAMILIES, FILE, listed, tower_named
-from jobs.regressor.saved_model import from_sample
 from jobs.regressor.tower import build_tower
 from pipeline.__main__ import main
 from pipeline.configuration.run_config import load_config
 from tests.additions import add, forget
+from tests.networks import from_sample
 from tests.training import fresh_accelerator as fresh_accelerator
 from tests.training import settings, train
 

@@ -14,8 +14,9 @@ from jobs.runtime.diagnostics import Diagnostics
 from jobs.shards.local import LocalStore
 from pipeline.configuration.run_config import load_config
 from pipeline.executors.base import JobStatus
+from pipeline.executors.kubernetes import labels
 from pipeline.executors.kubernetes.client.api import JOBS
-from pipeline.executors.kubernetes.executor import Caller, KubernetesExecutor, labels
+from pipeline.executors.kubernetes.executor import Caller, KubernetesExecutor
 
 NAME = "small-collect-1-0a1b2c3d"
 FAILED = {"type": "Failed", "status": "True", "reason": "FailedIndexes", "message": "Job has failed indexes"}

@@ -21,6 +21,7 @@ from jobs.train.stage import AUGMENTATIONS, LOSSES, TRAIN, TrainParams
 from pipeline.configuration.run_config import load_config
 from tests.additions import add, forget
 from tests.pictures import unit_vectors
+from tests.samples import json_of
 from tests.training import fresh_accelerator as fresh_accelerator
 from tests.training import in_processes, settings, train
 from tests.training import processes_get_ready as processes_get_ready
@@ -89,7 +90,7 @@ def test_a_loss_is_one_file_and_the_curve_has_the_cosine_beside_it(
     (of_squares,) = train(tmp_path / "squares", settings(loss="squares", epochs=1)).samples("curve")
     forget(LOSSES, "squares")
     (of_cosines,) = train(tmp_path / "cosine", settings(epochs=1)).samples("curve")
-    squares, cosines = of_squares.json()["points"], of_cosines.json()["points"]
+    squares, cosines = json_of(of_squares)["points"], json_of(of_cosines)["points"]
     assert [point["step"] for point in squares] == [point["step"] for point in cosines] == [4, 5]
     for square, cosine in zip(squares, cosines, strict=True):  # AdamW takes no notice of factors
         assert square["loss"] == pytest.approx(2 * cosine["loss"], abs=1e-4)

@@ -12,10 +12,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from jobs.errors import BadConfiguration
 from jobs.registry import OneOf, literal, load, names_in, refused
-from jobs.regressor.model import Architecture, Regressor
+from jobs.regressor.model import Regressor
 from jobs.regressor.params import HEADS
-from jobs.regressor.saved_model import from_sample, to_sample
+from jobs.regressor.values import Architecture
 from tests.additions import add, forget
+from tests.networks import from_sample, to_sample
 
 LOSSES = "jobs.train.losses"
 

@@ -295,7 +295,7 @@ def test_results_come_in_order_and_no_more_than_asked_are_worked_out_ahead() -> 
             taken.append(number)
             yield number
 
-    results = prefetch(lambda number: number * number, numbers(), threads=3, ahead=2)
+    results = prefetch(lambda number: number * number, numbers(), threads=3, depth=2)
     assert next(results) == 0
     assert len(taken) == 3
     assert list(results) == [number * number for number in range(1, 10)]
@@ -303,7 +303,7 @@ def test_results_come_in_order_and_no_more_than_asked_are_worked_out_ahead() -> 
 
 def test_an_error_comes_where_its_result_would_have_and_ends_the_threads() -> None:
     before = threading.active_count()
-    results = prefetch(lambda number: 1 // (3 - number), range(10), threads=2, ahead=2)
+    results = prefetch(lambda number: 1 // (3 - number), range(10), threads=2, depth=2)
     assert [next(results) for _ in range(3)] == [0, 0, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from jobs.errors import BadConfiguration
 from jobs.regressor.known_towers import family_of
-from jobs.regressor.model import Architecture, Regressor
+from jobs.regressor.model import Regressor
 from jobs.regressor.tower import class_of
+from jobs.regressor.values import Architecture
 from jobs.train.learner import new_learner
 from jobs.train.optimiser import build_optimiser
 from jobs.train.stage import TrainParams

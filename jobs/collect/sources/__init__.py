@@ -15,7 +15,7 @@ KINDS = "jobs.collect.sources.kinds"
 
 
 class _ByKind:
-    """Makes a union of all sources there are, told apart by `kind`, when a model that has a source is defined."""
+    """Makes a union of all sources there are, distinguished by `kind`, when a model that has a source is defined."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         every: Any = Union[tuple(map(_class_of, names_in(KINDS)))]  # noqa: UP007

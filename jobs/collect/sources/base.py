@@ -104,7 +104,9 @@ class WrittenSource(Source):
 
 
 class FileSource(Source):
-    """A source that stands in files."""
+    """A source that is in files."""
+
+    read_by_content = frozenset({"path"})
 
     path: str
     """A file, or several with * and ? in the last part: a local path or s3://BUCKET/KEY. `.gz` is decompressed."""

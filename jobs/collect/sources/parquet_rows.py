@@ -1,4 +1,4 @@
-"""Rows of a parquet file, decoded in quarantine: pyarrow is very much C++, and the file is a stranger's.
+"""Rows of a parquet file, decoded in a sandbox: pyarrow is very much C++, and the file is not trusted.
 
 The entry is `rows_server`; parquet.py asks from outside. It is imported by that name only.
 """

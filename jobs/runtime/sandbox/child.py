@@ -1,4 +1,4 @@
-"""The process in quarantine: `python -m jobs.runtime.sandbox.child DESCRIPTION`, started by quarantine.py only.
+"""The sandboxed process: `python -m jobs.runtime.sandbox.child DESCRIPTION`, started by pool.py only.
 
 The description names an entry, "package.module:function". `function(settings)` is called once, imports all that it
 will need and returns the server: a function from a request (a JSON object and bytes) to its answers, one or several.

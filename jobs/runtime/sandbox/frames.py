@@ -1,4 +1,4 @@
-"""Messages between a worker and a process in quarantine: a JSON object and bytes, each led by its length.
+"""Messages between a worker and a sandboxed process: a JSON object and bytes, each led by its length.
 
 JSON and not pickle: what comes back from a process that decoded foreign bytes is foreign itself.
 """

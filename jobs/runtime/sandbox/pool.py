@@ -1,4 +1,4 @@
-"""A process in quarantine: foreign bytes are decoded by a child that may take so much time and memory and no more.
+"""A sandboxed process: untrusted bytes are decoded by a child that may take so much time and memory and no more.
 
 The child (quarantined.py) is a fresh Python without this one's memory, environment (and so without credentials) or
 open files; it has two pipes, and where the kernel can say so it may open no file and no connection. It serves many

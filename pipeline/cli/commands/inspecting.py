@@ -1,4 +1,4 @@
-"""Commands that tell how things stand and change nothing."""
+"""Commands that show how things stand and change nothing."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ def why(call: Call) -> int:
     reasons = tables.why(call.store.at(stage), planned, call.args.shard)
     text = tables.why_text(reasons)
     if job := tables.job_row(planned, call.observed(plans).jobs.get(stage)):
-        text = f"its Job: {job['told']}\n{text}"
-        reasons = [{**reason, "job": job["told"]} for reason in reasons]
+        text = f"its Job: {job['summary']}\n{text}"
+        reasons = [{**reason, "job": job["summary"]} for reason in reasons]
     call.answer(reasons, text)
     return OK
 

@@ -43,7 +43,7 @@ def finish_run(call: Call, *, repair: bool = False) -> int:
 def _run(call: Call, config: RunConfig, *, repair: bool = False) -> int:
     config = proven(config)
     store = open_run(config)
-    with suppress(StoreAway):  # the controller waits for it, or tells it
+    with suppress(StoreAway):  # the controller waits for it, or reports it
         store.sweep()
     note = LiveNote(store, config)
     with open_display() as display:

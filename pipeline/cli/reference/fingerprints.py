@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 
 from pydantic import BaseModel
@@ -14,26 +15,20 @@ NO = "no, it is not part of the fingerprint: nothing is made again when it chang
 UNITS = "it decides which units there are: those that it leaves as they are, are not made again"
 BY_CONTENT = "the content of the files is part of the fingerprint, and where they are is not"
 
-# What `units` of a stage takes out of the settings again, because it shows in the units or in what they read.
-_SHOWN_OTHERWISE = {
-    "collect.sources": UNITS,
-    "generate-prompts.num_prompts": UNITS,
-    "generate-images.max_prompts": UNITS,
-    "infer.images": BY_CONTENT,
-    "infer.files": UNITS,
-    "infer.images_per_shard": UNITS,
-}
 
+def effect_on_result(name: str, by_content: Collection[str] = ()) -> str:
+    """Whether the parameter of that dotted name shapes what the run makes, in words.
 
-def effect_on_result(name: str) -> str:
-    """Whether the parameter of that dotted name shapes what the run makes, in words."""
+    `by_content` are names of parameters of entries of a list, of which only the content of what they name counts.
+    """
     stage, _, rest = name.partition(".")
-    if name in _SHOWN_OTHERWISE:
-        return _SHOWN_OTHERWISE[name]
-    if name.startswith("collect.sources.") and name.endswith(".path"):
-        return BY_CONTENT
-    if stage not in _stages():
+    params = _stages().get(stage)
+    if params is None:
         return NO
+    if rest in params.decides_units:
+        return UNITS
+    if rest in params.read_by_content or ("." in rest and rest.rpartition(".")[2] in by_content):
+        return BY_CONTENT
     return YES if not rest or rest.partition(".")[0] in _covered(stage) else NO
 
 

@@ -12,9 +12,7 @@ from jobs.catalog import STAGES
 from jobs.errors import BadConfiguration
 from pipeline.cli.reference.commands import Command, commands
 from pipeline.cli.reference.exit_codes import ExitCode, exit_codes
-from pipeline.cli.reference.parameters import Parameter, parameters
-
-SOURCES = "collect.sources."
+from pipeline.cli.reference.parameters import Parameter, list_of_kinds, parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,25 +48,24 @@ def everything(parser: argparse.ArgumentParser) -> list[Entry]:
 
 def _parameters_named(name: str) -> Iterator[Parameter | Group]:
     known = parameters()
-    wanted = ".".join(
-        part for part in name.split(".") if not part.isdigit()
-    )  # `collect.sources.0.path`, as --set has it
+    wanted = ".".join(part for part in name.split(".") if not part.isdigit())  # a position in a list, as --set has it
     if wanted in known:
         yield _with_members(known[wanted])
-    elif wanted.startswith(SOURCES):
-        yield from of_any_kind(wanted.removeprefix(SOURCES))
+    elif wanted.startswith(list_of_kinds()):
+        yield from of_any_kind(wanted.removeprefix(list_of_kinds()))
 
 
 def of_any_kind(name: str) -> Iterator[Parameter]:
     """What sources of several kinds have by that name, once for all kinds where it is the same."""
     kinds = defaultdict(list)
+    prefix = list_of_kinds()
     for full, one in parameters().items():
-        kind, _, rest = full.removeprefix(SOURCES).partition(".")
-        if full.startswith(SOURCES) and rest == name:
+        kind, _, rest = full.removeprefix(prefix).partition(".")
+        if full.startswith(prefix) and rest == name:
             kinds[replace(one, name="")].append(kind)
     for one, having in kinds.items():
         kind = having[0] if len(having) == 1 else f"{{{','.join(having)}}}"
-        yield replace(one, name=f"{SOURCES}{kind}.{name}")
+        yield replace(one, name=f"{prefix}{kind}.{name}")
 
 
 def _with_members(parameter: Parameter) -> Parameter | Group:

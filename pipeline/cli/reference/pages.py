@@ -12,8 +12,8 @@ from jobs.runtime.spec import StageSpec
 from pipeline.cli.parser import make_parser
 from pipeline.cli.reference.commands import Argument, commands
 from pipeline.cli.reference.exit_codes import exit_codes
-from pipeline.cli.reference.lookup import SOURCES, of_any_kind
-from pipeline.cli.reference.parameters import REQUIRED, Parameter, parameters
+from pipeline.cli.reference.lookup import of_any_kind
+from pipeline.cli.reference.parameters import REQUIRED, Parameter, list_of_kinds, parameters
 
 _RESOURCES = f"{STAGES[0].name}.resources."  # stand for those of every stage
 _GENERATED = "This page is generated from the code; `i2p explain NAME` prints the same in a terminal."
@@ -50,7 +50,7 @@ def _about(spec: StageSpec) -> str:
 
 def _own(spec: StageSpec) -> Iterator[Parameter]:
     for one in _below(f"{spec.name}."):
-        if not one.name.startswith((SOURCES, f"{spec.name}.resources")):
+        if not one.name.startswith((list_of_kinds(), f"{spec.name}.resources")):
             yield one
 
 
@@ -60,11 +60,12 @@ def _below(prefix: str) -> Iterator[Parameter]:
 
 def _sources() -> Iterator[str]:
     yield from ["# Kinds of sources", _GENERATED]
-    yield "The entries of [`collect.sources`](parameters.md#collect.sources) have a `kind`:"
-    kinds = [one for one in _below(SOURCES) if "." not in one.name.removeprefix(SOURCES)]
-    yield "\n".join(f"- `{one.name.removeprefix(SOURCES)}`: {one.about}" for one in kinds)
+    name = list_of_kinds().rstrip(".")
+    yield f"The entries of [`{name}`](parameters.md#{name}) have a `kind`:"
+    kinds = [one for one in _below(list_of_kinds()) if "." not in one.name.removeprefix(list_of_kinds())]
+    yield "\n".join(f"- `{one.name.removeprefix(list_of_kinds())}`: {one.about}" for one in kinds)
     yield "## Parameters of a source"
-    names = dict.fromkeys(one.name.removeprefix(SOURCES).partition(".")[2] for one in _below(SOURCES))
+    names = dict.fromkeys(one.name.removeprefix(list_of_kinds()).partition(".")[2] for one in _below(list_of_kinds()))
     for name in names:
         if name not in ("", "kind"):
             for one in of_any_kind(name):

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from jobs.catalog import STAGES
 from jobs.runtime.spec import Params
 from pipeline.cli.reference.fingerprints import effect_on_result
 from pipeline.cli.reference.schema_words import Schema, allowed_in, choices_of, type_of, value_text
@@ -24,7 +25,7 @@ class Parameter:
     """One parameter, or a group of them, in words."""
 
     name: str
-    """Dotted, as `--set` takes it; the entries of `collect.sources` have their kind where `--set` has a position."""
+    """Dotted, as `--set` takes it; the entries of a list of kinds have their kind where `--set` has a position."""
 
     about: str
     type: str
@@ -49,6 +50,35 @@ def parameters() -> dict[str, Parameter]:
     configs = {name: load_config(name).model_dump(mode="json", by_alias=True) for name in presets()}
     found = _Walk(schema["$defs"], configs, _inherited_descriptions()).below("", schema)
     return {one.name: one for one in found}
+
+
+@cache
+def list_of_kinds() -> str:
+    """The parameter whose entries are of several kinds, each with parameters of its own, and a dot."""
+    found = [
+        f"{stage}.{name}."
+        for stage, config in FullConfig.model_json_schema(by_alias=True)["properties"].items()
+        for name, schema in _definition(config).get("properties", {}).items()
+        if "discriminator" in schema.get("items", {})
+    ]
+    (only,) = found
+    return only
+
+
+def _definition(schema: Schema) -> Schema:
+    reference = schema.get("$ref", "").rpartition("/")[2]
+    found: Schema = FullConfig.model_json_schema(by_alias=True)["$defs"].get(reference, {})
+    return found
+
+
+@cache
+def _read_by_content() -> frozenset[str]:
+    """Parameters of entries of a list that name files."""
+    return frozenset(name for model in _subclasses(Params) if not _is_stage(model) for name in model.read_by_content)
+
+
+def _is_stage(model: type[BaseModel]) -> bool:
+    return any(issubclass(model, spec.params) for spec in STAGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +107,7 @@ class _Walk:
             allowed=allowed_in(schema),
             choices=choices_of(schema),
             default="" if group else default,
-            result=effect_on_result(name),
+            result=effect_on_result(name, _read_by_content()),
             presets=() if group or required else tuple(self._elsewhere(name, schema)),
         )
         if group:
@@ -129,7 +159,7 @@ def _inherited_descriptions() -> dict[tuple[str, str], str]:
     return found
 
 
-def _subclasses(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+def _subclasses(model: type[Params]) -> Iterator[type[Params]]:
     yield model
     for one in model.__subclasses__():
         yield from _subclasses(one)

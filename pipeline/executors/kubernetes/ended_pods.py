@@ -1,4 +1,4 @@
-"""What Pods told when they ended, kept for when they are gone: a Pod that somebody deletes goes with its words."""
+"""What Pods reported when they ended, kept for when they are gone: a deleted Pod goes with its message."""
 
 from __future__ import annotations
 

@@ -88,11 +88,11 @@ class KubernetesExecutor:
         self._history: set[str] | None = None  # uids of Jobs that had failed before this call began
         self._served: set[str] = set()  # uids of gangs whose Service is there
         self._ended = EndedPods()
-        self._noted: set[tuple[str, str]] | None = None  # uids of Pods whose end was told, and nodes they hang on
+        self._noted: set[tuple[str, str]] | None = None  # uids of Pods whose end was reported, and nodes they hang on
         self._watch: Watch | None = None
 
     def observe(self, plans: Mapping[str, JobPlan]) -> Observation:
-        """One look: two lists of the cluster, and what the attempts shipped; raises ClusterError, StoreError."""
+        """One look: two lists of the cluster, and what the attempts logged; raises ClusterError, StoreError."""
         jobs = self._api.list(JOBS, labels=self._selector).items
         pods = self._api.list(PODS, labels=self._selector, fields="status.phase!=Succeeded").items
         if self._history is None:
@@ -212,7 +212,7 @@ class KubernetesExecutor:
             self._api.patch(JOBS, job["metadata"]["name"], {"spec": {"activeDeadlineSeconds": _PASSED_SECONDS}})
 
     def _why_failed(self, stage: str, job: Object, disrupted: str) -> tuple[int, str]:
-        """The exit code of the Job and its reason, from what its attempts left, else from what its Pods told."""
+        """The exit code of the Job and its reason, from what its attempts left, else from what its Pods reported."""
         failed, name = reasons.condition(job, labels.FAILED) or {}, job["metadata"]["name"]
         failures = self._logs[stage].failures(name)
         indexes = list(indexes_in(job["status"].get("failedIndexes", "")))
@@ -231,8 +231,8 @@ class KubernetesExecutor:
         code = STORE_AWAY if last[0] == STORE_AWAY else TRY_AGAIN
         if failed.get("reason") == "PodFailurePolicy":
             code = BAD_CONFIGURATION
-        if not last[1]:  # what a worker cannot tell, too little memory or a missing image, is among what its Pod told
-            gone = self._ended.deleted(name) or f"its Pods left no word; `kubectl describe job {name}` may tell more"
+        if not last[1]:  # what a worker cannot report, too little memory or a missing image, its Pod does
+            gone = self._ended.deleted(name) or f"its Pods left no message; `kubectl describe job {name}` may say more"
             return code, f"{failed.get('message', 'it failed')}: {gone}{others}"
         return code, last[1] + others
 

@@ -116,7 +116,7 @@ def _like(live: Any, wanted: Any) -> Any:
 
 
 def apply_desired_state(api: Api | None, store: Store, config: RunConfig, desired: DesiredState) -> list[str]:
-    """Make the wish known to controllers, and act on Jobs at once, so that it needs no controller; says what it did."""
+    """Store the desired state for controllers, and act on Jobs at once, so that it needs none; returns what was done."""
     write_desired_state(store, desired)
     done = []
     for job in _unfinished(api, config) if api else ():
@@ -157,6 +157,6 @@ def release(api: Api, config: RunConfig, node: str) -> list[str]:
     for pod in hanging:
         name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
         api.delete(PODS, name, propagation="Background", grace_seconds=0, uid=uid)
-        # Its Job keeps it, and starts no other, until its node tells how it ended, which it never will.
+        # Its Job keeps it, and starts no other, until its node says how it ended, which it never will.
         api.patch(PODS, name, {"metadata": {"uid": uid, "finalizers": None}})
     return [pod["metadata"]["name"] for pod in hanging]

@@ -1,4 +1,4 @@
-"""Why a Job waits or a Pod failed, in words, from what the cluster tells of them. Pure functions of plain dicts."""
+"""Why a Job waits or a Pod failed, in words, from what the cluster says of them. Pure functions of plain dicts."""
 
 from __future__ import annotations
 

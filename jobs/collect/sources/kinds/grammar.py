@@ -1,4 +1,4 @@
-"""The grammar, an honest stand-in for a source: it writes its prompts instead of reading them."""
+"""The grammar, a synthetic source: it writes its prompts instead of reading them."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def numbered_rows(source: FileSource, file: File, columns: list[str]) -> Iterato
         for tries in range(_TRIES):
             try:
                 for row, values in enumerate(_decoded(source, file, binary, columns), 1):
-                    if row > number:  # else told before the process had to be started again
+                    if row > number:  # else reported before the process had to be started again
                         number = row
                         yield number, values
                 return

@@ -29,7 +29,7 @@ class ClusterError(JobError):
 
 
 class Unreachable(ClusterError):
-    """No usable answer: refused, reset, silent, overloaded or failing. A retry may mend it.
+    """No usable answer: refused, reset, silent, overloaded or failing. A retry may fix it.
 
     `retry_in` is the number of seconds before which no request to this server is let through.
     """
@@ -60,7 +60,7 @@ class Refused(ClusterError, BadConfiguration):
 
 
 class Conflict(ClusterError):
-    """What is there now stands in the way: changed meanwhile, another uid, quota used up. A retry may mend it."""
+    """What is there now stands in the way: changed since, another uid, quota used up. A retry may fix it."""
 
 
 class Missing(ClusterError):
@@ -156,7 +156,7 @@ def _forbidden(wanted: str, verb: str, plural: str, said: str) -> ClusterError:
 
 
 def _retry_after(retry_after: str | None, details: dict[str, Any]) -> float:
-    """Seconds that the server wants to be left alone; a date, which no API server sends, counts as no wish."""
+    """Seconds that the server wants to be left alone; a date, which no API server sends, counts as none."""
     for given in (retry_after, details.get("retryAfterSeconds")):
         if given is not None and str(given).strip().isdecimal():
             return min(float(given), _LONGEST_RETRY_AFTER)

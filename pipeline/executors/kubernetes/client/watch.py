@@ -28,7 +28,7 @@ _GOODBYE = 1.0  # seconds to wait for the thread to end; it is a daemon, and may
 
 
 class _Lost(Exception):
-    """The stream no longer tells what happens: an ERROR event or garbage."""
+    """The stream no longer says what happens: an ERROR event or garbage."""
 
 
 class Watch:
@@ -135,7 +135,7 @@ class Watch:
                 self._take(line)
 
     def _take(self, line: bytes) -> None:
-        """Note one event. Those that only tell the version (bookmarks) wake nobody."""
+        """Note one event. Those that only give the version (bookmarks) wake nobody."""
         version = ""
         with suppress(ValueError, KeyError, TypeError):
             event = json.loads(line)
