@@ -65,7 +65,7 @@ class Connection:
 
     @contextmanager
     def translating_errors(self, where: str) -> Iterator[None]:
-        """`translate_boto_errors`, and distinguish a missing bucket from a missing object, which some servers do not."""
+        """`translate_boto_errors`, with a missing bucket apart from a missing object, which some servers do not do."""
         try:
             with translate_boto_errors(where):
                 yield

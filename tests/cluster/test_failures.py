@@ -205,7 +205,7 @@ def test_status_says_in_words_why_nothing_runs(run, resources, kubernetes, quota
         run.cluster.apply(run.namespace, quota)
     preset = run.configured(grammars(QUICK), kubernetes=kubernetes, **resources)
     i2p(preset, "deploy", STAGE)
-    wait_for(lambda: re.search(words, noted := answer(preset, "status")[0]["job"]["told"]) or print(noted))
+    wait_for(lambda: re.search(words, noted := answer(preset, "status")[0]["job"]["summary"]) or print(noted))
 
 
 def test_too_little_memory_is_told_with_what_to_raise(run):

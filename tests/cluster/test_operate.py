@@ -39,7 +39,7 @@ def test_pausing_ends_the_pods_without_a_retry_and_resuming_finishes_with_the_ri
         wait_for(lambda: not [pod for pod in run.pods() if pod["status"]["phase"] in ("Pending", "Running")])
         assert run.job()["spec"]["suspend"] is True
         assert controller.poll() is None, "it waits"
-        assert "paused" in answer(preset, "status")[0]["job"]["told"]
+        assert "paused" in answer(preset, "status")[0]["job"]["summary"]
         i2p(preset, "resume")
         out, err = controller.communicate(timeout=120)
     assert controller.returncode == OK, out + err

@@ -84,7 +84,7 @@ def test_a_damaged_note_is_replaced(local_store: Store, damaged: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ignored", "told"),
+    ("ignored", "noted"),
     [("if-none-match", "create only if absent: .* writers"), ("if-match", "replace only if unchanged: .*")],
 )
 def test_a_server_that_ignores_a_condition_is_refused_and_nothing_is_noted(

@@ -237,7 +237,7 @@ def test_images_of_the_same_id_are_in_batches_of_their_own(place: Place) -> None
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "noted"),
     [
         ({"inputs": {}}, "this configuration makes collect, generate-prompts, .*: take the rest"),
         ({"inputs": {"infer": "other"}}, "this configuration makes submission: take the rest from a trained run"),

@@ -52,7 +52,7 @@ def test_presets_that_start_from_each_other_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("assignment", "told"),
+    ("assignment", "noted"),
     [
         ("dedup.treshold=0.9", "dedup.treshold: there is no such parameter; did you mean 'threshold'?"),
         ("dedupe.threshold=0.9", "dedupe: there is no such parameter; did you mean 'dedup'?"),

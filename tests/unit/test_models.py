@@ -16,7 +16,7 @@ def test_the_three_kinds_of_names(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("model", "told"),
+    ("model", "noted"),
     [
         ("package:no_such_package", "'no_such_package' is not installed"),
         ("package:json", "carries no folder `model`"),

@@ -388,7 +388,7 @@ def test_equal_weights_give_equal_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "noted",
     [
         b"{}",
         b'{"bank_cosine": [], "expected_cosine": []}',

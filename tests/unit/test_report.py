@@ -233,7 +233,7 @@ def test_the_first_questions_are_answered_at_the_top(page):
 
 
 @pytest.mark.parametrize(
-    ("section", "told"),
+    ("section", "noted"),
     [
         ("graph", ["generate-prompts", "31 samples", "1 min 16 s", "2026-09-21", "done"]),
         ("filter", ["31 were kept", "40", "7 repeated", "0.812", "1 of 2 dropped prompts", "forum <b>", "indeed"]),

@@ -126,7 +126,7 @@ RANGED = OBJECT | {"Content-Range": "bytes 0-0/2"}
 
 
 @pytest.mark.parametrize(
-    ("operation", "replies", "told"),
+    ("operation", "replies", "noted"),
     [
         (CREATE, [Reply(200), MISSING], "an ETag is required, given None"),
         (CREATE, [Reply(200, {"ETag": "two words"}), MISSING], "an ETag is required"),
@@ -203,7 +203,7 @@ def test_redirections_in_a_circle_end(asking: Asking, operation: Operation, stat
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "kind", "told"),
+    ("status", "code", "kind", "noted"),
     [
         (403, "AccessDenied", BadConfiguration, "may not do this"),
         (403, "InvalidAccessKeyId", BadConfiguration, "may not do this"),

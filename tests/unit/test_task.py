@@ -202,7 +202,7 @@ def test_a_store_that_refuses_the_log_does_not_disturb_the_work(tmp_path: Path) 
     evidence = Diagnostics(Broken(tmp_path), 0, "abc")
     with evidence.shipping():
         evidence.report_failure(BadData("no"))
-    assert b'"not shipped"' in log.lines()
+    assert b'"not uploaded"' in log.lines()
 
 
 def test_a_worker_killed_by_sigkill_leaves_its_log(tmp_path: Path) -> None:

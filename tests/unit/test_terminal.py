@@ -107,7 +107,7 @@ def test_what_workers_wrote_is_told_without_control_characters(
         "traceback": f"line\n{wrote}",
     }
     stage.create("failures/00000-x.json", json.dumps(failure).encode())
-    stage.create("logs/00000-x.jsonl", json.dumps({"time": 1.0, "event": "exit", "error": wrote}).encode())
+    stage.create("logs/00000-x.jsonl", json.dumps({"time": 1.0, "event": "exit", "code": 65, "error": wrote}).encode())
     assert main([command, "collect", "--preset", SMALL, "--set", f"store={local_store.root}", *options]) == 0
     noted = capsys.readouterr().out
     assert "title" in noted

@@ -116,7 +116,7 @@ def _like(live: Any, wanted: Any) -> Any:
 
 
 def apply_desired_state(api: Api | None, store: Store, config: RunConfig, desired: DesiredState) -> list[str]:
-    """Store the desired state for controllers, and act on Jobs at once, so that it needs none; returns what was done."""
+    """Store the desired state for controllers, and act on Jobs at once, so that none is needed; what was done."""
     write_desired_state(store, desired)
     done = []
     for job in _unfinished(api, config) if api else ():
