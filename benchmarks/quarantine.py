@@ -39,7 +39,7 @@ from jobs.regressor.predict import in_batches, predict_batches
 from jobs.shards.dataset import Writer
 from jobs.shards.local import LocalStore
 
-SIZE, THREADS, BATCH, AHEAD, REPEATS = 256, 2, 64, 256, 5  # pixels; as infer's defaults on two cores
+SIZE, THREADS, BATCH, DEPTH, REPEATS = 256, 2, 64, 256, 5  # pixels; as infer's defaults on two cores
 PICTURES = {  # what people give: format, width, height, how many
     "png 512": ("PNG", 512, 512, 400),
     "jpeg 512": ("JPEG", 512, 512, 400),
@@ -69,7 +69,7 @@ def compare_pictures(folder: Path, form: str, size: tuple[int, int], count: int)
 
     def read(pixels_of: PixelsOf) -> Iterator[tuple[str, Pixels]]:
         files = read_files(
-            store, names, lambda data, name: pixels_of(data, name, SIZE), limits, threads=THREADS, ahead=AHEAD
+            store, names, lambda data, name: pixels_of(data, name, SIZE), limits, threads=THREADS, depth=DEPTH
         )
         for file in files:
             assert isinstance(file.pixels, np.ndarray), file.pixels  # noqa: S101

@@ -47,11 +47,11 @@ FIRST, LAST = ("test_graph", "test_bucket_away", "test_training_runs", "test_kil
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """For `pytest -n 3 --dist loadfile --no-loadscope-reorder`, which deals out modules in this order."""
 
-    def place(item: pytest.Item) -> int:
+    def position(item: pytest.Item) -> int:
         return FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST) + (item.path.stem == LAST)
 
     ours = [item for item in items if item.path.parent == Path(__file__).parent]
-    items[:] = [item for item in items if item.path.parent != Path(__file__).parent] + sorted(ours, key=place)
+    items[:] = [item for item in items if item.path.parent != Path(__file__).parent] + sorted(ours, key=position)
 
 
 @dataclass(frozen=True)

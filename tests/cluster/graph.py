@@ -71,8 +71,8 @@ def configuration(
         },
     }
     for name, change in changes.items():
-        place = name.replace("_", "-")
-        values[place] = {**values.get(place, {}), **change} if isinstance(change, dict) else change
+        package = name.replace("_", "-")
+        values[package] = {**values.get(package, {}), **change} if isinstance(change, dict) else change
     return values
 
 

@@ -117,7 +117,7 @@ def test_a_misspelt_field_is_refused_by_name(api: Api) -> None:
         api.patch(JOBS, "a", {"spec": {"suspendd": False}})
 
 
-def test_every_mistake_in_a_manifest_is_told(api: Api) -> None:
+def test_every_mistake_in_a_manifest_is_reported(api: Api) -> None:
     with pytest.raises(Refused) as caught:
         api.apply(JOBS, job("B_x", completions=-1))
     assert "metadata.name: Invalid value" in str(caught.value)

@@ -208,7 +208,7 @@ def test_status_says_in_words_why_nothing_runs(run, resources, kubernetes, quota
     wait_for(lambda: re.search(words, noted := answer(preset, "status")[0]["job"]["summary"]) or print(noted))
 
 
-def test_too_little_memory_is_told_with_what_to_raise(run):
+def test_too_little_memory_is_reported_with_what_to_raise(run):
     preset = run.configured(grammars(QUICK), retries=0, memory="32Mi", shared_memory="1Mi")
     done = i2p(preset, "run", check=False)
     assert done.returncode == TRY_AGAIN, done.stdout + done.stderr

@@ -46,7 +46,7 @@ def test_an_etcd_that_is_killed_and_started_again(half_run: Runs, cluster: Clust
     run.is_as_if_undisturbed(*MADE)
 
 
-def test_a_node_that_is_powered_off_is_told_and_released_and_its_indexes_start_elsewhere(
+def test_a_node_that_is_powered_off_is_reported_and_released_and_its_indexes_start_elsewhere(
     half_run: Runs, cluster: Cluster
 ) -> None:
     """The worker is frozen first, so that it is in the middle of its work for certain when the power goes."""

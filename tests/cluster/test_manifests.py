@@ -78,8 +78,8 @@ def rendered(number: int, priority: str) -> list[dict[str, Any]]:
     if spec.gang:
         resources["pods"] = draw.choice([1, 2])
     settings = {name: draw.choice(values) for name, values in CLUSTER.items()}
-    for place in (resources, settings):
-        place["priority_class"] = place["priority_class"] and priority
+    for target in (resources, settings):
+        target["priority_class"] = target["priority_class"] and priority
     settings["images"] = {spec.name: f"registry.example.com/prompts/{spec.name}@sha256:{'0' * 64}"}
     config = check_config(
         {

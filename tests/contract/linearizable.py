@@ -92,13 +92,13 @@ def steps_of(story: Sequence[Operation]) -> list[Step]:
     for one in story:
         if one.outcome != "unknown":
             looks = one.outcome == "refused" or one.kind in ("read", "holds", "there")
-            steps.append(Step(one.began, one.ended, True, looks, _told(one)))
+            steps.append(Step(one.began, one.ended, True, looks, _shown(one)))
         perhaps = one.troubled or int(one.outcome == "unknown")  # requests that may still arrive, at any time
         steps += [Step(one.began, math.inf, False, False, _effect(one))] * perhaps
     return steps
 
 
-def _told(one: Operation) -> Callable[[Value], Value]:
+def _shown(one: Operation) -> Callable[[Value], Value]:
     """What must be true at the moment of an operation that the client was told of, and what it leaves."""
     value, expected = one.value, one.expected
     match one.kind, one.outcome:

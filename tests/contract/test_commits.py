@@ -239,7 +239,7 @@ def test_a_manifest_published_twice_at_once_is_published_once(store: Store) -> N
     assert sum(stat.name == MANIFEST for stat in store.list("")) == 1
 
 
-def test_a_manifest_that_cannot_be_read_is_told_and_replaced(store: Store) -> None:
+def test_a_manifest_that_cannot_be_read_is_reported_and_replaced(store: Store) -> None:
     assert load_manifest(store) is None
     store.create(MANIFEST, b"{")
     with pytest.raises(Corrupt):

@@ -223,7 +223,7 @@ def test_a_conflict_at_its_end_restarts_an_upload_in_parts(through: Through, s3_
     assert "Uploads" not in s3_store.client.list_multipart_uploads(Bucket=store.bucket, Prefix=store.prefix)
 
 
-def test_conflicts_without_end_are_told(through: Through, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_conflicts_without_end_are_reported(through: Through, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3_client, "TRIES", 3)
     proxy, store = through()
     for nth in range(1, 4):
@@ -232,7 +232,7 @@ def test_conflicts_without_end_are_told(through: Through, monkeypatch: pytest.Mo
         store.create("name", b"ours")
 
 
-def test_a_server_without_room_is_told_as_such(through: Through) -> None:
+def test_a_server_without_space_is_reported_as_such(through: Through) -> None:
     proxy, store = through()
     proxy.spoil("507", "PUT", "name")
     with pytest.raises(StoreFull, match="no room left") as raised:
@@ -250,7 +250,7 @@ def test_an_answer_lost_every_time_is_settled_all_the_same(through: Through, mon
     assert [one.method for one in proxy.seen] == ["PUT", "PUT", "HEAD"]
 
 
-def test_a_server_that_only_fails_is_told(through: Through, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_only_fails_is_reported(through: Through, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3_client, "TRIES", 2)
     proxy, store = through()
     for nth in (1, 2):
@@ -260,7 +260,7 @@ def test_a_server_that_only_fails_is_told(through: Through, monkeypatch: pytest.
     assert raised.value.exit_code == TRY_AGAIN
 
 
-def test_a_server_that_is_not_there_is_told(through: Through, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_not_there_is_reported(through: Through, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3_client, "TRIES", 2)
     proxy, store = through()
     proxy.__exit__()

@@ -20,7 +20,7 @@ from jobs.shards.s3 import S3Store
 from jobs.shards.store import UNFINISHED
 from tests.samples import noise, numbered_samples, record_of
 
-ROOM = 1 << 20  # bytes
+SPACE = 1 << 20  # bytes
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "none", folder], capture_output=True, text=True
+        ["mount", "-t", "tmpfs", "-o", f"size={SPACE}", "none", folder], capture_output=True, text=True
     )
     if mounted.returncode:
         pytest.skip(f"needs the right to mount a small disk: {mounted.stderr.strip()}")
@@ -56,7 +56,7 @@ def test_a_shard_that_does_not_fit_leaves_everything_as_it_was(small_disk: Path)
     assert commit(store, record_of("train-00000", first))
     before = list(store.list(""))
 
-    large = numbered_samples(4, ROOM // 3)
+    large = numbered_samples(4, SPACE // 3)
     with pytest.raises(StoreFull, match=f"the disk of {store.root} is full, .* bytes are free") as raised:
         Writer(store).add_shard("train-00001", large)
     assert raised.value.exit_code == TRY_AGAIN
@@ -64,7 +64,7 @@ def test_a_shard_that_does_not_fit_leaves_everything_as_it_was(small_disk: Path)
     assert unfinished(small_disk) == []
     assert list(Dataset(store, Manifest("stage", ())).read(first)) == numbered_samples(3)
 
-    small = numbered_samples(2, ROOM // 4)
+    small = numbered_samples(2, SPACE // 4)
     filler = fill(small_disk)
     with pytest.raises(StoreFull):
         Writer(store).add_shard("train-00001", small)
@@ -91,19 +91,19 @@ def test_a_replacement_that_does_not_fit_leaves_the_old(small_disk: Path) -> Non
     store.create("name", b"old")
     version = store.version("name")
     with pytest.raises(StoreFull):
-        store.replace("name", noise(2 * ROOM), version=version)
+        store.replace("name", noise(2 * SPACE), version=version)
     assert store.read("name").data == b"old"
     assert store.replace("name", b"new", version=version)
 
 
-def test_deleting_makes_room_on_a_full_disk(small_disk: Path) -> None:
+def test_deleting_makes_space_on_a_full_disk(small_disk: Path) -> None:
     store = LocalStore(small_disk)
-    store.create("large", noise(ROOM // 2))
+    store.create("large", noise(SPACE // 2))
     fill(small_disk)
     with pytest.raises(StoreFull):
-        store.create("next", noise(ROOM // 4))
+        store.create("next", noise(SPACE // 4))
     store.delete("large")
-    assert store.create("next", noise(ROOM // 4))
+    assert store.create("next", noise(SPACE // 4))
 
 
 def test_running_out_of_files_is_a_full_disk_too(small_disk: Path) -> None:
@@ -115,7 +115,7 @@ def test_running_out_of_files_is_a_full_disk_too(small_disk: Path) -> None:
     assert all(store.read(stat.name).data == b"x" for stat in store.list(""))
 
 
-def test_a_record_is_whole_or_not_there_however_little_room_is_left(small_disk: Path) -> None:
+def test_a_record_is_whole_or_not_there_however_little_space_is_left(small_disk: Path) -> None:
     store = LocalStore(small_disk / "store")
     shard = Writer(store).add_shard("train-00000", numbered_samples(3))
     filler = fill(small_disk)
@@ -142,25 +142,25 @@ def small_tmp(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return small_disk
 
 
-def test_a_full_folder_for_temporary_files_is_told(small_tmp: Path, local_store: LocalStore) -> None:
-    large = numbered_samples(4, ROOM // 3)
+def test_a_full_folder_for_temporary_files_is_reported(small_tmp: Path, local_store: LocalStore) -> None:
+    large = numbered_samples(4, SPACE // 3)
     with pytest.raises(StoreFull, match=f"the disk of {small_tmp} is full"):
         Writer(local_store).add_shard("train-00000", large)
     assert list(local_store.list("")) == []
     assert list(small_tmp.iterdir()) == []
-    small = numbered_samples(2, ROOM // 4)
+    small = numbered_samples(2, SPACE // 4)
     assert Writer(local_store).add_shard("train-00000", small).samples == 2
 
 
-def test_a_download_that_does_not_fit_is_told(small_tmp: Path, s3_store: S3Store) -> None:
-    s3_store.create("name", noise(2 * ROOM))
+def test_a_download_that_does_not_fit_is_reported(small_tmp: Path, s3_store: S3Store) -> None:
+    s3_store.create("name", noise(2 * SPACE))
     with pytest.raises(StoreFull, match=f"the disk of {small_tmp} is full"):
         s3_store.open("name")
     assert list(small_tmp.iterdir()) == []
-    assert len(s3_store.read("name").data) == 2 * ROOM
+    assert len(s3_store.read("name").data) == 2 * SPACE
 
 
-def test_no_folder_for_temporary_files_at_all_is_told(local_store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_folder_for_temporary_files_is_reported(local_store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/proc/none"])
     with pytest.raises(StoreFull, match="set TMPDIR"):

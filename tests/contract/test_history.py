@@ -11,10 +11,10 @@ from tests.contract.history import disturb
 from tests.contract.linearizable import Kind, Operation, violations
 from tests.s3_servers import server_of
 
-Told = tuple[Any, ...]  # began, ended, kind, value, then what differs from a plain success
+Operations = tuple[Any, ...]  # began, ended, kind, value, then what differs from a plain success
 
 
-def history(*noted: Told) -> list[Operation]:
+def history(*noted: Operations) -> list[Operation]:
     return [operation(client, *one) for client, one in enumerate(noted)]
 
 

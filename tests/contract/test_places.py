@@ -52,7 +52,7 @@ def test_a_local_object_cannot_be_where_a_folder_is_or_below_a_file(local_store:
 @pytest.mark.parametrize(
     ("reason", "kind"), [(errno.EACCES, BadConfiguration), (errno.EROFS, BadConfiguration), (errno.EIO, StoreError)]
 )
-def test_a_local_disk_that_refuses_is_told(
+def test_a_local_disk_that_refuses_is_reported(
     local_store: LocalStore, monkeypatch: pytest.MonkeyPatch, reason: int, kind: type[JobError]
 ) -> None:
     def link(*_: object) -> None:
@@ -108,7 +108,7 @@ def test_addresses_of_buckets(s3_bucket: S3Store) -> None:
     assert names(top.at("some")) == ["prefix/name"]
 
 
-def test_s3_settings_that_cannot_work_are_told(s3_bucket: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s3_settings_that_cannot_work_are_reported(s3_bucket: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere = S3Store(f"i2p-tests-{uuid.uuid4().hex[:12]}")
     asks: list[Callable[[], object]] = [
         lambda: nowhere.read("x"),

@@ -74,7 +74,7 @@ def test_what_is_put_is_there_whatever_was_there_before(store: Store) -> None:
     assert names(store) == ["logs/00000-a.jsonl"]
 
 
-def test_nothing_there_is_told_not_guessed(store: Store) -> None:
+def test_nothing_there_is_reported_not_guessed(store: Store) -> None:
     asks: list[Callable[[str], object]] = [store.read, store.open, store.version]
     for name in ("missing", "missing/deeper"):
         assert store.stat(name) is None

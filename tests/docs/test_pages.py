@@ -28,7 +28,7 @@ PROSE = [path for path in pages() if path.suffix == ".md"]
 MADE = {"images/built.yaml"}  # by `make images`
 
 
-def place(found: Block | Command) -> str:
+def location(found: Block | Command) -> str:
     return f"{found.page}:{found.line}"
 
 
@@ -59,7 +59,7 @@ def test_there_is_something_to_test():
     assert sum(block.is_run for block in ALL) > 12
 
 
-@pytest.mark.parametrize(("command", "arguments"), I2P, ids=[f"{place(one)}" for one, _ in I2P])
+@pytest.mark.parametrize(("command", "arguments"), I2P, ids=[f"{location(one)}" for one, _ in I2P])
 def test_every_call_of_i2p_is_one(command, arguments):
     if arguments == ["--version"]:
         return
@@ -75,18 +75,18 @@ def test_every_call_of_i2p_is_one(command, arguments):
 @pytest.mark.parametrize(("command", "arguments"), calls_of("make"), ids=lambda value: "")
 def test_every_target_of_make_is_one(command, arguments):
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert next(word for word in arguments if "=" not in word) in targets, place(command)
+    assert next(word for word in arguments if "=" not in word) in targets, location(command)
 
 
 @pytest.mark.parametrize(("command", "arguments"), calls_of("helm"), ids=lambda value: "")
 def test_every_chart_and_every_file_of_values_is_there(command, arguments):
     if arguments[0] == "install":
-        assert (ROOT / arguments[2] / "Chart.yaml").is_file(), place(command)
+        assert (ROOT / arguments[2] / "Chart.yaml").is_file(), location(command)
     values = {value for flag, value in itertools.pairwise(arguments) if flag == "-f"}
-    assert values <= files_of(command.page), place(command)
+    assert values <= files_of(command.page), location(command)
 
 
-@pytest.mark.parametrize("block", YAML, ids=place)
+@pytest.mark.parametrize("block", YAML, ids=location)
 def test_every_yaml_is_a_configuration(block, tmp_path):
     path = tmp_path / "shown.yaml"
     path.write_text(block.text)
@@ -103,7 +103,7 @@ def test_every_yaml_is_a_configuration(block, tmp_path):
 def test_what_is_not_run_says_why():
     for block in ALL:
         if block.language == "console" and not block.is_run:
-            assert NEEDS.fullmatch(block.lines[0]), place(block)
+            assert NEEDS.fullmatch(block.lines[0]), location(block)
 
 
 @cache

@@ -28,12 +28,12 @@ VIEWS = ("report.html", "submission.csv")  # written anew at the end of every ru
 def damage(path: Path, how: str) -> None:
     """Damage one file."""
     body = path.read_bytes()
-    place = min(520, len(body) // 2)
+    position = min(520, len(body) // 2)
     path.unlink()
     if how == "cut":
         path.write_bytes(body[: len(body) // 2])
     elif how == "flip":
-        path.write_bytes(body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :])
+        path.write_bytes(body[:position] + bytes([body[position] ^ 1]) + body[position + 1 :])
 
 
 def attempts(store: Path) -> Counter[str]:

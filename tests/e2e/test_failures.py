@@ -58,7 +58,7 @@ def test_a_missing_gpu_that_was_asked_for(undisturbed, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small file system")
-def test_a_full_disk_loses_nothing_and_the_run_goes_on_when_there_is_room(undisturbed, tmp_path):
+def test_a_full_disk_loses_nothing_and_the_run_goes_on_when_there_is_space(undisturbed, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk], check=True)

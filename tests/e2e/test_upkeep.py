@@ -70,7 +70,7 @@ def test_a_unit_is_made_again_and_what_comes_out_the_same_changes_nothing(store:
     assert to_do(store) == set()
 
 
-def test_a_unit_or_stage_that_is_none_is_told(store: Path, i2p: Callable[..., Any]) -> None:
+def test_a_unit_or_stage_that_is_none_is_reported(store: Path, i2p: Callable[..., Any]) -> None:
     assert "collect has no unit 'x' now; `i2p plan --all` lists what it has" in i2p(store, "redo", "collect", "x")[1]
     code, said = i2p(store, "redo", "colect")
     assert code == BAD_CONFIGURATION

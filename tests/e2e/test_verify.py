@@ -171,25 +171,25 @@ def manifest_of(store: Path, name: str) -> Manifest:
 
 def rewrite(store: Path, name: str, change: Callable[[Outcome], Outcome]) -> None:
     """Change a stage's outcomes in records and manifest alike, as a careful forger would."""
-    place, outcomes = stage(store, name), []
+    folder, outcomes = stage(store, name), []
     for outcome in manifest_of(store, name).outcomes:
         changed = change(outcome)
-        path = place.root / record_name(outcome.unit, outcome.fingerprint)
+        path = folder.root / record_name(outcome.unit, outcome.fingerprint)
         record = CommitRecord.decode(path.read_bytes())
         path.write_bytes(
             CommitRecord(changed, record.attempt, record.seconds, record.finished, record.versions).encode()
         )
         outcomes.append(changed)
-    publish_manifest(place, Manifest(name, tuple(outcomes)))
+    publish_manifest(folder, Manifest(name, tuple(outcomes)))
 
 
 def rewrite_shard(store: Path, name: str, shard: str, change: Callable[[list[Sample]], list[Sample]]) -> None:
     """Change a shard's samples and make all digests fit."""
-    place = stage(store, name)
-    dataset = Dataset(place, manifest_of(store, name))
+    folder = stage(store, name)
+    dataset = Dataset(folder, manifest_of(store, name))
     (old,) = (one for one in dataset.shards() if one.name == shard)
     samples = sorted(change(list(dataset.read(old))), key=lambda sample: sample.key)
-    new = Writer(place).add_shard(shard, samples)
+    new = Writer(folder).add_shard(shard, samples)
     rewrite(
         store,
         name,

@@ -21,7 +21,7 @@ class Reply:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
-    length_told: bool = True
+    announced_length: bool = True
 
 
 Script = Callable[[str, str], Reply]  # of method and path
@@ -109,9 +109,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response_only(reply.status)
             for name, value in reply.headers.items():
                 self.send_header(name, value)
-            if reply.length_told and "Content-Length" not in reply.headers:
+            if reply.announced_length and "Content-Length" not in reply.headers:
                 self.send_header("Content-Length", str(len(reply.body)))
-            if not reply.length_told or reply.headers.get("Content-Length", str(len(reply.body))) != str(
+            if not reply.announced_length or reply.headers.get("Content-Length", str(len(reply.body))) != str(
                 len(reply.body)
             ):
                 self.send_header("Connection", "close")  # where the body ends

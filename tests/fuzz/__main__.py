@@ -20,7 +20,7 @@ from tests.fuzz.mutate import mutated
 
 _SECONDS = 10.0
 _MEMORY = 4 << 30  # bytes more than at the start
-_TOLD = 5  # failures of an entry
+_BETWEEN = 5  # failures of an entry
 
 
 def failures_of(name: str, entry: Entry, numbers: Sequence[int]) -> list[str]:
@@ -36,8 +36,8 @@ def failures_of(name: str, entry: Entry, numbers: Sequence[int]) -> list[str]:
         except (JobError, *entry.expected):
             pass
         except Exception as error:
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            failures.append(f"{name} {number}: {type(error).__name__}: {error} ({place.filename}:{place.lineno})"[:500])
+            line = traceback.extract_tb(error.__traceback__)[-1]
+            failures.append(f"{name} {number}: {type(error).__name__}: {error} ({line.filename}:{line.lineno})"[:500])
         if time.process_time() - began > _SECONDS:
             failures.append(f"{name} {number}: took {time.process_time() - began:.1f} s of CPU")
     return failures
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(
             f"{name:10} {options.iterations:>10,} iterations {rate:>9,.0f} /s {len(failures):>6} failures", flush=True
         )
-        for failure in failures[:_TOLD]:
+        for failure in failures[:_BETWEEN]:
             print(f"    {failure}")
         total += len(failures)
     return 1 if total else 0

@@ -110,12 +110,12 @@ def answer(data: bytes) -> object:
 
 def with_right_sums(data: bytes) -> bytes:
     """A PNG with the checksum that each of its chunks should have, so that what is in them is looked at."""
-    parts, place = [data[:8]], 8
-    while place + 12 <= len(data):
-        (size,) = struct.unpack_from(">I", data, place)
-        content = data[place + 4 : place + 8 + size]
-        parts += [data[place : place + 4], content, struct.pack(">I", zlib.crc32(content))]
-        place += 12 + size
+    parts, position = [data[:8]], 8
+    while position + 12 <= len(data):
+        (size,) = struct.unpack_from(">I", data, position)
+        content = data[position + 4 : position + 8 + size]
+        parts += [data[position : position + 4], content, struct.pack(">I", zlib.crc32(content))]
+        position += 12 + size
     return b"".join(parts)
 
 

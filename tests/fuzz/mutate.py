@@ -44,7 +44,7 @@ def mutated(seeds: Sequence[bytes], name: str, number: int) -> bytes:
     return bytes(data[:_MOST])
 
 
-def _place(data: bytearray, chance: Chance) -> int:
+def _position(data: bytearray, chance: Chance) -> int:
     return chance.randrange(len(data) + 1)
 
 
@@ -60,32 +60,32 @@ def _set(data: bytearray, chance: Chance, _: Sequence[bytes]) -> None:
 
 def _number(data: bytearray, chance: Chance, _: Sequence[bytes]) -> None:
     size, order = chance.choice((1, 2, 4, 8)), chance.choice(("big", "little"))
-    place = _place(data, chance)
-    data[place : place + size] = (chance.choice(_NUMBERS) % 256**size).to_bytes(size, order)
+    position = _position(data, chance)
+    data[position : position + size] = (chance.choice(_NUMBERS) % 256**size).to_bytes(size, order)
 
 
 def _delete(data: bytearray, chance: Chance, _: Sequence[bytes]) -> None:
-    place = _place(data, chance)
-    del data[place : place + chance.choice((1, 2, 4, 16, 64, 512, 4096))]
+    position = _position(data, chance)
+    del data[position : position + chance.choice((1, 2, 4, 16, 64, 512, 4096))]
 
 
 def _repeat(data: bytearray, chance: Chance, _: Sequence[bytes]) -> None:
-    place, size = _place(data, chance), chance.choice((1, 4, 16, 64, 512))
-    data[place:place] = data[place : place + size] * chance.choice((1, 2, 10, 100))
+    position, size = _position(data, chance), chance.choice((1, 4, 16, 64, 512))
+    data[position:position] = data[position : position + size] * chance.choice((1, 2, 10, 100))
 
 
 def _insert(data: bytearray, chance: Chance, _: Sequence[bytes]) -> None:
-    place = _place(data, chance)
-    data[place:place] = chance.choice(_TOKENS)
+    position = _position(data, chance)
+    data[position:position] = chance.choice(_TOKENS)
 
 
 def _splice(data: bytearray, chance: Chance, seeds: Sequence[bytes]) -> None:
     other = chance.choice(seeds)
-    data[_place(data, chance) :] = other[chance.randrange(len(other) + 1) :]
+    data[_position(data, chance) :] = other[chance.randrange(len(other) + 1) :]
 
 
 def _cut(data: bytearray, chance: Chance, _: Sequence[bytes]) -> None:
-    del data[_place(data, chance) :]
+    del data[_position(data, chance) :]
 
 
 _OPERATIONS: tuple[Callable[[bytearray, Chance, Sequence[bytes]], None], ...] = (

@@ -75,15 +75,15 @@ def scans(count: int, side: int | None = None) -> bytes:
 
 def resized(jpeg: bytes, height: int, width: int) -> bytes:
     """A JPEG that says it has another size."""
-    place = max(jpeg.find(b"\xff\xc0"), jpeg.find(b"\xff\xc2")) + 5
-    return jpeg[:place] + struct.pack(">HH", height, width) + jpeg[place + 4 :]
+    position = max(jpeg.find(b"\xff\xc0"), jpeg.find(b"\xff\xc2")) + 5
+    return jpeg[:position] + struct.pack(">HH", height, width) + jpeg[position + 4 :]
 
 
 def without(jpeg: bytes, marker: int) -> bytes:
     """A JPEG that lacks the segments of a kind."""
-    while (place := jpeg.find(bytes([0xFF, marker]))) >= 0:
-        (size,) = struct.unpack_from(">H", jpeg, place + 2)
-        jpeg = jpeg[:place] + jpeg[place + 2 + size :]
+    while (position := jpeg.find(bytes([0xFF, marker]))) >= 0:
+        (size,) = struct.unpack_from(">H", jpeg, position + 2)
+        jpeg = jpeg[:position] + jpeg[position + 2 + size :]
     return jpeg
 
 
@@ -138,8 +138,8 @@ def _pngs() -> Iterator[Hostile]:
         yield f"bits-{bits}-colour-{colour}.png", lambda b=bits, c=colour: png(8, 8, bits=b, colour=c), True
     for bits, colour in ((1, 0), (2, 0), (4, 0), (16, 0), (1, 3), (2, 3), (4, 3), (16, 2), (16, 4), (16, 6)):
         yield f"bits-{bits}-good-{colour}.png", lambda b=bits, c=colour: png(8, 8, bits=b, colour=c), None
-    for place, methods in (("compression", b"\1\0\0"), ("filter", b"\0\1\0"), ("interlace", b"\0\0\7")):
-        yield f"method-{place}.png", lambda m=methods: png(8, 8, methods=m), None
+    for position, methods in (("compression", b"\1\0\0"), ("filter", b"\0\1\0"), ("interlace", b"\0\0\7")):
+        yield f"method-{position}.png", lambda m=methods: png(8, 8, methods=m), None
     for filter_ in (1, 2, 3, 4, 5, 255):
         yield f"filter-{filter_}.png", lambda f=filter_: png(8, 8, filter_=f), True if filter_ > 4 else None
     stream = zlib.compress((b"\0" + bytes(range(24))) * 8)
@@ -161,8 +161,8 @@ def _pngs() -> Iterator[Hostile]:
         True,
     )
     for kind in (b"IHDR", b"IDAT"):
-        place = PNG.index(kind) + 5
-        yield f"flip-{kind.decode()}.png", lambda p=place: PNG[:p] + bytes([PNG[p] ^ 64]) + PNG[p + 1 :], None
+        position = PNG.index(kind) + 5
+        yield f"flip-{kind.decode()}.png", lambda p=position: PNG[:p] + bytes([PNG[p] ^ 64]) + PNG[p + 1 :], None
     yield "palette-none.png", lambda: png(8, 8, colour=3, palette=b""), None
     yield "palette-long.png", lambda: png(8, 8, colour=3, palette=bytes(3000)), None
     yield "palette-odd.png", lambda: png(8, 8, colour=3, palette=bytes(31)), None

@@ -22,7 +22,7 @@ from tests.simulation.scenario import Outcome, Plan, simulate
 from tests.simulation.shrink import shrink
 
 _AT_ONCE = 250  # schedules of one process
-_SEEDS_TOLD = 10  # of those that break an invariant
+_SEEDS_BETWEEN = 10  # of those that break an invariant
 
 
 def run_seed(seed: int, script: Sequence[int] | None = None, *, garbage: bool = False) -> Outcome:
@@ -80,7 +80,7 @@ def _many(first: int, count: int, processes: int, *, garbage: bool) -> int:
                 )
     for name, number in Counter(name for one in failed for name, _ in set(one.violations)).most_common():
         examples = [one for one in failed if name in dict(one.violations)]
-        seeds = ", ".join(str(one.seed) for one in examples[:_SEEDS_TOLD])
+        seeds = ", ".join(str(one.seed) for one in examples[:_SEEDS_BETWEEN])
         print(f"{number:>6}  {name}: seeds {seeds}: {dict(examples[0].violations)[name][:300]}")
     print(
         f"schedules: {count:,}, rate: {count / max(seconds, 1e-9):.0f} a second and core, violations: {len(failed):,}"

@@ -28,8 +28,8 @@ class Choices:
         if self._script is None:
             value = int(self._random() * bound)
         else:
-            place = len(self.made)
-            value = min(self._script[place], bound - 1) if place < len(self._script) else 0
+            position = len(self.made)
+            value = min(self._script[position], bound - 1) if position < len(self._script) else 0
         self.made.append(value)
         return value
 

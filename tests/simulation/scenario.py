@@ -324,11 +324,11 @@ class Schedule:
         self.world.trace.append((self.world.now, "operator", f"{how} {key}"))
         self.watcher.disturbed.add(key)
         body = self.bucket.objects[key].body
-        place = min(_IN_THE_TEXT, len(body) - 1)
+        position = min(_IN_THE_TEXT, len(body) - 1)
         if how == "cut":
             self.bucket.put(key, body[:512])
         elif how == "flip":
-            self.bucket.put(key, body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :])
+            self.bucket.put(key, body[:position] + bytes([body[position] ^ 1]) + body[position + 1 :])
         elif how in ("garbage", "spoilt manifest"):
             self.bucket.put(key, b"{")
         else:

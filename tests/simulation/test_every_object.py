@@ -37,8 +37,11 @@ def finish(schedule: Schedule, *, repair: bool = False) -> Finish:
 
 def damage(schedule: Schedule, key: str, how: str) -> None:
     body = schedule.bucket.objects[key].body
-    place = min(520, len(body) // 2)
-    changed = {"cut": body[: len(body) // 2], "flip": body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :]}
+    position = min(520, len(body) // 2)
+    changed = {
+        "cut": body[: len(body) // 2],
+        "flip": body[:position] + bytes([body[position] ^ 1]) + body[position + 1 :],
+    }
     schedule.watcher.disturbed.add(key)
     if how == "delete":
         schedule.bucket.remove(key)

@@ -216,7 +216,7 @@ def test_what_is_missing_is_asked_for(render: Any, chart: str, values: Object, w
         ({"inputs": {}}, "inputs: required"),
     ],
 )
-def test_inference_needs_a_network_and_a_place_where_images_come_in(render: Any, values: Object, words: str) -> None:
+def test_inference_needs_a_network_and_a_folder_where_images_come_in(render: Any, values: Object, words: str) -> None:
     with pytest.raises(helm_python.HelmError, match=words):
         render("scheduled-inference", {**SMALLEST, **values})
 
@@ -349,7 +349,7 @@ def test_secrets_are_only_named(render: Any, chart: str) -> None:
 
 
 @every_chart
-def test_the_controller_goes_where_stages_go_and_where_it_is_told(render: Any, chart: str) -> None:
+def test_the_controller_goes_where_stages_go_and_where_it_is_reported(render: Any, chart: str) -> None:
     for pod in pods(render(chart, EVERYTHING)):
         assert pod["nodeSelector"] == {"pool": "small", "zone": "a"}
         assert [one["key"] for one in pod["tolerations"]] == ["spot", "small"]
@@ -379,7 +379,7 @@ def test_the_controller_knows_its_own_job(render: Any, chart: str, command: str)
 
 
 @every_chart
-def test_only_what_a_restart_cannot_mend_ends_the_controller(render: Any, chart: str) -> None:
+def test_only_what_a_restart_cannot_fix_ends_the_controller(render: Any, chart: str) -> None:
     spec = job_spec(render(chart, SMALLEST))
     disrupted, fatal = spec["podFailurePolicy"]["rules"]
     assert (disrupted["action"], disrupted["onPodConditions"][0]["type"]) == ("Ignore", labels.DISRUPTED)

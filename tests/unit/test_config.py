@@ -65,7 +65,7 @@ def test_presets_that_start_from_each_other_are_refused(tmp_path):
         ("collect.sources.0.kind=csvv", "kind"),
     ],
 )
-def test_a_wrong_value_is_refused_with_its_place(assignment, noted):
+def test_a_wrong_value_is_refused_with_its_location(assignment, noted):
     with pytest.raises(BadConfiguration) as error:
         load_config("demo", [assignment])
     assert noted in str(error.value)

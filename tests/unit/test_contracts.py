@@ -221,7 +221,7 @@ def test_a_stage_imports_of_other_stages_their_contracts_and_settings_only() -> 
     assert wrong == []
 
 
-def test_the_length_of_a_vector_stands_in_one_place() -> None:
+def test_the_length_of_a_vector_stands_once() -> None:
     found = [
         path.name
         for path in sorted((ROOT / "jobs").rglob("*.py"))

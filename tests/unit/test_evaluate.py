@@ -46,8 +46,8 @@ def random_network(run: Store, seed: int = 0) -> Dataset:
 def inputs(folder: Path, shards: dict[str, range] | None = None) -> tuple[Store, list[Dataset]]:
     run = local_run(folder)
     shards = {**TRAIN, **VAL} if shards is None else shards
-    bank = {name: numbers for name, numbers in shards.items() if name.startswith("train")}
-    return run, [pictures.images(run, shards), random_network(run), pictures.prompts(run, bank)]
+    known = {name: numbers for name, numbers in shards.items() if name.startswith("train")}
+    return run, [pictures.images(run, shards), random_network(run), pictures.prompts(run, known)]
 
 
 def evaluate(folder: Path, **changes: Any) -> tuple[list[Dataset], Dataset]:

@@ -131,7 +131,7 @@ def test_a_suspended_job_says_who_holds_it(held, words):
     ],
     ids=["quota", "the newest counts", "without a time", "other events", "none"],
 )
-def test_pods_that_are_not_even_created_are_told_by_the_job_s_events(events, words):
+def test_pods_that_are_not_even_created_are_reported_by_the_job_s_events(events, words):
     assert reasons.waiting(job(), [], events, NOW) == words
 
 
@@ -180,17 +180,17 @@ def ended(code: int, *, reason: str = "Error", message: str = "") -> dict[str, A
     return pod("Failed", container={"terminated": {"exitCode": code, "reason": reason, "message": message}})
 
 
-LAST_WORDS = json.dumps({"unit": "train-00042", "error": "BadData: row 7 is bad", "exit_code": 65, "attempt": "a"})
-NO_LAST_WORDS = 'booting\n{"time": 1, "event": "started"}\nSegmentation fault\n'
+REASON = json.dumps({"unit": "train-00042", "error": "BadData: row 7 is bad", "exit_code": 65, "attempt": "a"})
+NO_REASON = 'booting\n{"time": 1, "event": "started"}\nSegmentation fault\n'
 
 
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (ended(65, message=LAST_WORDS), (BAD_DATA, "BadData: row 7 is bad")),
-        (ended(65, message=f"{LAST_WORDS}\nand more"), (BAD_DATA, "BadData: row 7 is bad")),
+        (ended(65, message=REASON), (BAD_DATA, "BadData: row 7 is bad")),
+        (ended(65, message=f"{REASON}\nand more"), (BAD_DATA, "BadData: row 7 is bad")),
         (ended(137, reason="OOMKilled"), (137, "it needed more than its 16Gi of memory; raise resources.memory")),
-        (ended(139, message=NO_LAST_WORDS), (139, "ended by exit code 139; it said last: Segmentation fault")),
+        (ended(139, message=NO_REASON), (139, "ended by exit code 139; it said last: Segmentation fault")),
         (ended(1), (1, "ended by exit code 1")),
         (
             ended(1, message='["not", "an", "object"]'),

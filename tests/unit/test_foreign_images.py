@@ -70,7 +70,7 @@ def test_a_jpeg_that_was_cut_and_closed_by_an_end_marker_is_refused_wherever_it_
 
 def test_a_progressive_jpeg_without_its_last_scans_is_refused() -> None:
     whole = WHOLE["jpeg progressive"]
-    scans = [place for place in range(len(whole)) if whole.startswith(b"\xff\xda", place)]
+    scans = [position for position in range(len(whole)) if whole.startswith(b"\xff\xda", position)]
     assert len(scans) > 5
     with pytest.raises(BadImage, match="lacks some of its scans"):
         decode_foreign(whole[: scans[-1]] + b"\xff\xd9", "x", LIMITS)

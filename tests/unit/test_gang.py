@@ -107,7 +107,7 @@ class Pods:
     def noted(self, number: int) -> str:
         return (self.folder / f"log-{number}").read_text()
 
-    def until_told(self, number: int, words: str) -> None:
+    def until_logged(self, number: int, words: str) -> None:
         until = time.monotonic() + PATIENCE
         while words not in self.noted(number):
             assert time.monotonic() < until, f"never said {words!r}: {self.noted(number)}"
@@ -163,7 +163,7 @@ def test_two_pods_train_what_one_process_trains_though_the_first_starts_late(
     pods = Pods(tmp_path / "two", params)
     started.append(pods)
     pods.start(1)
-    pods.until_told(0, "waiting for the gang")
+    pods.until_logged(0, "waiting for the gang")
     pods.start(0)
     assert [process.wait(PATIENCE) for process in pods.started] == [0, 0]
     run = local_run(tmp_path / "one")
@@ -180,7 +180,7 @@ def test_a_killed_pod_ends_the_other_soon_and_a_replacement_that_comes_before_th
     pods = Pods(tmp_path, settings())
     started.append(pods)
     both = [pods.start(0), pods.start(1)]
-    pods.until_told(0, '"event": "checkpoint"')
+    pods.until_logged(0, '"event": "checkpoint"')
     both[victim].kill()
     pods.start(victim)
     killed = time.monotonic()
@@ -199,7 +199,7 @@ def test_sigterm_to_one_pod_lets_all_save_the_same_step_and_stop(
     pods = Pods(tmp_path, settings(checkpoint_every=1_000))
     started.append(pods)
     first, second = pods.start(0), pods.start(1)
-    pods.until_told(0, '"event": "progress"')
+    pods.until_logged(0, '"event": "progress"')
     second.send_signal(signal.SIGTERM)
     assert [process.wait(PATIENCE) for process in (first, second)] == [PEER_LOST, TRY_AGAIN]
     stopped = [pods.noted(number).rpartition("goes on after step ")[2].split()[0] for number in (0, 1)]
@@ -218,7 +218,7 @@ def test_sigterm_before_the_gang_has_met_ends_at_once(tmp_path: Path, started: l
         pods = Pods(tmp_path / str(index), settings())
         started.append(pods)
         alone = pods.start(index)
-        pods.until_told(0, '"event": "unit"' if index == 0 else "waiting for the gang")
+        pods.until_logged(0, '"event": "unit"' if index == 0 else "waiting for the gang")
         asked = time.monotonic()
         alone.terminate()
         assert alone.wait(PATIENCE) == TRY_AGAIN
@@ -256,7 +256,7 @@ def test_a_pod_of_several_processes_ends_as_each_of_them_when_another_pod_is_kil
     pods = Pods(tmp_path, settings(), count=2, processes=2)
     started.append(pods)
     both = [pods.start(0), pods.start(1)]
-    pods.until_told(0, '"event": "progress"')
+    pods.until_logged(0, '"event": "progress"')
     both[1].kill()  # its processes end with it
     assert both[0].wait(PATIENCE) == PEER_LOST
     assert json.loads((tmp_path / "message-0").read_bytes())["exit_code"] == PEER_LOST
@@ -325,7 +325,7 @@ def together(size: int = 2) -> list[Gang]:
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_gang_that_does_not_meet_is_told_and_tried_again(rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gang_that_does_not_meet_is_reported_and_tried_again(rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendezvous, "_PATIENCE_SECONDS", 1.0)
     with pytest.raises(
         JobError, match=r"2 processes of the gang did not all come to localhost:\d+ within 1 s"
@@ -358,9 +358,9 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
     """Instead of ending this process; short times."""
     ends: list[Callable[[], None]] = []
 
-    def end_now(last_words: Callable[[], None], exit_code: int) -> None:
+    def end_now(reason: Callable[[], None], exit_code: int) -> None:
         assert exit_code == PEER_LOST
-        ends.append(last_words)
+        ends.append(reason)
 
     monkeypatch.setattr(membership, "end_now", end_now)
     monkeypatch.setattr(membership, "_BEAT_SECONDS", 0.05)
@@ -414,14 +414,14 @@ def test_those_that_said_goodbye_are_not_missed(ended: list[Callable[[], None]])
 
 def test_every_process_of_every_pod_has_its_rank() -> None:
     environ = {"I2P_MASTER": "train-0.train:29500", "I2P_PROCESSES": "4"}
-    places = worlds_of_pod(1, 2, environ)
-    assert [(one.rank, one.size, one.local_rank, one.local_size) for one in places] == [
+    positions = worlds_of_pod(1, 2, environ)
+    assert [(one.rank, one.size, one.local_rank, one.local_size) for one in positions] == [
         (4, 8, 0, 4),
         (5, 8, 1, 4),
         (6, 8, 2, 4),
         (7, 8, 3, 4),
     ]
-    assert places[0].variables()["MASTER_ADDR"] == "train-0.train"
+    assert positions[0].variables()["MASTER_ADDR"] == "train-0.train"
     assert worlds_of_pod(0, 1, {})[0].host == "localhost"
     for wrong in ({}, {"I2P_MASTER": "train-0"}, {"I2P_MASTER": "a:b"}, {**environ, "I2P_PROCESSES": "0"}):
         with pytest.raises(BadConfiguration, match="I2P_MASTER=HOST:PORT"):

@@ -333,7 +333,7 @@ def test_a_private_registry_is_asked_with_the_stored_log_in(
     assert registry.digest_of(f"{host}/private/embed", "unknown") is None
 
 
-def test_a_registry_that_fails_is_told_from_one_that_lacks_the_image(host: str) -> None:
+def test_a_registry_that_fails_is_distinguished_from_one_that_lacks_the_image(host: str) -> None:
     with pytest.raises(ImageError, match="answered 500"):
         registry.digest_of(f"{host}/broken/embed", "x")
 

@@ -56,8 +56,8 @@ def inputs(folder: Path) -> tuple[Store, list[Dataset]]:
     network = dataset_of(run, "train", {"model": [to_sample(regressor.architecture, regressor.state_dict())]})
     knots = {"bank_cosine": [-1.0, 1.0], "expected_cosine": [0.0, 0.8]}
     evaluated = dataset_of(run, "evaluate", {"calibration": [Sample("calibration", {"json": json_field(knots)})]})
-    bank = pictures.prompts(run, {"train-00000": range(7), "train-00001": range(7, 12)})
-    return run, [pictures.images(run, SHARDS), network, bank, evaluated]
+    known = pictures.prompts(run, {"train-00000": range(7), "train-00001": range(7, 12)})
+    return run, [pictures.images(run, SHARDS), network, known, evaluated]
 
 
 def folder_of(folder: Path, *names: str) -> Path:
@@ -253,7 +253,7 @@ def test_a_batch_reads_exactly_the_files_it_lists_and_equals_a_folder_of_these(t
     assert [sample.key for sample in predictions.samples()] == ["b", "d"]
 
 
-def test_names_that_are_not_there_are_told_and_no_list_is_bad_data(tmp_path: Path) -> None:
+def test_names_that_are_not_there_are_reported_and_no_list_is_bad_data(tmp_path: Path) -> None:
     folder = str(folder_of(tmp_path / "all", "a.png"))
     _, datasets = inputs(tmp_path / "inputs")
     many = listed(tmp_path, "z.png", "a.png", "x.png", "w.png", "v.png")

@@ -69,8 +69,8 @@ def test_defaults_that_a_tower_cannot_do_are_refused_like_what_was_set() -> None
     assert [line.partition(":")[0] for line in found.splitlines()] == ["train.trainable", "train.layer_decay"]
     with pytest.raises(BadConfiguration) as error:
         load_config("cluster", ["train.model=resnet18"])
-    places = [line.partition(":")[0] for line in str(error.value).splitlines()]
-    assert places == ["train.pretrained", "train.trainable", "train.layer_decay"]
+    positions = [line.partition(":")[0] for line in str(error.value).splitlines()]
+    assert positions == ["train.pretrained", "train.trainable", "train.layer_decay"]
 
 
 def test_a_plan_ends_with_the_code_of_a_bad_configuration(capsys: pytest.CaptureFixture[str]) -> None:

@@ -205,7 +205,7 @@ def test_a_list_whose_pages_expire_starts_again_and_does_not_do_so_for_ever(serv
         api.list(JOBS)
 
 
-def test_nothing_of_that_name_is_told_from_a_wrong_address(server: FakeApiServer, api: Api) -> None:
+def test_nothing_of_that_name_is_distinguished_from_a_wrong_address(server: FakeApiServer, api: Api) -> None:
     server.answer = lambda asked: status(404, 'jobs.batch "a" not found', "NotFound", name="a", kind="jobs")
     assert api.get(JOBS, "a") is None
     assert api.patch(JOBS, "a", {}) is None
@@ -321,7 +321,7 @@ def test_what_is_no_proper_answer_is_unreachable_after_one_try(
     assert len(server.asked) == 1
 
 
-def test_a_server_that_is_not_there_is_told_from_one_that_is_silent(
+def test_a_server_that_is_not_there_is_distinguished_from_one_that_is_silent(
     connect: Callable[..., Api], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.3)

@@ -57,7 +57,7 @@ def test_delays_grow_from_half_a_second_to_half_a_minute_and_are_never_short() -
     assert [most.next() for _ in range(8)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
 
 
-def test_after_a_failure_everyone_is_told_when_to_come_back_and_nothing_is_sent(
+def test_after_a_failure_everyone_is_reported_when_to_come_back_and_nothing_is_sent(
     server: FakeApiServer, connect: Callable[..., Api]
 ) -> None:
     clock = Clock()
@@ -211,7 +211,7 @@ def test_a_burst_of_events_wakes_once_a_second(server: FakeApiServer, api: Api) 
         [{"type": "SURPRISE", "object": {"metadata": {"resourceVersion": "9"}}}],
     ],
 )
-def test_a_watch_that_loses_its_place_begins_anew_and_wakes(server: FakeApiServer, api: Api, loss: list[Any]) -> None:
+def test_a_watch_that_loses_its_version_begins_anew_and_wakes(server: FakeApiServer, api: Api, loss: list[Any]) -> None:
     server.answer = in_turn(Events(loss), Events([]))
     with Watch(api, JOBS, version="7") as watch:
         assert watch.wait(5)

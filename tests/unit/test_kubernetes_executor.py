@@ -97,7 +97,7 @@ DELETED = pod(deletionTimestamp="2026-11-22T12:00:30Z")
         "the store was away earlier",
     ],
 )
-def test_the_best_known_reason_is_told(tmp_path: Path, looks: list[list[Object]], code: int, words: str) -> None:
+def test_the_best_known_reason_is_reported(tmp_path: Path, looks: list[list[Object]], code: int, words: str) -> None:
     end = end_of(tmp_path, *looks)
     assert end.state == "failed"
     assert end.exit_code == code
@@ -110,7 +110,7 @@ def test_the_job_s_own_word_for_a_bad_configuration_counts_more_than_a_store_tha
 
 
 @pytest.mark.parametrize(("error", "code"), [(StoreAway("s3 is away"), STORE_AWAY), (JobError("ended"), TRY_AGAIN)])
-def test_what_an_attempt_left_in_the_store_is_told_when_no_pod_was_seen(
+def test_what_an_attempt_left_in_the_store_is_reported_when_no_pod_was_seen(
     tmp_path: Path, error: JobError, code: int
 ) -> None:
     Diagnostics(LocalStore(tmp_path).at("collect"), 0, f"{NAME}-0-a").report_failure(error)

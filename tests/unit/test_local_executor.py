@@ -83,7 +83,7 @@ def test_anything_else_is_tried_again_until_it_ends_well(tmp_path):
     assert "tried 2 times" in status.message
 
 
-def test_a_killed_worker_is_tried_again_and_its_last_words_are_told():
+def test_a_killed_worker_is_tried_again_and_its_reason_are_reported():
     status, notes = run("print('so far so good', file=sys.stderr); os.kill(os.getpid(), 9)", retries=1)
     assert "signal 9; killed from outside, or out of memory; it said last: so far so good" in status.message
     assert "is tried again" in notes[0]

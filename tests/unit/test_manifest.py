@@ -205,7 +205,7 @@ def test_the_task_s_own_variables_win_over_those_of_the_configuration():
     assert env(plan(), env={"I2P_TASK": "mine"})["I2P_TASK"] == plan().task.to_variable()
 
 
-def test_a_stage_without_an_image_is_told_how_to_get_one():
+def test_a_stage_without_an_image_is_reported_how_to_get_one():
     with pytest.raises(BadConfiguration, match=r"kubernetes\.images\.dedup.*make images"):
         job(plan("dedup"))
 

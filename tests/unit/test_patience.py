@@ -67,7 +67,7 @@ def test_after_an_answer_the_whole_patience_is_there_again(clock: Clock) -> None
             wait.end()
 
 
-def test_an_outage_is_told_when_it_begins_and_when_it_is_over(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_is_reported_when_it_begins_and_when_it_ends(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     shared = Patience(100)
     with caplog.at_level(logging.WARNING), shared.waiting("one") as one, shared.waiting("other") as other:
         for _ in range(3):

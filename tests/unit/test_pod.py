@@ -85,7 +85,7 @@ def test_the_exit_codes_that_end_a_controller_are_those_of_the_contract(chart: s
     assert spec["podFailurePolicy"]["rules"][0]["onPodConditions"][0]["type"] == labels.DISRUPTED
 
 
-def test_every_field_of_a_configuration_can_stand_in_a_template() -> None:
+def test_every_field_of_a_configuration_can_be_in_a_template() -> None:
     for model in (Kubernetes, Resources, ControllerPod):
         found = expressions_of(model, "$here")
         for name in model.model_fields:

@@ -40,7 +40,9 @@ def explained(capsys: pytest.CaptureFixture[str]):
 
 def test_a_parameter_is_explained_with_all_that_is_known_of_it(explained):
     text = explained("train.layer_decay")
-    assert text.startswith("train.layer_decay\n    Each stage of a ConvNeXt, or block of a ViT, learns at this fraction")
+    assert text.startswith(
+        "train.layer_decay\n    Each stage of a ConvNeXt, or block of a ViT, learns at this fraction"
+    )
     assert re.search(r"type +number or null\n", text)
     assert re.search(r"allowed +more than 0, at most 1\n", text)
     assert re.search(r"default +0\.5\n", text)

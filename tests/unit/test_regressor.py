@@ -151,7 +151,7 @@ def test_weights_that_do_not_fit_exactly_are_refused(tmp_path: Path) -> None:
         load_pretrained(tiny(), path, revision=None)
 
 
-def test_a_pickle_in_the_place_of_safetensors_is_refused(tmp_path: Path) -> None:
+def test_a_pickle_instead_of_safetensors_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     torch.save({"visual.trunk.stem.0.weight": torch.zeros(1)}, path)
     with pytest.raises(BadConfiguration, match="cannot be read as safetensors"):
@@ -249,7 +249,7 @@ def test_predictions_come_in_order_and_do_not_depend_on_threads() -> None:
     assert np.array_equal(vectors, run(3)[1])
 
 
-def test_what_is_no_image_is_left_out_and_told_where_it_is_asked_for() -> None:
+def test_what_is_no_image_is_left_out_and_reported_where_it_is_asked_for() -> None:
     data = [b"", picture(1, 1), b"no image", b"no image either", picture(2, 2)]
     params = PredictParams(batch_size=2, threads=2)
     noted: list[tuple[int, str, int]] = []
@@ -287,7 +287,7 @@ def test_half_precision_without_a_gpu_is_refused() -> None:
 # Working ahead
 
 
-def test_results_come_in_order_and_no_more_than_asked_are_worked_out_ahead() -> None:
+def test_results_come_in_order_and_no_more_than_asked_are_worked_out_in_advance() -> None:
     taken: list[int] = []
 
     def numbers() -> Iterator[int]:
@@ -336,11 +336,11 @@ def test_minilm_vectors_of_the_prompts_score_one_on_the_sample_submission(data: 
 
 @pytest.mark.parametrize("size", [1, 7, 50, 1000])
 def test_the_nearest_are_exact_however_the_rows_are_cut_into_blocks(size: int) -> None:
-    bank = unit_vectors(200, seed=3)
-    bank[150] = bank[20]  # of equal rows the earlier comes first
-    queries = np.concatenate([unit_vectors(5, seed=4), bank[20:21]])
-    found, numbers = nearest([bank[start : start + size] for start in range(0, 200, size)], queries, 4)
-    products = queries @ bank.T
+    known = unit_vectors(200, seed=3)
+    known[150] = known[20]  # of equal rows the earlier comes first
+    queries = np.concatenate([unit_vectors(5, seed=4), known[20:21]])
+    found, numbers = nearest([known[start : start + size] for start in range(0, 200, size)], queries, 4)
+    products = queries @ known.T
     order = np.argsort(-products, axis=1, kind="stable")[:, :4]
     assert np.array_equal(numbers[:5], order[:5])
     assert numbers[5, :2].tolist() == [20, 150]
@@ -348,8 +348,8 @@ def test_the_nearest_are_exact_however_the_rows_are_cut_into_blocks(size: int) -
 
 
 def test_the_nearest_are_the_same_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    bank, queries = unit_vectors(300, seed=5), unit_vectors(40, seed=6)
-    expected = nearest([bank], queries, 5)
+    known, queries = unit_vectors(300, seed=5), unit_vectors(40, seed=6)
+    expected = nearest([known], queries, 5)
 
     def another_machine(queries: Any, block: Any, count: int, metric: int) -> Any:
         cosines = queries @ block.T + np.random.default_rng(7).uniform(-2e-5, 2e-5, (40, 300))
@@ -357,19 +357,19 @@ def test_the_nearest_are_the_same_on_every_machine(monkeypatch: pytest.MonkeyPat
         return np.take_along_axis(cosines, rows, 1).astype(np.float32), rows
 
     monkeypatch.setattr(faiss, "knn", another_machine)
-    assert all(map(np.array_equal, nearest([bank], queries, 5), expected))
+    assert all(map(np.array_equal, nearest([known], queries, 5), expected))
 
 
-def test_a_bank_smaller_than_what_is_asked_for_gives_all_it_has() -> None:
+def test_a_index_smaller_than_what_is_asked_for_gives_all_it_has() -> None:
     found, numbers = nearest([unit_vectors(2, seed=0)], unit_vectors(3, seed=1), 5)
     assert found.shape == numbers.shape == (3, 2)
 
 
 def test_the_calibration_rises_and_finds_the_relation_through_the_noise() -> None:
     random = np.random.default_rng(0)
-    bank = random.uniform(0.3, 0.9, 5_000)
-    true = 0.2 + 0.5 * bank + random.normal(0, 0.1, 5_000)
-    knots = fit(bank, true)
+    known = random.uniform(0.3, 0.9, 5_000)
+    true = 0.2 + 0.5 * known + random.normal(0, 0.1, 5_000)
+    knots = fit(known, true)
     assert all(np.diff(knots.closest_cosine) > 0)
     assert all(np.diff(knots.expected_cosine) > 0)
     asked = np.linspace(0.4, 0.8, 9).astype(np.float32)
@@ -399,7 +399,7 @@ def test_equal_weights_give_equal_bytes() -> None:
         b'{"bank_cosine": [0.1], "expected_cosine": [0.5], "unknown": 1}',
     ],
 )
-def test_a_stored_calibration_that_is_no_map_is_told(noted: bytes) -> None:
+def test_a_stored_calibration_that_is_no_map_is_reported(noted: bytes) -> None:
     with pytest.raises(Corrupt, match="field 'json' of sample calibration is not a Calibration"):
         TypedSample(Sample("calibration", {"json": noted}), Calibration).value  # noqa: B018
 

@@ -113,7 +113,7 @@ def publish_rest(run: LocalStore, kept: Dataset, images: Dataset, image: bytes =
         settings={"seed": 7, "model": "convnext_atto"},
     )
     held_out, training = (next(iter(kept.samples(split))) for split in ("val", "train"))
-    edges = [round(-1 + 0.05 * place, 2) for place in range(41)]
+    edges = [round(-1 + 0.05 * position, 2) for position in range(41)]
     metrics = {
         "score": 0.71234,
         "interval": [0.70111, 0.72222],
@@ -255,7 +255,7 @@ def test_all_work_is_added_up_at_the_top(page):
     assert "11 min 20 s of work in all" in page.texts[None]  # nine stages of 75.5 s
 
 
-def test_every_manifest_is_told_by_its_digest(tmp_path):
+def test_every_manifest_is_reported_by_its_digest(tmp_path):
     run = local_run(tmp_path)
     kept = publish_prompts(run)
     assert kept.manifest.digest in report(run)
@@ -281,7 +281,7 @@ def test_hostile_prompts_stay_text(html, page):
     assert "🦊" in page.texts["images"] + page.texts["filter"]
 
 
-def test_charts_have_labels_and_only_finite_places(html, page):
+def test_charts_have_labels_and_only_finite_positions(html, page):
     assert not re.search(r"[^a-z](nan|inf|none)[^a-z]", "".join(re.findall(r"<svg.*?</svg>", html, re.S)).lower())
     charts_drawn = html.count("<svg")
     assert charts_drawn == html.count('<svg class="chart" role="img" aria-label="') + html.count('<svg class="graph ')

@@ -54,7 +54,7 @@ def test_the_graph_names_what_every_stage_reads():
     assert graph_figure.wide(outdated).count('class="box outdated"') == len(stages)
 
 
-def test_settings_are_told_flat_with_all_their_values():
+def test_settings_are_reported_flat_with_all_their_values():
     first, *others = settings_of({"source": {"seed": number}, "x": None, "held_out": {}} for number in range(6))
     assert (first.name, first.text) == ("source.seed", "6 values, 0 to 5")
     assert [(one.name, one.text) for one in others] == [("x", "null"), ("held_out", "{}")]

@@ -116,7 +116,7 @@ def test_a_page_for_people_is_no_answer(asking: Asking, operation: Operation) ->
 
 def without(name: str) -> Reply:
     headers = {key: value for key, value in OBJECT.items() if key != name}
-    return Reply(200, headers, b"a", length_told=name != "Content-Length")
+    return Reply(200, headers, b"a", announced_length=name != "Content-Length")
 
 
 OTHERS = {"x-amz-meta-sha256": "0" * 64}
@@ -220,7 +220,7 @@ def test_redirections_in_a_circle_end(asking: Asking, operation: Operation, stat
     ],
 )
 @pytest.mark.parametrize("operation", [READ, LIST, CREATE, PUT], ids=["read", "list", "create", "put"])
-def test_a_refusal_is_told_by_its_code(
+def test_a_refusal_is_reported_by_its_code(
     asking: Asking, operation: Operation, status: int, code: str, kind: type[JobError], noted: str
 ) -> None:
     def refused(method: str, path: str) -> Reply:
@@ -261,7 +261,7 @@ def test_why_head_is_refused_is_asked_for(asking: Asking) -> None:
 
 
 @pytest.mark.parametrize("operation", [READ, STAT, CREATE, LIST], ids=["read", "stat", "create", "list"])
-def test_a_missing_bucket_is_told_from_a_missing_object(asking: Asking, operation: Operation) -> None:
+def test_a_missing_bucket_is_distinguished_from_a_missing_object(asking: Asking, operation: Operation) -> None:
     store, server = asking(script=lambda method, _path: Reply(404) if method == "HEAD" else MISSING)
     with pytest.raises(BadConfiguration, match="no such bucket"):
         operation(store)

@@ -56,7 +56,7 @@ def test_every_phrase_is_said_and_the_subject_never_left_out() -> None:
     assert all(any(subject in text for subject in SLOTS["subject"]) for text in texts)
 
 
-def test_no_two_phrases_read_alike_and_each_place_and_light_has_a_look() -> None:
+def test_no_two_phrases_read_alike_and_each_scene_and_light_has_a_look() -> None:
     assert len(PHRASES) == sum(map(len, SLOTS.values()))
     assert tuple(SCENE_LOOKS) == SCENES
     assert tuple(LIGHT_LOOKS) == LIGHTS

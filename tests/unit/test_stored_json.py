@@ -36,7 +36,7 @@ def read_stored_claim(store: LocalStore, body: bytes) -> Any:
     return read_claim(store, 1)
 
 
-def read_stored_wish(store: LocalStore, body: bytes) -> Any:
+def read_stored_state(store: LocalStore, body: bytes) -> Any:
     store.put(CONTROL, body)
     return read_desired_state(store)
 
@@ -52,7 +52,7 @@ READERS: dict[str, tuple[bytes, Callable[[LocalStore, bytes], Any]]] = {
     "record": (unsealed(RECORD.encode()), lambda _, body: CommitRecord.decode(body)),
     "manifest": (unsealed(MANIFEST.encode()), lambda _, body: Manifest.decode(body)),
     "claim": (canonical_json(CLAIM.values), read_stored_claim),
-    "control": (b'{"wish": "pause"}', read_stored_wish),
+    "control": (b'{"wish": "pause"}', read_stored_state),
 }
 
 
@@ -75,7 +75,7 @@ def changed(value: Any) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("kind", READERS)
-def test_one_wrong_member_at_any_depth_is_told(kind: str, tmp_path: Path) -> None:
+def test_one_wrong_member_at_any_depth_is_reported(kind: str, tmp_path: Path) -> None:
     body, read = READERS[kind]
     read(LocalStore(tmp_path), body)
     for other in changed(json.loads(body)):
@@ -84,7 +84,7 @@ def test_one_wrong_member_at_any_depth_is_told(kind: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("kind", READERS)
-def test_a_missing_member_is_told(kind: str, tmp_path: Path) -> None:
+def test_a_missing_member_is_reported(kind: str, tmp_path: Path) -> None:
     body, read = READERS[kind]
     value = json.loads(body)
     for name in value:
@@ -107,7 +107,7 @@ def test_a_missing_member_is_told(kind: str, tmp_path: Path) -> None:
     ],
     ids=["cut", "empty", "not UTF-8", "deep", "deep inside", "not a number", "lone surrogate", "text"],
 )
-def test_what_is_no_json_of_its_kind_is_told(kind: str, spoil: Callable[[bytes], bytes], tmp_path: Path) -> None:
+def test_what_is_no_json_of_its_kind_is_reported(kind: str, spoil: Callable[[bytes], bytes], tmp_path: Path) -> None:
     body, read = READERS[kind]
     with pytest.raises(Corrupt):
         read(LocalStore(tmp_path), spoil(body))
@@ -124,10 +124,10 @@ def test_numbers_that_are_none_are_refused_wherever_json_is_free() -> None:
 @pytest.mark.parametrize("kind", [CommitRecord, Manifest])
 def test_every_flipped_bit_is_noticed(kind: type[CommitRecord | Manifest]) -> None:
     body = (RECORD if kind is CommitRecord else MANIFEST).encode()
-    for place in range(len(body)):
+    for position in range(len(body)):
         for bit in range(8):
             with pytest.raises(Corrupt):
-                kind.decode(body[:place] + bytes([body[place] ^ 1 << bit]) + body[place + 1 :])
+                kind.decode(body[:position] + bytes([body[position] ^ 1 << bit]) + body[position + 1 :])
 
 
 def test_what_was_stored_before_there_were_seals_is_still_read() -> None:
@@ -148,13 +148,13 @@ def test_a_damaged_object_is_named(tmp_path: Path) -> None:
     with pytest.raises(Corrupt, match=r"run/claims/00001\.json is not a claim .*put it back from a backup"):
         read_stored_claim(store, b"{")
     with pytest.raises(Corrupt, match=r"run/control\.json is not a wish .*`i2p resume`"):
-        read_stored_wish(store, b"{")
+        read_stored_state(store, b"{")
     write_desired_state(store, "pause")
     assert read_desired_state(store) == "pause"
 
 
 @pytest.mark.parametrize("name", ["99999999", "00003"])
-def test_a_claim_beyond_the_last_one_is_told_at_once_whatever_its_number(tmp_path: Path, name: str) -> None:
+def test_a_claim_beyond_the_last_one_is_reported_at_once_whatever_its_number(tmp_path: Path, name: str) -> None:
     store = LocalStore(tmp_path / "run")
     create_claim(store, CLAIM)
     store.put(f"claims/{name}.json", canonical_json(CLAIM.values))

@@ -254,7 +254,7 @@ def test_fields_are_only_added() -> None:
         ({"txt": b"\xff"}, Sample.text),
     ],
 )
-def test_a_field_that_is_not_there_or_not_what_it_should_be_is_told(
+def test_a_field_that_is_not_there_or_not_what_it_should_be_is_reported(
     fields: dict[str, bytes], look: Callable[[Sample], Any]
 ) -> None:
     with pytest.raises(Corrupt, match="sample a"):

@@ -126,7 +126,7 @@ def _empty_log(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "_lines", {})
 
 
-def shipped(store: LocalStore) -> list[dict[str, Any]]:
+def uploaded(store: LocalStore) -> list[dict[str, Any]]:
     (name,) = (stat.name for stat in store.list("logs/"))
     return [json.loads(line) for line in store.read(name).data.splitlines()]
 
@@ -155,9 +155,9 @@ def test_the_log_is_in_the_store_from_the_start_and_grows_while_the_work_goes_on
     with Diagnostics(store, 3, "abc").shipping():
         wait_for(lambda: [stat.name for stat in store.list("logs/")] == ["logs/00003-abc.jsonl"], 10)
         log.note("something new")
-        wait_for(lambda: shipped(store)[-1]["event"] == "something new", 10)
+        wait_for(lambda: uploaded(store)[-1]["event"] == "something new", 10)
         log.note("last")
-    assert shipped(store)[-1]["event"] == "last"
+    assert uploaded(store)[-1]["event"] == "last"
     assert {row["index"] for row in logs(store, index=3)} == {3}
 
 
@@ -224,7 +224,7 @@ def test_a_worker_killed_by_sigkill_leaves_its_log(tmp_path: Path) -> None:
         time.sleep(0.1)
     process.kill()
     process.wait()
-    noted = shipped(store)
+    noted = uploaded(store)
     assert noted[0]["event"] in ("started", "log")
     assert noted[-1]["event"] == "progress"
     assert {"done", "total", "what", "unit"} <= noted[-1].keys()
@@ -244,7 +244,7 @@ def test_a_failure_leaves_a_short_termination_message(tmp_path: Path, monkeypatc
     assert (noted["unit"], noted["exit_code"], noted["attempt"]) == ("train-00001", BAD_DATA, "abc")
 
 
-def test_of_several_failures_in_a_pod_the_first_of_the_most_severe_is_told(
+def test_of_several_failures_in_a_pod_the_first_of_the_most_severe_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "termination-log"
@@ -275,7 +275,7 @@ def test_a_task_that_cannot_be_opened_leaves_log_failure_and_message_too(tmp_pat
     assert run_process(description, tmp_path, I2P_TERMINATION_LOG=str(message)).wait(60) == TRY_AGAIN
     assert json.loads(message.read_bytes())["error"].startswith("StalePlan: the dataset dedup is not the one")
     store = local_run(tmp_path).at("generate-images")
-    assert shipped(store)[-1]["event"] == "failed"
+    assert uploaded(store)[-1]["event"] == "failed"
     assert [stat.name for stat in store.list("failures/")] == ["failures/index-0-one.json"]
 
 
@@ -299,7 +299,7 @@ def test_a_worker_that_is_asked_to_stop_while_it_is_imported_says_so_with_its_po
     assert "asked to stop by SIGTERM" in failure["error"]
     assert (failure["exit_code"], failure["attempt"]) == (TRY_AGAIN, "one")
     assert json.loads((tmp_path / "message").read_bytes())["error"] == failure["error"]
-    assert [one["event"] for one in shipped(store)][-1] == "failed"
+    assert [one["event"] for one in uploaded(store)][-1] == "failed"
     assert not list(store.list("commits/")), "nothing was begun"
 
 

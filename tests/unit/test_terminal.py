@@ -92,7 +92,7 @@ def test_json_is_printable_and_read_back_as_it_was() -> None:
 
 @pytest.mark.parametrize("options", [[], ["--json"]], ids=["in words", "in JSON"])
 @pytest.mark.parametrize("command", ["why", "logs"])
-def test_what_workers_wrote_is_told_without_control_characters(
+def test_what_workers_wrote_is_reported_without_control_characters(
     command: str, options: list[str], local_store: LocalStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stage = local_store.at("small/collect")
@@ -114,7 +114,7 @@ def test_what_workers_wrote_is_told_without_control_characters(
     assert noted == printable(noted)
 
 
-def test_errors_are_told_without_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_are_reported_without_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "--preset", SMALL, "--set", "red \x1b[31m, one byte \x9b2J=1"]) == BAD_CONFIGURATION
     noted = capsys.readouterr().err
     assert r"red \x1b[31m, one byte \x9b2J: there is no such parameter" in noted

@@ -181,7 +181,7 @@ def state_after(step: int) -> LearnerState:
     return LearnerState(step=step, losses=[], curve=[], scaler={})
 
 
-def test_checkpoints_keep_the_last_two_and_mend_a_damaged_one(tmp_path: Path) -> None:
+def test_checkpoints_keep_the_last_two_and_replace_a_damaged_one(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     checkpoints = Checkpoints(store, "f" * 64)
     for step in (10, 20, 30):
@@ -335,7 +335,7 @@ def test_batches_do_not_depend_on_where_they_start_or_who_shares_them(tmp_path: 
     assert epoch != [tuple(vector) for batch in whole[5:] for vector in batch]
 
 
-def test_no_more_than_two_windows_are_read_ahead(tmp_path: Path) -> None:
+def test_no_more_than_two_windows_are_read_in_advance(tmp_path: Path) -> None:
     read: list[str] = []
 
     class Watched(LocalStore):
