@@ -18,6 +18,9 @@ test: lint  ## everything that must hold: lint, types, layers, then the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests/cluster  # most of them wait, for Pods and faults
 
+check: lint  ## lint, types and the quick tests, in two minutes; tests/quick.py says which tests these are
+	$(BIN)/python -m pytest --quick -n 2 --dist worksteal
+
 simulate: $(READY)  ## many simulated schedules of crashes, damage and removal: make simulate SEEDS=100000
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 

@@ -21,7 +21,7 @@ import pytest
 from jobs.shards.local import LocalStore
 from jobs.shards.s3 import S3Store
 from jobs.shards.store import Store
-from tests import published
+from tests import published, quick
 from tests.s3_servers import DEFAULT, SERVERS, new_bucket
 from tests.sharing import made_once
 
@@ -29,6 +29,33 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # a test that reaches for the network fails,
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
 BucketOn = Callable[[str], S3Store]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the option for the quick tests."""
+    parser.addoption("--quick", action="store_true", help="only the tests that tests/quick.py says are quick")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With --quick, files without quick tests are not even imported."""
+    return True if config.getoption("--quick") and quick.leaves_out(collection_path) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --quick, the others of a file with quick tests are deselected."""
+    if config.getoption("--quick"):
+        config.hook.pytest_deselected(items=[item for item in items if not quick.is_quick(item)])
+        items[:] = [item for item in items if quick.is_quick(item)]
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """With --quick, the first test after something heavy was imported fails."""
+    if item.config.getoption("--quick") and (found := quick.newly_imported()):
+        pytest.fail(
+            f"this quick test, or the collection, imported {', '.join(found)}; import it at the top of the test's "
+            "module, which takes that out of the quick ones, or do without",
+            pytrace=False,
+        )
 
 
 def pytest_report_header() -> list[str]:
