@@ -18,14 +18,14 @@ TRY_AGAIN = 75
 BAD_CONFIGURATION = 78
 
 
-class JobError(Exception):
+class I2PError(Exception):
     """Something went wrong that a retry may fix; says what was required, what was given and what to do."""
 
     exit_code: ClassVar[int] = TRY_AGAIN
     retry_in: float = 0.0  # seconds before which a retry is in vain, where that is known
 
 
-class BadData(JobError):
+class BadData(I2PError):
     """An input cannot be used as it is; a retry reads the same bytes and fails the same way."""
 
     exit_code = BAD_DATA
@@ -35,13 +35,13 @@ class Corrupt(BadData):
     """Stored bytes are not what their record says."""
 
 
-class BadConfiguration(JobError):
+class BadConfiguration(I2PError):
     """A setting cannot work; nothing of the stage can succeed before it is changed."""
 
     exit_code = BAD_CONFIGURATION
 
 
-class StoreError(JobError):
+class StoreError(I2PError):
     """The store did not do what was asked of it."""
 
 
@@ -57,13 +57,13 @@ class StoreFull(StoreError):
     """The store has no room left."""
 
 
-class PeerLost(JobError):
+class PeerLost(I2PError):
     """Another process of the gang is gone or was asked to stop, and this one cannot go on without it."""
 
     exit_code = PEER_LOST
 
 
-class StalePlan(JobError):
+class StalePlan(I2PError):
     """An input was published anew after this task was planned; the controller plans it again."""
 
 
@@ -71,7 +71,7 @@ def exit_code_of(error: BaseException) -> int:
     """What a worker should exit with: the error's own code, or the one of a counted retry."""
     if isinstance(error, StoreAway):
         return STORE_AWAY
-    return error.exit_code if isinstance(error, JobError) else TRY_AGAIN
+    return error.exit_code if isinstance(error, I2PError) else TRY_AGAIN
 
 
 def severity(exit_code: int) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from jobs.errors import OK, JobError
+from jobs.errors import OK, I2PError
 from pipeline.cli.call import Call
 from pipeline.cli.parser import make_parser
 from pipeline.cli.terminal import print_error
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = load_config(args.preset, assignments, args.values)
         command: Callable[[Call], int] = args.command
         return command(Call(args, config))
-    except JobError as error:
+    except I2PError as error:
         print_error(f"i2p: {error}")
         return error.exit_code
     except BrokenPipeError:

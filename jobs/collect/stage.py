@@ -10,7 +10,7 @@ from jobs.collect.contract import Collected
 from jobs.collect.sources import AnySource
 from jobs.collect.sources.base import File, FileSource
 from jobs.contract.declaration import Inputs
-from jobs.errors import JobError
+from jobs.errors import I2PError
 from jobs.runtime.spec import Params, StageSpec, Unit
 from jobs.shards.records import Outcome
 from jobs.shards.store_checks import Check
@@ -36,7 +36,7 @@ class CollectParams(Params):
         """Whether all files of all sources are there."""
         try:
             found = list(origins(self))
-        except JobError as error:
+        except I2PError as error:
             yield Check("sources", False, str(error))
         else:
             yield Check("sources", True, f"{len(found)} to read, all are there")

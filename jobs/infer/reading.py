@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.errors import JobError, NotFound
+from jobs.errors import I2PError, NotFound
 from jobs.imaging.decoding import BadImage
 from jobs.imaging.limits import ImageLimits
 from jobs.imaging.pixels import Pixels
@@ -58,7 +58,7 @@ def decoders(limits: ImageLimits, threads: int) -> Iterator[PixelsOf]:
             if "bad" in answer:
                 raise BadImage(str(answer["bad"]), str(answer["reason"]))
             if len(body) != length:
-                raise JobError(f"{name}: {len(body):,} bytes of pixels came from the decoder instead of {length:,}")
+                raise I2PError(f"{name}: {len(body):,} bytes of pixels came from the decoder instead of {length:,}")
             return np.frombuffer(body, np.uint8).reshape(size, size, 3)
 
         yield pixels_of

@@ -13,7 +13,7 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 from open_clip.constants import HF_SAFE_WEIGHTS_NAME, OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from safetensors import SafetensorError, safe_open
 
-from jobs.errors import BadConfiguration, JobError
+from jobs.errors import BadConfiguration, I2PError
 from jobs.regressor.known_towers import is_file
 from jobs.regressor.model import Regressor
 
@@ -80,4 +80,4 @@ def _download(model: str, tag: str, revision: str | None) -> Path:
             "use a commit that has it, or convert the weights and name the file"
         ) from error
     except (HfHubHTTPError, OSError) as error:
-        raise JobError(f"pretrained: {repository} at {revision} could not be downloaded: {error}") from error
+        raise I2PError(f"pretrained: {repository} at {revision} could not be downloaded: {error}") from error

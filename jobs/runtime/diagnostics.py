@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from jobs.errors import Corrupt, JobError, NotFound, exit_code_of, severity
+from jobs.errors import Corrupt, I2PError, NotFound, exit_code_of, severity
 from jobs.runtime import log
 from jobs.runtime.environment import TERMINATION_VARIABLE
 from jobs.runtime.events import Failed, log_name
@@ -81,7 +81,7 @@ class Diagnostics:
         name = f"failures/{unit or f'index-{self.index}'}-{self.attempt}.json"
         try:
             self.output.create(name, failure.encode())
-        except JobError as failed:  # must not hide the failure that is being reported, which stderr has
+        except I2PError as failed:  # must not hide the failure that is being reported, which stderr has
             log.note("not uploaded", object=name, error=str(failed))
 
 

@@ -163,7 +163,7 @@ class Task(Generic[In, Out]):
 
 
 def run_task(spec: StageSpec, description: TaskDescription, *, index: int, attempt: str) -> None:
-    """Run one task to its end; raises the JobError whose exit code decides what the controller does, or Stopped."""
+    """Run one task to its end; raises the I2PError whose exit code decides what the controller does, or Stopped."""
     diagnostics = Diagnostics(open_store(description.store).at(description.run).at(spec.name), index, attempt)
     task: Task[Inputs, Contract[Writer]] | None = None
 

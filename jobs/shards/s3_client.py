@@ -15,7 +15,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
-from jobs.errors import BadConfiguration, JobError, NotFound
+from jobs.errors import BadConfiguration, I2PError, NotFound
 from jobs.shards.patience import Patience
 from jobs.shards.s3_errors import Away, BrokenOff, is_untold, translate_boto_errors
 from jobs.shards.s3_replies import Pages, check_head, check_page
@@ -102,7 +102,7 @@ class Connection:
             return self.answer(where, partial(self.client.head_object, **target), check_head)
         except NotFound:
             return None
-        except JobError as error:
+        except I2PError as error:
             if is_untold(error):  # a refusal of HEAD has no body, and so no code
                 self.answer(where, partial(self._first_byte, **target), lambda *_: None)
             raise
@@ -134,7 +134,7 @@ class Connection:
             raise BadConfiguration(
                 f"s3://{self.bucket}: there is no such bucket; create it, or correct the store's address"
             ) from error
-        except JobError:  # may not be asked, or nobody answers now: the first answer counts
+        except I2PError:  # may not be asked, or nobody answers now: the first answer counts
             return False
         return True
 

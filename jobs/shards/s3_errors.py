@@ -20,7 +20,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
-from jobs.errors import BadConfiguration, JobError, NotFound, StoreAway, StoreError, StoreFull
+from jobs.errors import BadConfiguration, I2PError, NotFound, StoreAway, StoreError, StoreFull
 
 _NOT_UNDERSTOOD = (
     ResponseParserError,
@@ -113,7 +113,7 @@ def translate_broken_off(where: str) -> Iterator[None]:
         raise BrokenOff(f"{where}: {error}") from error
 
 
-def _translated(error: ClientError | BotoCoreError, where: str) -> JobError:
+def _translated(error: ClientError | BotoCoreError, where: str) -> I2PError:
     if isinstance(error, ClientError):
         return _refusal(error, where)
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
@@ -128,7 +128,7 @@ def _translated(error: ClientError | BotoCoreError, where: str) -> JobError:
     return StoreError(f"{where}: {error}")
 
 
-def _refusal(error: ClientError, where: str) -> JobError:
+def _refusal(error: ClientError, where: str) -> I2PError:
     status, code = status_of(error), str(error.response.get("Error", {}).get("Code"))
     if code == "NoSuchBucket":
         return BadConfiguration(f"{where}: there is no such bucket; create it, or correct the store's address")
@@ -166,7 +166,7 @@ def _refusal(error: ClientError, where: str) -> JobError:
     return StoreError(f"{where}: {error}")
 
 
-def is_untold(error: JobError) -> bool:
+def is_untold(error: I2PError) -> bool:
     """Whether the server refused without saying why, as it does in answer to HEAD, which has no body."""
     cause = error.__cause__
     return (

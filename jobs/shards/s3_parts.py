@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from jobs.errors import JobError
+from jobs.errors import I2PError
 from jobs.shards.s3_errors import translate_boto_errors
 from jobs.shards.s3_replies import check_written, etag_of, upload_id_of
 
@@ -28,7 +28,7 @@ def put_in_parts(
         complete(client, upload, parts, **condition)
     except BaseException:
         with (
-            suppress(ClientError, BotoCoreError, JobError),
+            suppress(ClientError, BotoCoreError, I2PError),
             translate_boto_errors(_where(upload)),
         ):  # the first error is the one that is raised
             client.abort_multipart_upload(**upload)

@@ -103,7 +103,7 @@ class Store(Protocol):
     def own_checks(self, *, quick: bool) -> Sequence[tuple[str, Callable[[], str]]]:
         """What else has to be tried of this kind of store before commits are safe; `quick` leaves out what takes long.
 
-        Each by its name; it returns what it proves, or raises a JobError that says what is wrong and what to do.
+        Each by its name; it returns what it proves, or raises a I2PError that says what is wrong and what to do.
         """
 
 

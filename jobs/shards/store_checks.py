@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from jobs.errors import JobError
+from jobs.errors import I2PError
 from jobs.shards.store import Store
 
 WRITERS = 8  # at once
@@ -32,7 +32,7 @@ class Check:
     detail: str
 
 
-class Failed(JobError):
+class Failed(I2PError):
     """The store did something else than it must."""
 
 
@@ -47,7 +47,7 @@ def examine(store: Store) -> Iterator[Check]:
     except _Useless:
         return
     finally:
-        with suppress(JobError):  # a missing right to delete has been reported by then
+        with suppress(I2PError):  # a missing right to delete has been reported by then
             scratch.clear()
 
 
@@ -60,7 +60,7 @@ def prove_quickly(store: Store) -> list[Check]:
     except _Useless:
         pass
     finally:
-        with suppress(JobError):
+        with suppress(I2PError):
             scratch.clear()
     return checks
 
@@ -88,7 +88,7 @@ class _Useless(Exception):
 def _outcome(name: str, check: Callable[[], str]) -> Check:
     try:
         return Check(name, True, check())
-    except JobError as error:
+    except I2PError as error:
         return Check(name, False, str(error))
 
 

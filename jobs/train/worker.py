@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional
 
 from jobs.contract.samples import TRAIN
-from jobs.errors import BadConfiguration, JobError, PeerLost
+from jobs.errors import BadConfiguration, I2PError, PeerLost
 from jobs.regressor.saved_model import encode_weights
 from jobs.runtime import log
 from jobs.runtime.device import prepare_torch
@@ -62,7 +62,7 @@ def run(task: TrainTask, params: TrainParams) -> None:
 
 
 def together(task: TrainTask, params: TrainParams) -> Gang | None:
-    """Meet the other processes of the gang, if this task is one's; raises JobError when they do not come."""
+    """Meet the other processes of the gang, if this task is one's; raises I2PError when they do not come."""
     backend = "nccl" if params.device == "cuda" else "gloo"
     return join(backend=backend, lost=partial(report_end, task.diagnostics)) if task.gang else None
 
@@ -163,7 +163,7 @@ def do_step(
 
 
 def restore(learner: Learner, accelerator: Accelerator, checkpoints: Checkpoints) -> None:
-    """Continue from the newest checkpoint if there is one; raises JobError when processes found different ones."""
+    """Continue from the newest checkpoint if there is one; raises I2PError when processes found different ones."""
     if found := checkpoints.newest():
         tensors, state = found
         learner.restore(tensors, state)
@@ -172,7 +172,7 @@ def restore(learner: Learner, accelerator: Accelerator, checkpoints: Checkpoints
         log.note("continuing", step=learner.step)
     found_by_all = accelerator.gather(torch.tensor([learner.step], device=accelerator.device)).tolist()
     if len(set(found_by_all)) > 1:
-        raise JobError(f"the processes found checkpoints of different steps, {found_by_all}; a retry finds the same")
+        raise I2PError(f"the processes found checkpoints of different steps, {found_by_all}; a retry finds the same")
 
 
 def save(learner: Learner, accelerator: Accelerator, checkpoints: Checkpoints) -> None:

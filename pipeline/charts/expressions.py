@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from pipeline.configuration.resources import Kubernetes
-from pipeline.executors.kubernetes.pod_sources import Manifest, Size
+from pipeline.executors.kubernetes.pod_sources import KubernetesObject, Size
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -67,7 +67,7 @@ class Expressions:
     def unless(self, value: object, part: Any) -> Any:
         return _block(f"if not {_text(value)}", part)
 
-    def optional(self, **fields: object) -> Manifest:
+    def optional(self, **fields: object) -> KubernetesObject:
         blocks = (_block(f"with {_text(value)}", {name: Expression(".")}) for name, value in fields.items())
         return {key: body for block in blocks for key, body in block.items()}
 
@@ -81,14 +81,14 @@ class Expressions:
     def joined(self, *lists: Sequence[Any]) -> Any:
         return Expression(f"(concat {' '.join(_text(one) for one in lists if one != ())} | uniq)")
 
-    def each(self, values: Sequence[Any], part: Callable[[Any], Manifest]) -> list[Any]:
+    def each(self, values: Sequence[Any], part: Callable[[Any], KubernetesObject]) -> list[Any]:
         return [Block(f"range {_text(values)}", [part(Expression("."))])]
 
-    def items(self, values: Mapping[str, str], part: Callable[[Any, Any], Manifest]) -> list[Any]:
+    def items(self, values: Mapping[str, str], part: Callable[[Any, Any], KubernetesObject]) -> list[Any]:
         return [Block(f"range $name, $value := {_text(values)}", [part(Expression("$name"), Expression("$value"))])]
 
 
-def lines(part: Manifest | list[Any], indent: int = 0) -> Iterator[str]:
+def lines(part: KubernetesObject | list[Any], indent: int = 0) -> Iterator[str]:
     """A part of a template as lines of YAML. Each value is written as JSON, which is YAML on one line."""
     space = " " * indent
     entries = part.items() if isinstance(part, dict) else ((one, one) for one in part)
@@ -110,7 +110,7 @@ def lines(part: Manifest | list[Any], indent: int = 0) -> Iterator[str]:
             yield f"{space}{key}: {_scalar(value)}"
 
 
-def _block(action: str, part: Manifest | list[Any]) -> Any:
+def _block(action: str, part: KubernetesObject | list[Any]) -> Any:
     block = Block(action, part)
     return {block: part} if isinstance(part, dict) else [block]
 

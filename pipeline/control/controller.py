@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from jobs.errors import TRY_AGAIN, BadConfiguration, JobError
+from jobs.errors import TRY_AGAIN, BadConfiguration, I2PError
 from jobs.shards.dataset import publish_manifest, restore_record
 from jobs.shards.records import record_name
 from jobs.shards.removal import announced, refuse_announced
@@ -54,7 +54,7 @@ class Controller:
     _trouble_since: float | None = None
 
     def run(self) -> Finish:
-        """Loop until everything is done or nothing more can be; raises JobError when a trouble lasts too long."""
+        """Loop until everything is done or nothing more can be; raises I2PError when a trouble lasts too long."""
         plans: Sequence[StagePlan] | None = None
         ended: set[tuple[str, int]] = set()  # Jobs whose work the plan has seen in the store
         tries = 0
@@ -81,7 +81,7 @@ class Controller:
                         plans = None
                         continue
                     self._trouble_is_over()
-                except JobError as error:
+                except I2PError as error:
                     self._wait_out(error, tries)
                     tries += 1
                     plans = None
@@ -186,7 +186,7 @@ class Controller:
             self.executor.hold(action.stage, suspend=action.suspend)
             self.notify(action.stage, "paused" if action.suspend else "goes on")
 
-    def _wait_out(self, error: JobError, tries: int) -> None:
+    def _wait_out(self, error: I2PError, tries: int) -> None:
         """Sleep before the next try if the error is one that time may fix; raises it where it is not."""
         now = time.monotonic()
         self._trouble_since = since = self._trouble_since or now

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from pydantic import JsonValue, TypeAdapter
 
-from jobs.errors import JobError, NotFound
+from jobs.errors import I2PError, NotFound
 from jobs.shards.digests import canonical_json
 from jobs.shards.removal import age
 from jobs.shards.store import Store
@@ -41,7 +41,7 @@ class LiveNote:
 
     def withdraw(self) -> None:
         """It is not run any more. Where that cannot be said, the note soon is too old to count."""
-        with suppress(JobError):
+        with suppress(I2PError):
             self._store.delete(self._name)
 
 

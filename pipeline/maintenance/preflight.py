@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.errors import JobError
+from jobs.errors import I2PError
 from jobs.runtime.models import ModelParams, locate
 from jobs.runtime.spec import TorchParams
 from jobs.shards import store_checks
@@ -45,7 +45,7 @@ def _jobs_can_be_submitted(api: Api, store: Store, config: RunConfig) -> Check:
 
     try:
         answers = operations.changes(api, config, make_plan(store, config))
-    except JobError as error:
+    except I2PError as error:
         return Check("cluster", False, str(error))
     refused = [f"{row['stage']}: {row['dry run']}" for row in answers if row.get("dry run", "accepted") != "accepted"]
     jobs = ", ".join(row["stage"] for row in answers) or "nothing, as all is made"
@@ -56,14 +56,14 @@ def _jobs_can_be_submitted(api: Api, store: Store, config: RunConfig) -> Check:
 def _identity(config: RunConfig) -> Check:
     try:
         return identity_check(open_store(config.store))
-    except JobError as error:
+    except I2PError as error:
         return Check("identity", False, str(error))
 
 
 def _model(stage: str, params: ModelParams, cluster: Kubernetes | None) -> Check:
     try:
         name, revision = locate(params)
-    except JobError as error:
+    except I2PError as error:
         return Check(f"model of {stage}", False, str(error))
     if cluster and not revision and not (cluster.models and Path(name).is_relative_to(cluster.models_path)):
         return Check(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
-from jobs.errors import Corrupt, JobError, NotFound
+from jobs.errors import Corrupt, I2PError, NotFound
 from jobs.runtime.diagnostics import failure_in
 from jobs.runtime.events import event_in, log_of
 from jobs.shards.dataset import load_manifest, read_record_named
@@ -48,7 +48,7 @@ def clear_damage(store: Store, config: RunConfig) -> Iterator[Finding]:
     plans: list[StagePlan] = []
     try:
         plans = make_plan(store, config, repair=True)
-    except JobError as error:
+    except I2PError as error:
         yield Finding("", f"nothing can be planned, so only what manifests name is looked at: {error}", lost=True)
     for spec in config.specs:
         stage = store.at(spec.name)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 from jobs.catalog import STAGES
-from jobs.errors import BAD_DATA, Corrupt, JobError, NotFound
+from jobs.errors import BAD_DATA, Corrupt, I2PError, NotFound
 from jobs.runtime.spec import StageSpec
 from jobs.shards.dataset import load_manifest
 from jobs.shards.records import Manifest
@@ -24,7 +24,7 @@ _SHARDS_EACH = 4  # of one index at least: a process needs half a second to star
 
 
 def verify(store: Store, config: RunConfig, executor: Executor) -> Iterator[tuple[str, str]]:
-    """(stage, what was checked of it, in words); raises Corrupt for the first thing that is wrong, NotFound, JobError.
+    """(stage, what was checked of it, in words); raises Corrupt for the first thing that is wrong, NotFound, I2PError.
 
     `store` is the run's (`open_run`), in which the datasets taken from other runs are found too.
     """
@@ -63,7 +63,7 @@ def _check(executor: Executor, plan: JobPlan) -> Mapping[str, int]:
             return job.counts
         if job and job.state == "failed":
             message = job.message.removeprefix(f"{Corrupt.__name__}: ")
-            raise (Corrupt if job.exit_code == BAD_DATA else JobError)(message)
+            raise (Corrupt if job.exit_code == BAD_DATA else I2PError)(message)
         executor.wait()
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from jobs.errors import Corrupt, JobError, NotFound
+from jobs.errors import Corrupt, I2PError, NotFound
 from jobs.shards.dataset import Committed, Dataset, Writer, commit, load_manifest, missing_objects, publish_manifest
 from jobs.shards.digests import sha256
 from jobs.shards.local import LocalStore
@@ -290,10 +290,10 @@ def test_a_shard_that_is_no_tar_is_refused_although_its_digest_holds(store: Stor
 def test_a_failing_source_of_samples_leaves_nothing(store: Store) -> None:
     def samples() -> Any:
         yield from numbered_samples(2)
-        raise JobError("no more")
+        raise I2PError("no more")
 
     writer = Writer(store)
-    with pytest.raises(JobError, match="no more"):
+    with pytest.raises(I2PError, match="no more"):
         writer.add_shard("train-00000", samples())
     assert list(store.list("")) == []
     assert writer.shards == []

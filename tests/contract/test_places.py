@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from jobs.errors import BadConfiguration, JobError, StoreError
+from jobs.errors import BadConfiguration, I2PError, StoreError
 from jobs.shards.address import normalised, open_file, open_store
 from jobs.shards.digests import sha256
 from jobs.shards.local import LocalStore
@@ -53,7 +53,7 @@ def test_a_local_object_cannot_be_where_a_folder_is_or_below_a_file(local_store:
     ("reason", "kind"), [(errno.EACCES, BadConfiguration), (errno.EROFS, BadConfiguration), (errno.EIO, StoreError)]
 )
 def test_a_local_disk_that_refuses_is_reported(
-    local_store: LocalStore, monkeypatch: pytest.MonkeyPatch, reason: int, kind: type[JobError]
+    local_store: LocalStore, monkeypatch: pytest.MonkeyPatch, reason: int, kind: type[I2PError]
 ) -> None:
     def link(*_: object) -> None:
         raise OSError(reason, os.strerror(reason))

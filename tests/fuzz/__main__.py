@@ -14,7 +14,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 
-from jobs.errors import JobError
+from jobs.errors import I2PError
 from tests.fuzz.entries import ENTRIES, Entry
 from tests.fuzz.mutate import mutated
 
@@ -33,7 +33,7 @@ def failures_of(name: str, entry: Entry, numbers: Sequence[int]) -> list[str]:
         began = time.process_time()
         try:
             entry.read(data)
-        except (JobError, *entry.expected):
+        except (I2PError, *entry.expected):
             pass
         except Exception as error:
             line = traceback.extract_tb(error.__traceback__)[-1]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
-from jobs.errors import JobError
+from jobs.errors import I2PError
 from jobs.shards.address import open_store
 from jobs.shards.dataset import publish_manifest
 from jobs.shards.records import MANIFEST, Manifest
@@ -121,7 +121,7 @@ class Firings:
             self.came.append(name)
 
     def _check_raw(self, actor: Actor) -> None:
-        if actor.error is not None and not isinstance(actor.error, JobError):
+        if actor.error is not None and not isinstance(actor.error, I2PError):
             self.world.violate(RAW, f"{actor.name}: {actor.error!r}")
 
 

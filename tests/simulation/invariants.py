@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from jobs.errors import Corrupt, JobError
+from jobs.errors import Corrupt, I2PError
 from jobs.shards.dataset import Dataset, load_manifest, read_record
 from jobs.shards.digests import sha256
 from jobs.shards.records import CommitRecord, Manifest, Outcome
@@ -128,7 +128,7 @@ def check_end(world: World, run: Store) -> None:
             texts[name] = {
                 shard.name: "".join(sample.text() for sample in dataset.read(shard)) for shard in manifest.shards
             }
-        except JobError as error:
+        except I2PError as error:
             world.violate(WHOLE, f"{name} cannot be read although the run is done: {error}")
             return
     _check_lineage(world, texts)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from jobs.errors import JobError, exit_code_of
+from jobs.errors import I2PError, exit_code_of
 from jobs.runtime.stopping import Stopped
 from jobs.runtime.task import run_task
 from jobs.runtime.task_description import TaskDescription
@@ -261,7 +261,7 @@ class Schedule:
             for _ in range(1 + self.choices.below(3)):
                 try:
                     self._collect(config)
-                except JobError as error:
+                except I2PError as error:
                     self.world.trace.append((self.world.now, "collector", f"ends: {error}"))
                 self.world.sleep(5.0)
 
@@ -283,7 +283,7 @@ class Schedule:
     def _work(self, task: TaskDescription, index: int, attempt: str) -> int:
         try:
             run_task(BY_NAME[task.stage], task, index=index, attempt=attempt)
-        except (JobError, Stopped) as error:
+        except (I2PError, Stopped) as error:
             return exit_code_of(error)
         return 0
 
@@ -311,7 +311,7 @@ class Schedule:
                 self.world.trace.append((self.world.now, "operator", f"redo {plan.spec.name}/{name}"))
                 self.watcher.disturbed.add(f"runs/run/{plan.spec.name}/{name}")
                 self.run.at(plan.spec.name).delete(name)
-        except JobError:
+        except I2PError:
             pass
 
     def _damage(self, how: str) -> None:
@@ -339,11 +339,11 @@ class Schedule:
         while not actor.done:
             self.world.turn()
         if actor.error is not None:
-            self.world.violate(RAW if not isinstance(actor.error, JobError) else ENDS, f"{name}: {actor.error!r}")
+            self.world.violate(RAW if not isinstance(actor.error, I2PError) else ENDS, f"{name}: {actor.error!r}")
         return actor.value
 
     def _check_raw(self, actor: Actor) -> None:
-        if actor.error is not None and not isinstance(actor.error, JobError):
+        if actor.error is not None and not isinstance(actor.error, I2PError):
             self.world.violate(RAW, f"{actor.name}: {actor.error!r}")
 
 

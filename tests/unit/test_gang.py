@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from torch.distributed import DistNetworkError
 
-from jobs.errors import BAD_DATA, PEER_LOST, TRY_AGAIN, BadConfiguration, JobError, PeerLost, StoreError, severity
+from jobs.errors import BAD_DATA, PEER_LOST, TRY_AGAIN, BadConfiguration, I2PError, PeerLost, StoreError, severity
 from jobs.runtime.environment import TASK_VARIABLE
 from jobs.runtime.gang import launcher, membership, rendezvous
 from jobs.runtime.gang.membership import Gang
@@ -328,7 +328,7 @@ def together(size: int = 2) -> list[Gang]:
 def test_a_gang_that_does_not_meet_is_reported_and_tried_again(rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendezvous, "_PATIENCE_SECONDS", 1.0)
     with pytest.raises(
-        JobError, match=r"2 processes of the gang did not all come to localhost:\d+ within 1 s"
+        I2PError, match=r"2 processes of the gang did not all come to localhost:\d+ within 1 s"
     ) as raised:
         rendezvous.meet(world(rank, free_port()))
     assert raised.value.exit_code == TRY_AGAIN

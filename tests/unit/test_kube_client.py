@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from jobs.errors import BAD_CONFIGURATION, TRY_AGAIN, BadConfiguration, JobError
+from jobs.errors import BAD_CONFIGURATION, TRY_AGAIN, BadConfiguration, I2PError
 from pipeline.executors.kubernetes.client import connection
 from pipeline.executors.kubernetes.client.api import CONFIG_MAPS, JOBS, PODS, Api
 from pipeline.executors.kubernetes.client.api_errors import Conflict, Forbidden, Refused, Unauthenticated, Unreachable
@@ -266,7 +266,7 @@ def _quota() -> Reply:
     ],
 )
 def test_a_refusal_says_what_was_wanted_what_the_server_said_and_what_to_do(
-    server: FakeApiServer, api: Api, answer: Reply, kind: type[JobError], code: int, words: list[str]
+    server: FakeApiServer, api: Api, answer: Reply, kind: type[I2PError], code: int, words: list[str]
 ) -> None:
     server.answer = lambda asked: answer
     with pytest.raises(kind) as caught:
@@ -345,7 +345,7 @@ def test_the_token_is_in_no_message_and_no_log(
     caplog.set_level(logging.DEBUG)
     for answer in (Reply(fault="reset"), status(401, "no"), Reply(b"x")):
         server.answer = in_turn(answer)
-        with pytest.raises(JobError) as caught:
+        with pytest.raises(I2PError) as caught:
             Api(api._connection, "n").get(JOBS, "a")
         assert TOKEN not in repr(caught.value) + str(caught.value) + repr(caught.value.__cause__)
         api._connection.gate = Gate()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobs.errors import BAD_CONFIGURATION, BAD_DATA, STORE_AWAY, TRY_AGAIN, JobError, StoreAway
+from jobs.errors import BAD_CONFIGURATION, BAD_DATA, STORE_AWAY, TRY_AGAIN, I2PError, StoreAway
 from jobs.runtime.diagnostics import Diagnostics
 from jobs.shards.local import LocalStore
 from pipeline.configuration.run_config import load_config
@@ -109,9 +109,9 @@ def test_the_job_s_own_word_for_a_bad_configuration_counts_more_than_a_store_tha
     assert end.exit_code == BAD_CONFIGURATION
 
 
-@pytest.mark.parametrize(("error", "code"), [(StoreAway("s3 is away"), STORE_AWAY), (JobError("ended"), TRY_AGAIN)])
+@pytest.mark.parametrize(("error", "code"), [(StoreAway("s3 is away"), STORE_AWAY), (I2PError("ended"), TRY_AGAIN)])
 def test_what_an_attempt_left_in_the_store_is_reported_when_no_pod_was_seen(
-    tmp_path: Path, error: JobError, code: int
+    tmp_path: Path, error: I2PError, code: int
 ) -> None:
     Diagnostics(LocalStore(tmp_path).at("collect"), 0, f"{NAME}-0-a").report_failure(error)
     end = end_of(tmp_path, [])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.errors import JobError
+from jobs.errors import I2PError
 from jobs.runtime.sandbox.landlock import confine
 from jobs.runtime.sandbox.pool import Bounds, Pool, Refused
 
@@ -77,5 +77,5 @@ def test_several_threads_have_a_process_each() -> None:
 
 @pytest.mark.parametrize("entry", ["tests.fakes.nowhere:misbehaving", "tests.fakes.servers:nothing", "os:abort"])
 def test_where_no_process_can_start_no_request_is_blamed(entry: str) -> None:
-    with Pool(entry, {}, BOUNDS, 1) as pool, pytest.raises(JobError, match="a process to decode foreign bytes"):
+    with Pool(entry, {}, BOUNDS, 1) as pool, pytest.raises(I2PError, match="a process to decode foreign bytes"):
         pool.ask({"do": "echo"}, b"", most=0)

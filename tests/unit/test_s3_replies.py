@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from jobs.errors import BAD_CONFIGURATION, TRY_AGAIN, BadConfiguration, JobError, NotFound, StoreError
+from jobs.errors import BAD_CONFIGURATION, TRY_AGAIN, BadConfiguration, I2PError, NotFound, StoreError
 from jobs.shards import s3_client
 from jobs.shards.digests import sha256
 from jobs.shards.s3 import S3Store
@@ -197,7 +197,7 @@ def test_redirections_in_a_circle_end(asking: Asking, operation: Operation, stat
         return Reply(status, {"Location": f"http://127.0.0.1:1{path}", "x-amz-bucket-region": "eu-west-1"})
 
     store, server = asking(script=around)
-    with pytest.raises(JobError):
+    with pytest.raises(I2PError):
         operation(store)
     assert len(server.asked) < 500
 
@@ -221,7 +221,7 @@ def test_redirections_in_a_circle_end(asking: Asking, operation: Operation, stat
 )
 @pytest.mark.parametrize("operation", [READ, LIST, CREATE, PUT], ids=["read", "list", "create", "put"])
 def test_a_refusal_is_reported_by_its_code(
-    asking: Asking, operation: Operation, status: int, code: str, kind: type[JobError], noted: str
+    asking: Asking, operation: Operation, status: int, code: str, kind: type[I2PError], noted: str
 ) -> None:
     def refused(method: str, path: str) -> Reply:
         return refusal(status, code) if method != "HEAD" else Reply() if path == "/bucket" else MISSING
@@ -343,7 +343,7 @@ def test_no_reply_raises_anything_but_our_errors(asking: Asking, seed: int, fuzz
         server.asked.clear()
         try:
             operations[turn % len(operations)](store)
-        except JobError as error:
+        except I2PError as error:
             assert "s3://bucket" in str(error)
         assert len(server.asked) < 500, "it ends"
     assert time.monotonic() - began < 120

@@ -15,7 +15,7 @@ import pytest
 
 from jobs.catalog import stage_named
 from jobs.contract.declaration import Contract, Inputs
-from jobs.errors import BAD_DATA, TRY_AGAIN, BadConfiguration, BadData, JobError, StalePlan, StoreError, exit_code_of
+from jobs.errors import BAD_DATA, TRY_AGAIN, BadConfiguration, BadData, I2PError, StalePlan, StoreError, exit_code_of
 from jobs.runtime import diagnostics as module
 from jobs.runtime import log
 from jobs.runtime.diagnostics import Diagnostics, leave_termination_message
@@ -251,13 +251,13 @@ def test_of_several_failures_in_a_pod_the_first_of_the_most_severe_is_reported(
     monkeypatch.setenv("I2P_TERMINATION_LOG", str(path))
     noted = []
     for attempt, error in [
-        ("abc.1", JobError("one")),
-        ("abc", JobError("two")),
+        ("abc.1", I2PError("one")),
+        ("abc", I2PError("two")),
         ("abc.2", BadData("three")),
         ("abc", BadData("four")),
         ("abc", BadConfiguration("five")),
-        ("abc", JobError("six")),
-        ("next", JobError("seven")),
+        ("abc", I2PError("six")),
+        ("next", I2PError("seven")),
     ]:
         leave_termination_message(error, unit=None, attempt=attempt)
         noted.append(json.loads(path.read_bytes())["error"].partition(": ")[2])

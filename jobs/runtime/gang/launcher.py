@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
-from jobs.errors import PEER_LOST, JobError, severity
+from jobs.errors import PEER_LOST, I2PError, severity
 from jobs.runtime import log
 from jobs.runtime.environment import ATTEMPT_VARIABLE, END_WITH_PARENT_VARIABLE, MASTER_VARIABLE
 from jobs.runtime.gang.membership import OWN_END_SECONDS
@@ -69,4 +69,4 @@ def launch(worlds: Sequence[World], attempt: str) -> int:
     codes = [process.returncode for process in processes]
     log.note("processes ended", exit_codes=codes)
     worst = max(codes, key=severity)
-    return worst if severity(worst) != severity(JobError.exit_code) else JobError.exit_code
+    return worst if severity(worst) != severity(I2PError.exit_code) else I2PError.exit_code

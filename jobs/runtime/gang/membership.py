@@ -106,7 +106,7 @@ def translate_peer_errors() -> Iterator[None]:
 def join(*, backend: str, lost: Callable[[PeerLost], None]) -> Gang | None:
     """Meet all processes of the gang and initialise torch.distributed; None where there is no gang.
 
-    Raises JobError when not all have come within 15 minutes. Python answers SIGTERM all the while.
+    Raises I2PError when not all have come within 15 minutes. Python answers SIGTERM all the while.
     """
     host, _, port = os.environ.get(MASTER_VARIABLE, "").rpartition(":")
     if not host or int(os.environ.get("WORLD_SIZE", "1")) == 1:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from jobs.errors import JobError
+from jobs.errors import I2PError
 from jobs.runtime import log
 from jobs.runtime.gang.world import World
 
@@ -34,7 +34,7 @@ def meet(world: World) -> TCPStore:
             return store
         except (OSError, RuntimeError, _NotYet) as error:  # no name yet, nobody there yet, or gone again
             if time.monotonic() > until:
-                raise JobError(
+                raise I2PError(
                     f"the {world.size} processes of the gang did not all come to {world.host}:{world.port} within "
                     f"{_PATIENCE_SECONDS:.0f} s ({str(error).splitlines()[0]}); a retry waits again. Are all Pods "
                     "running, and does the network let them reach each other?"

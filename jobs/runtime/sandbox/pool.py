@@ -24,7 +24,7 @@ from queue import LifoQueue
 from typing import Any
 
 import jobs
-from jobs.errors import JobError
+from jobs.errors import I2PError
 from jobs.runtime.sandbox.frames import BrokenOffPipe, Message, TooSlow, receive, send
 
 _START_SECONDS = 120.0  # of a busy machine; a quiet one takes 0.3
@@ -79,15 +79,15 @@ class Child:
         self._started = False
 
     def ask(self, head: dict[str, Any], body: bytes = b"") -> None:
-        """Send a request; raises Died, or JobError when the process cannot start: that is no request's fault."""
+        """Send a request; raises Died, or I2PError when the process cannot start: that is no request's fault."""
         if not self._started:
             try:
                 with self._translate_failures(_START_SECONDS) as deadline:
                     started, _ = receive(self._from, most=0, deadline=deadline)
             except (Died, Refused) as error:
-                raise JobError(f"a process to decode foreign bytes {error} before it was asked anything") from error
+                raise I2PError(f"a process to decode foreign bytes {error} before it was asked anything") from error
             if "error" in started:
-                raise JobError(f"a process to decode foreign bytes cannot start: {started['error']}")
+                raise I2PError(f"a process to decode foreign bytes cannot start: {started['error']}")
             self._started = True
         with self._translate_failures(self.bounds.patience) as deadline:
             send(self._to, head, body, deadline=deadline)
@@ -150,7 +150,7 @@ class Pool:
                 try:
                     child.ask(head, body)
                     return child.answer(most)
-                except (Died, Refused, JobError) as error:
+                except (Died, Refused, I2PError) as error:
                     self._end(child)
                     child = None
                     if not isinstance(error, Died):

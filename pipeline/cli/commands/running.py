@@ -7,7 +7,7 @@ import signal
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from jobs.errors import OK, JobError, StoreAway
+from jobs.errors import OK, I2PError, StoreAway
 from jobs.runtime.environment import JOB_NAME_VARIABLE
 from pipeline.cli import tables
 from pipeline.cli.call import Call
@@ -93,7 +93,7 @@ def batch(call: Call) -> int:
             if exit_code == OK:  # and no report, which would read again what the network was trained with
                 for name, address in write_exports(open_run(one.config), one.config).items():
                     print_text(f"{name:<11} {address}")
-        except JobError as error:
+        except I2PError as error:
             print_error(f"i2p: batch {one.number}: {error}")
             exit_code = error.exit_code
         failed = failed or exit_code  # the others are run all the same

@@ -45,15 +45,15 @@ def exit_codes() -> dict[int, ExitCode]:
     return dict(sorted(found.items()))
 
 
-def _family() -> Iterator[type[errors.JobError]]:
+def _family() -> Iterator[type[errors.I2PError]]:
     for kind in vars(errors).values():
-        if inspect.isclass(kind) and issubclass(kind, errors.JobError):
+        if inspect.isclass(kind) and issubclass(kind, errors.I2PError):
             yield kind
 
 
-def _code_of(kind: type[errors.JobError]) -> int:
+def _code_of(kind: type[errors.I2PError]) -> int:
     return errors.exit_code_of(kind())
 
 
-def _about(kind: type[errors.JobError]) -> str:
+def _about(kind: type[errors.I2PError]) -> str:
     return " ".join((kind.__doc__ or "").split())

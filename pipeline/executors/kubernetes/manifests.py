@@ -15,7 +15,7 @@ from jobs.shards.digests import digest_of
 from pipeline.configuration.resources import Kubernetes
 from pipeline.executors.kubernetes import labels
 from pipeline.executors.kubernetes.pod import Variant, Volume, failure_policy, field_variable, pod_spec
-from pipeline.executors.kubernetes.pod_sources import Configured, Manifest
+from pipeline.executors.kubernetes.pod_sources import Configured, KubernetesObject
 from pipeline.planning.job_plan import JobPlan
 
 # Of a run's name in a Job's. <job>-<index> is a host name of at most 63 letters, and of <job>-<index>- only 58 make it
@@ -26,7 +26,9 @@ _MASTER_PORT = 29_400
 _TERMINATION_LOG = "/dev/termination-log"
 
 
-def job(plan: JobPlan, cluster: Kubernetes, *, invocation: str = "", owner: Manifest | None = None) -> Manifest:
+def job(
+    plan: JobPlan, cluster: Kubernetes, *, invocation: str = "", owner: KubernetesObject | None = None
+) -> KubernetesObject:
     """The Indexed Job of one stage and generation; raises BadConfiguration when the stage has no image."""
     spec, size = plan.task, plan.resources
     name = job_name(plan, cluster)
@@ -65,7 +67,7 @@ def job(plan: JobPlan, cluster: Kubernetes, *, invocation: str = "", owner: Mani
     }
 
 
-def service(job_manifest: Mapping[str, Any], uid: str | None = None) -> Manifest:
+def service(job_manifest: Mapping[str, Any], uid: str | None = None) -> KubernetesObject:
     """The headless Service by which a gang's Pods find each other; it goes when its Job, which has this uid, does."""
     name = job_manifest["metadata"]["name"]
     owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": uid}
@@ -135,7 +137,7 @@ def image(cluster: Kubernetes, stage: str) -> str:
     )
 
 
-def _limits(plan: JobPlan) -> Manifest:
+def _limits(plan: JobPlan) -> KubernetesObject:
     size = plan.resources
     if plan.task.gang:
         return {
@@ -149,19 +151,19 @@ def _limits(plan: JobPlan) -> Manifest:
     }
 
 
-def _tolerated(plan: JobPlan) -> Manifest:
+def _tolerated(plan: JobPlan) -> KubernetesObject:
     """How many indexes may fail: no more than there are, or the API server refuses the Job that makes the last few."""
     some = _limits(plan).get("maxFailedIndexes")
     return {} if some is None else {"maxFailedIndexes": min(some, plan.task.completions)}
 
 
-def _failure_policy(*, gang: bool) -> Manifest:
+def _failure_policy(*, gang: bool) -> KubernetesObject:
     """A gang's Pod that ends because another one did uses no retry: why that one ended is what counts."""
     ignored = (PEER_LOST,) if gang else ()
     return failure_policy(labels.CONTAINER, ignore=ignored, fail_job=(BAD_CONFIGURATION,), fail_index=(BAD_DATA,))
 
 
-def _pod(plan: JobPlan, cluster: Kubernetes, name: str) -> Manifest:
+def _pod(plan: JobPlan, cluster: Kubernetes, name: str) -> KubernetesObject:
     size = plan.resources
     memory = {"emptyDir": {"medium": "Memory", "sizeLimit": size.shared_memory}}
     variant = Variant(
@@ -193,7 +195,7 @@ def _variables(plan: JobPlan, name: str) -> dict[str, str]:
     return found
 
 
-def _spread(name: str) -> Manifest:
+def _spread(name: str) -> KubernetesObject:
     """Over nodes as evenly as there is room: one lost node then costs the fewest indexes."""
     return {
         "maxSkew": 1,
@@ -203,7 +205,7 @@ def _spread(name: str) -> Manifest:
     }
 
 
-def _lost_node(seconds: int) -> list[Manifest]:
+def _lost_node(seconds: int) -> list[KubernetesObject]:
     """Instead of the five minutes that a cluster gives every Pod on a node that stops answering."""
     return [
         {

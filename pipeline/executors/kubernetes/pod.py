@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from pipeline.configuration.resources import Kubernetes
 from pipeline.executors.kubernetes import labels
-from pipeline.executors.kubernetes.pod_sources import Manifest, Source
+from pipeline.executors.kubernetes.pod_sources import KubernetesObject, Source
 
 USER = 65532  # of every image; numeric, so that the kubelet can prove that it is not root
 
@@ -24,14 +24,14 @@ class Volume:
 
     name: str
     path: str
-    holds: Manifest  # the kind of volume with its fields, as in {"emptyDir": {...}}
+    holds: KubernetesObject  # the kind of volume with its fields, as in {"emptyDir": {...}}
     read_only: bool = False
 
-    def volume(self) -> Manifest:
+    def volume(self) -> KubernetesObject:
         """As an entry of `volumes`."""
         return {"name": self.name, **self.holds}
 
-    def mount(self) -> Manifest:
+    def mount(self) -> KubernetesObject:
         """As an entry of `volumeMounts`."""
         return {"name": self.name, "mountPath": self.path, **({"readOnly": True} if self.read_only else {})}
 
@@ -45,15 +45,15 @@ class Variant:
     service_account: str
     api_token: bool  # whether the service account's token is mounted
     variables: Mapping[str, str] = field(default_factory=dict)  # they replace configured ones of the same name
-    env: Sequence[Manifest] = ()  # further entries, after the variables
+    env: Sequence[KubernetesObject] = ()  # further entries, after the variables
     devices: Mapping[str, str] = field(default_factory=dict)  # GPUs, by the name of the resource
-    tolerations: Sequence[Manifest] = ()
+    tolerations: Sequence[KubernetesObject] = ()
     volumes: Sequence[Volume] = ()
-    fields: Manifest = field(default_factory=dict)  # of the Pod
-    container_fields: Manifest = field(default_factory=dict)
+    fields: KubernetesObject = field(default_factory=dict)  # of the Pod
+    container_fields: KubernetesObject = field(default_factory=dict)
 
 
-def pod_spec(source: Source, variant: Variant) -> Manifest:
+def pod_spec(source: Source, variant: Variant) -> KubernetesObject:
     """The specification of a Pod with one container."""
     cluster, size = source.cluster, source.size
     return {
@@ -80,7 +80,7 @@ def pod_spec(source: Source, variant: Variant) -> Manifest:
     }
 
 
-def pod_security() -> Manifest:
+def pod_security() -> KubernetesObject:
     """What the Pod Security Standard "restricted" asks of a Pod; a group, so that volumes can be written to."""
     return {
         "runAsNonRoot": True,
@@ -92,7 +92,7 @@ def pod_security() -> Manifest:
     }
 
 
-def container_security() -> Manifest:
+def container_security() -> KubernetesObject:
     """What it asks of a container, and a root file system that nobody writes to."""
     return {
         "allowPrivilegeEscalation": False,
@@ -101,14 +101,14 @@ def container_security() -> Manifest:
     }
 
 
-def field_variable(name: str, path: str) -> Manifest:
+def field_variable(name: str, path: str) -> KubernetesObject:
     """An environment variable that holds a field of its Pod."""
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
 def failure_policy(
     container: str, *, ignore: Sequence[int] = (), fail_job: Sequence[int] = (), fail_index: Sequence[int] = ()
-) -> Manifest:
+) -> KubernetesObject:
     """What the exit codes (jobs/errors.py) of a Job's Pods mean; the first rule that matches counts.
 
     The condition comes first: a preempted Pod may end with any code, and 137 says nothing.
@@ -126,7 +126,7 @@ def failure_policy(
     }
 
 
-def _container(source: Source, variant: Variant) -> Manifest:
+def _container(source: Source, variant: Variant) -> KubernetesObject:
     cluster, size = source.cluster, source.size
     reserved = {"memory": size.memory, "ephemeral-storage": size.scratch, **variant.devices}
     variables = source.merged(cluster.env, variant.variables)

@@ -8,9 +8,9 @@ from typing import Any, Protocol, TypeVar
 
 from pipeline.configuration.resources import Kubernetes, Toleration
 
-Manifest = dict[str, Any]
+KubernetesObject = dict[str, Any]
 T = TypeVar("T")
-Part = TypeVar("Part", Manifest, list[Any])
+Part = TypeVar("Part", KubernetesObject, list[Any])
 
 
 class Size(Protocol):
@@ -48,7 +48,7 @@ class Source(Protocol):
     def unless(self, value: object, part: Part) -> Part:
         """The part where the value is empty, else an empty one."""
 
-    def optional(self, **fields: object) -> Manifest:
+    def optional(self, **fields: object) -> KubernetesObject:
         """Those fields whose value is not empty."""
 
     def either(self, first: T | None, second: T | None) -> T | None:
@@ -60,10 +60,10 @@ class Source(Protocol):
     def joined(self, *lists: Sequence[Any]) -> Sequence[Any]:
         """The entries of all lists in their order, without repetitions."""
 
-    def each(self, values: Sequence[T], part: Callable[[T], Manifest]) -> list[Any]:
+    def each(self, values: Sequence[T], part: Callable[[T], KubernetesObject]) -> list[Any]:
         """A part for each value."""
 
-    def items(self, values: Mapping[str, str], part: Callable[[str, str], Manifest]) -> list[Any]:
+    def items(self, values: Mapping[str, str], part: Callable[[str, str], KubernetesObject]) -> list[Any]:
         """A part for each entry, in the order of the names."""
 
 
@@ -80,7 +80,7 @@ class Configured:
     def unless(self, value: object, part: Part) -> Part:
         return type(part)() if value else part
 
-    def optional(self, **fields: object) -> Manifest:
+    def optional(self, **fields: object) -> KubernetesObject:
         return {name: value for name, value in fields.items() if value}
 
     def either(self, first: T | None, second: T | None) -> T | None:
@@ -97,8 +97,8 @@ class Configured:
                 found.append(plain)
         return found
 
-    def each(self, values: Sequence[T], part: Callable[[T], Manifest]) -> list[Any]:
+    def each(self, values: Sequence[T], part: Callable[[T], KubernetesObject]) -> list[Any]:
         return [part(one) for one in values]
 
-    def items(self, values: Mapping[str, str], part: Callable[[str, str], Manifest]) -> list[Any]:
+    def items(self, values: Mapping[str, str], part: Callable[[str, str], KubernetesObject]) -> list[Any]:
         return [part(name, value) for name, value in sorted(values.items())]

@@ -12,7 +12,7 @@ import socket
 import ssl
 from typing import Any, ClassVar
 
-from jobs.errors import BadConfiguration, JobError
+from jobs.errors import BadConfiguration, I2PError
 
 _LONGEST_VALUE = 80  # characters of a value that the server quotes
 _LONGEST_REASON = 600
@@ -22,7 +22,7 @@ _LACKS = re.compile(r'cannot (\w+) resource "([^"]+)"')
 _SCHEMA = ("field not declared in schema", "typed patch object", "strict decoding error")
 
 
-class ClusterError(JobError):
+class ClusterError(I2PError):
     """A cluster did not do what was asked of it."""
 
     answered: ClassVar[bool] = True  # the server is there and healthy, whatever it said
