@@ -8,7 +8,8 @@ machine, or by Pods of a cluster. What is checked is in jobs/runtime/checking.py
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 
 from jobs.catalog import STAGES
 from jobs.errors import BAD_DATA, Corrupt, I2PError, NotFound
@@ -20,7 +21,7 @@ from pipeline.configuration.run_config import RunConfig
 from pipeline.executors.base import Executor
 from pipeline.planning.job_plan import JobPlan, check_plan
 
-_SHARDS_EACH = 4  # of one index at least: a process needs half a second to start
+_SHARDS_EACH = 16  # of one index at least: a process needs half a second to start
 
 
 def verify(store: Store, config: RunConfig, executor: Executor) -> Iterator[tuple[str, str]]:
@@ -31,12 +32,13 @@ def verify(store: Store, config: RunConfig, executor: Executor) -> Iterator[tupl
     made = {spec.name for spec in config.specs}
     read = made | {name for spec in config.specs for name in spec.inputs} | set(config.inputs)
     manifests = {spec.name: _published(store, spec.name, config) for spec in STAGES if spec.name in read}
+    plans = [_plan(config, spec, manifests, own=spec.name in made) for spec in STAGES if spec.name in read]
+    checked = _checked(executor, plans, at_once=_at_once(config))
     for spec in STAGES:
         if spec.name not in read:
             yield spec.name, "not part of this run"
-            continue
-        counts = _check(executor, _plan(config, spec, manifests, own=spec.name in made))
-        yield spec.name, _text(spec, manifests[spec.name], counts, config)
+        else:
+            yield spec.name, _text(spec, manifests[spec.name], next(checked), config)
 
 
 def _published(store: Store, stage: str, config: RunConfig) -> Manifest:
@@ -48,23 +50,52 @@ def _published(store: Store, stage: str, config: RunConfig) -> Manifest:
 
 def _plan(config: RunConfig, spec: StageSpec, manifests: Mapping[str, Manifest], *, own: bool) -> JobPlan:
     names = (spec.name, *spec.inputs) if own else (spec.name,)
-    at_once = os.cpu_count() or 1 if config.executor == "local" else config.resources(spec).parallelism
     shards = len(manifests[spec.name].shards)
-    parallelism = max(1, min(at_once, -(-shards // _SHARDS_EACH)))
+    most = _at_once(config) or config.resources(spec).parallelism
+    parallelism = max(1, min(most, -(-shards // _SHARDS_EACH)))
     return check_plan(config, spec, {name: manifests[name].digest for name in names}, parallelism=parallelism)
 
 
-def _check(executor: Executor, plan: JobPlan) -> Mapping[str, int]:
-    executor.submit(plan)
-    while True:
-        job = executor.observe({plan.name: plan}).jobs.get(plan.name)
-        if job and job.state == "succeeded":
-            executor.remove(plan.name)
-            return job.counts
-        if job and job.state == "failed":
+def _at_once(config: RunConfig) -> int | None:
+    """Processes that may run at once; None where that is the cluster's business."""
+    return (os.cpu_count() or 1) if config.executor == "local" else None
+
+
+def _checked(executor: Executor, plans: Sequence[JobPlan], *, at_once: int | None) -> Iterator[Mapping[str, int]]:
+    """The counts of each plan's check, in order; raises Corrupt, I2PError for the first one that fails."""
+    waiting, running, done = deque(plans), dict[str, JobPlan](), dict[str, Mapping[str, int]]()
+    try:
+        for plan in plans:
+            while plan.name not in done:
+                while waiting and (at_once is None or _processes(running) < at_once):
+                    one = waiting.popleft()
+                    executor.submit(one)
+                    running[one.name] = one
+                done |= _ended(executor, running)
+                if plan.name not in done:
+                    executor.wait()
+            yield done[plan.name]
+    finally:
+        for name in running:
+            executor.remove(name)
+
+
+def _processes(running: Mapping[str, JobPlan]) -> int:
+    return sum(plan.task.completions for plan in running.values())
+
+
+def _ended(executor: Executor, running: dict[str, JobPlan]) -> dict[str, Mapping[str, int]]:
+    """The counts of the checks that have ended since, which are then no longer running."""
+    found = {}
+    for name, job in executor.observe(running).jobs.items():
+        if name in running and job.state == "failed":
             message = job.message.removeprefix(f"{Corrupt.__name__}: ")
             raise (Corrupt if job.exit_code == BAD_DATA else I2PError)(message)
-        executor.wait()
+        if name in running and job.state == "succeeded":
+            found[name] = job.counts
+            executor.remove(name)
+            del running[name]
+    return found
 
 
 def _text(spec: StageSpec, manifest: Manifest, counts: Mapping[str, int], config: RunConfig) -> str:

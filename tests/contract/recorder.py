@@ -70,8 +70,8 @@ class Recorder:
                 noted.outcome = "done"
                 raise
             digest = hashlib.sha256(body.data).hexdigest()
-            noted = self._history.digest(body.version)
-            noted.outcome, noted.value = "done", digest if noted == digest else f"{digest} as {noted}"
+            known = self._history.digest(body.version)
+            noted.outcome, noted.value = "done", digest if known == digest else f"{digest} as {known}"
         return body
 
     def open(self, name: str) -> BinaryIO:

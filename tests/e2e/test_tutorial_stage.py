@@ -125,9 +125,9 @@ _WHITE = """
 import io, sys, time
 from dataclasses import replace
 from PIL import Image
-from jobs.shards.dataset import Dataset, Writer, load_manifest, publish_manifest, commit
+from jobs.shards.dataset import Dataset, Writer, load_manifest, publish_manifest
 from jobs.shards.local import LocalStore
-from jobs.shards.records import CommitRecord, Manifest
+from jobs.shards.records import CommitRecord, Manifest, record_name
 from jobs.shards.tar import Sample
 stage = LocalStore(__import__("pathlib").Path(sys.argv[1]) / "small" / "generate-images")
 dataset = Dataset(stage, load_manifest(stage))
@@ -136,7 +136,7 @@ first, *others = dataset.manifest.outcomes
 (shard,) = first.shards
 writer = Writer(stage)
 writer.add_shard(shard.name, [Sample(one.key, {**one.fields, "png": file.getvalue()}) for one in dataset.read(shard)])
-white = replace(first, shards=tuple(writer.shards), fingerprint="e" * 64)
-commit(stage, CommitRecord(white, "test", 0.0, time.time(), {}))
+white = replace(first, shards=tuple(writer.shards))
+stage.put(record_name(white.unit, white.fingerprint), CommitRecord(white, "test", 0.0, time.time(), {}).encode())
 publish_manifest(stage, Manifest("generate-images", (white, *others)))
 """

@@ -54,7 +54,7 @@ def test_nothing_is_wrong_with_an_undisturbed_run(undisturbed, verify):
     code, noted, _ = verify(undisturbed)
     assert code == 0
     assert noted.keys() == {spec.name for spec in STAGES}
-    assert "have a kept witness" in noted["dedup"]
+    assert "dropped with a kept witness" in noted["dedup"]
 
 
 FILTERING = ("--set", "stages=[collect, generate-prompts, embed, dedup]")
@@ -65,7 +65,7 @@ def test_of_a_run_with_some_stages_these_are_checked_and_the_others_are_not_part
     code, noted, _ = verify(only, *FILTERING)
     assert code == 0
     assert noted["embed"].startswith("4 shards")
-    assert "have a kept witness" in noted["dedup"]
+    assert "dropped with a kept witness" in noted["dedup"]
     assert {noted[name] for name in ("generate-images", "train", "submission")} == {"not part of this run"}
 
 
@@ -128,7 +128,7 @@ def test_a_validation_prompt_among_the_training_ones(store, finds):
     (moved, *_) = dedup.samples("val")
     shard = dedup.shards("train")[0]
     rewrite_shard(store, "dedup", shard.name, lambda samples: [*samples, moved])
-    assert f"{moved.key} belongs to val, but stands in {shard.name}" in finds(store)
+    assert f"{moved.key} belongs to val, but is in {shard.name}" in finds(store)
 
 
 def test_a_dropped_prompt_whose_witness_is_not_kept(store, finds):

@@ -21,6 +21,8 @@ from jobs.collect.sources import AnySource
 from jobs.collect.sources.base import File, FileSource
 from jobs.collect.sources.parquet_rows import rows_server
 from jobs.collect.sources.rows import Row
+from jobs.contract.reading import TypedSample
+from jobs.contract.samples import Origin
 from jobs.imaging.limits import ImageLimits
 from jobs.imaging.untrusted import decode_foreign
 from jobs.infer.files import names_in_json
@@ -36,7 +38,7 @@ from jobs.shards.tar import Sample, json_field, read_tar, write_tar
 from pipeline.scheduled.claims import _STORED, Claim
 from tests.hostile.images import ANIMATED, JPEG, PNG, PROGRESSIVE, WEBP, chunk, encoded, png
 from tests.hostile.sources import table
-from tests.samples import SAMPLES, json_of, record_of
+from tests.samples import SAMPLES, record_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,8 @@ ENTRIES: dict[str, Entry] = {
     "tar": Entry(lambda data: list(read_tar(data)), [_tar()]),
     "npy": Entry(from_npy, [npy_field(np.arange(9, dtype=np.float32)), npy_field(np.zeros((2, 3), ">f8"))]),
     "sample": Entry(
-        lambda data: json_of(Sample("a", {"json": data, "txt": data})), [json_field({"a": [1, {"b": None}]})]
+        lambda data: TypedSample(Sample("a", {"json": data, "txt": data}), Origin).value,
+        [Origin(source="a", row=1).encode(), json_field({"source": "a", "row": 3, "image": None, "score": 0.5})],
     ),
     "task": Entry(
         lambda data: TaskDescription.from_variable(data.decode("latin-1")),

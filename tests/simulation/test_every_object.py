@@ -37,7 +37,7 @@ def finish(schedule: Schedule, *, repair: bool = False) -> Finish:
 
 def damage(schedule: Schedule, key: str, how: str) -> None:
     body = schedule.bucket.objects[key].body
-    position = min(520, len(body) // 2)
+    position = min(1544, len(body) // 2)
     changed = {
         "cut": body[: len(body) // 2],
         "flip": body[:position] + bytes([body[position] ^ 1]) + body[position + 1 :],

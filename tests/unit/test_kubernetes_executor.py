@@ -81,7 +81,7 @@ DELETED = pod(deletionTimestamp="2026-11-22T12:00:30Z")
         ([[DELETED], []], TRY_AGAIN, f"Job has failed indexes: the Pod {NAME}-0-a of index 0 was deleted"),
         ([[DELETED], [pod(code=75, words="asked to stop")]], TRY_AGAIN, "asked to stop"),
         ([[DELETED], [pod("b", code=137)]], TRY_AGAIN, "ended by exit code 137"),
-        ([[]], TRY_AGAIN, "Job has failed indexes: its Pods left no word"),
+        ([[]], TRY_AGAIN, "Job has failed indexes: its Pods left no message"),
         ([[pod("a", code=75, words="no disk"), pod("b", code=74, words="no answer")]], STORE_AWAY, "no answer"),
         ([[pod("a", code=74, words="no answer")], [pod("b", code=75, words="no disk")]], TRY_AGAIN, "no disk"),
     ],

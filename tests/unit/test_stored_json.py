@@ -147,7 +147,7 @@ def test_a_damaged_object_is_named(tmp_path: Path) -> None:
     store = LocalStore(tmp_path / "run")
     with pytest.raises(Corrupt, match=r"run/claims/00001\.json is not a claim .*put it back from a backup"):
         read_stored_claim(store, b"{")
-    with pytest.raises(Corrupt, match=r"run/control\.json is not a wish .*`i2p resume`"):
+    with pytest.raises(Corrupt, match=r"run/control\.json is not a Control .*`i2p resume`"):
         read_stored_state(store, b"{")
     write_desired_state(store, "pause")
     assert read_desired_state(store) == "pause"

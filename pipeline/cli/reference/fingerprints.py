@@ -47,6 +47,10 @@ def _covered(stage: str) -> frozenset[str]:
         if name not in found and isinstance(value, BaseModel):
             changed = params.model_copy(update={name: _changed(value)})
             found |= {name} & changed.settings().keys()
+        elif name not in found:
+            schema = type(params).model_json_schema()["properties"][name]
+            for other in set(schema.get("enum", ())) - {value}:
+                found |= {name} & params.model_copy(update={name: other}).settings().keys()
     return frozenset(found)
 
 
