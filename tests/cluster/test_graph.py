@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from jobs.shards.dataset import load_manifest
 from jobs.shards.s3 import S3Store
-from tests.cluster.commands import answer, helm, written
+from jobs.shards.store import overwrite
+from tests.cluster.commands import answer, helm, i2p, written
 from tests.cluster.conftest import CANARY, Cluster
-from tests.cluster.graph import configuration, digests, provide_models
+from tests.cluster.graph import NAMES, configuration, digests, provide_models
 from tests.e2e.runs import RUN
 from tests.waiting import wait_for
 
@@ -132,6 +134,24 @@ def test_the_desk_sees_the_finished_run(finished):
     assert answer(preset, "plan")["jobs"] == []
     assert answer(preset, "metrics")["samples"] > 5
     assert any(event["event"] == "committed" for event in answer(preset, "logs", "train"))
+
+
+def test_every_stage_is_read_back_by_jobs_of_its_own_that_are_gone_then(cluster, home, finished):
+    preset, store = finished
+    found = answer(preset, "verify")
+    assert set(found) == set(NAMES)
+    assert all("shards" in text and "samples" in text for text in found.values()), found
+    assert not jobs_of(cluster, home, "train-check")
+    embedded = store.at(RUN).at("embed")
+    manifest = load_manifest(embedded)
+    assert manifest
+    shard = manifest.shards[0].object
+    whole = embedded.read(shard).data
+    overwrite(embedded, shard, whole[:512] + bytes([whole[512] ^ 1]) + whole[513:])
+    refused = i2p(preset, "verify", check=False)
+    overwrite(embedded, shard, whole)
+    assert refused.returncode == 65
+    assert shard in refused.stderr
 
 
 def test_helm_test_runs_the_doctor_and_uninstall_leaves_nothing(cluster, home, finished):
