@@ -6,11 +6,13 @@ import argparse
 from collections.abc import Callable
 
 from jobs.catalog import STAGES
+from jobs.registry import names_in
 from pipeline.cli.call import Call
 from pipeline.cli.commands import explaining, inspecting, maintaining, operating, running
 from pipeline.cli.terminal import print_text
 from pipeline.cli.version import version_line
 from pipeline.configuration.run_config import presets
+from pipeline.executors.kind import KINDS
 
 _EXAMPLES = """examples:
   i2p run --preset demo                    run what is missing, in order
@@ -79,7 +81,7 @@ def _common_options() -> argparse.ArgumentParser:
     common.add_argument("--preset", default="demo", metavar="NAME", help=f"{', '.join(presets())} or a YAML file")
     common.add_argument("--values", action="append", default=[], metavar="FILE", help="YAML laid over the preset")
     common.add_argument("--set", action="append", default=[], metavar="STAGE.PARAM=VALUE", help="change one value")
-    common.add_argument("--executor", choices=["local", "kubernetes"], help="where the tasks run")
+    common.add_argument("--executor", choices=names_in(KINDS), help="where the tasks run")
     return common
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -44,6 +44,16 @@ def plan_text(rows: Sequence[Row], *, all_rows: bool) -> str:
             row["shard"] for row in rows if (row["stage"], row["action"], row["reason"]) == (stage, action, reason)
         ]
         lines.append(f"{stage:<17} {action:<5} {shards[0] if count == 1 else f'{count} shards':<20} {reason}")
+    return "\n".join(lines)
+
+
+def changes_text(rows: Sequence[Mapping[str, str]]) -> str:
+    """The changes in words."""
+    lines = []
+    for row in rows:
+        done = f"; dry run: {row['dry run']}" if "dry run" in row else ""
+        lines.append(f"{row['stage']:<17} Job {row['job']}: {row['change']}{done}")
+        lines += [f"    {line}" for line in row.get("difference", "").splitlines()]
     return "\n".join(lines)
 
 

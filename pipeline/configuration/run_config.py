@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Self, cast
 
 import yaml
 from pydantic import (
@@ -22,6 +22,7 @@ from pydantic import (
 
 from jobs.catalog import STAGES
 from jobs.errors import BadConfiguration
+from jobs.registry import OneOf
 from jobs.runtime.spec import Params, StageSpec
 from jobs.shards.address import normalised
 from jobs.shards.digests import digest_of
@@ -42,8 +43,9 @@ class RunConfig(BaseModel):
     store: str = "runs"
     """Where runs are kept: a folder, or s3://BUCKET/PREFIX."""
 
-    executor: Literal["local", "kubernetes"] = "local"
-    """What runs the tasks: processes of this machine, or Indexed Jobs of a cluster."""
+    executor: Annotated[str, OneOf("pipeline.executors.kinds")] = "local"
+    """What runs the tasks: processes of this machine (local), Indexed Jobs of a cluster (kubernetes), or what else
+    there is a file of in pipeline/executors/kinds."""
 
     inputs: dict[StageName, RunName] = {}
     """Stages whose finished datasets are taken from another run of the store, {stage: run}; what they were made from

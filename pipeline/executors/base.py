@@ -1,4 +1,4 @@
-"""What runs a stage's tasks: processes of this machine, or a Kubernetes Job. Both take one JobPlan."""
+"""What runs a stage's tasks: processes of this machine, or a Kubernetes Job. All take one JobPlan."""
 
 from __future__ import annotations
 
@@ -50,6 +50,10 @@ class Observation:
 
 class Executor(Protocol):
     """Runs Jobs. Deciding what to run is the controller's business."""
+
+    @property
+    def at_once(self) -> int | None:
+        """How many tasks should run at the same time; None where Jobs wait by themselves until there is room."""
 
     @property
     def patience_seconds(self) -> float:

@@ -7,7 +7,6 @@ machine, or by Pods of a cluster. What is checked is in jobs/runtime/checking.py
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -32,8 +31,10 @@ def verify(store: Store, config: RunConfig, executor: Executor) -> Iterator[tupl
     made = {spec.name for spec in config.specs}
     read = made | {name for spec in config.specs for name in spec.inputs} | set(config.inputs)
     manifests = {spec.name: _published(store, spec.name, config) for spec in STAGES if spec.name in read}
-    plans = [_plan(config, spec, manifests, own=spec.name in made) for spec in STAGES if spec.name in read]
-    checked = _checked(executor, plans, at_once=_at_once(config))
+    plans = [
+        _plan(config, spec, manifests, executor.at_once, own=spec.name in made) for spec in STAGES if spec.name in read
+    ]
+    checked = _checked(executor, plans)
     for spec in STAGES:
         if spec.name not in read:
             yield spec.name, "not part of this run"
@@ -48,26 +49,23 @@ def _published(store: Store, stage: str, config: RunConfig) -> Manifest:
     raise NotFound(f"{stage} has no manifest, so {of} is not finished; `i2p run` finishes it")
 
 
-def _plan(config: RunConfig, spec: StageSpec, manifests: Mapping[str, Manifest], *, own: bool) -> JobPlan:
+def _plan(
+    config: RunConfig, spec: StageSpec, manifests: Mapping[str, Manifest], at_once: int | None, *, own: bool
+) -> JobPlan:
     names = (spec.name, *spec.inputs) if own else (spec.name,)
     shards = len(manifests[spec.name].shards)
-    most = _at_once(config) or config.resources(spec).parallelism
+    most = at_once or config.resources(spec).parallelism
     parallelism = max(1, min(most, -(-shards // _SHARDS_EACH)))
     return check_plan(config, spec, {name: manifests[name].digest for name in names}, parallelism=parallelism)
 
 
-def _at_once(config: RunConfig) -> int | None:
-    """Processes that may run at once; None where that is the cluster's business."""
-    return (os.cpu_count() or 1) if config.executor == "local" else None
-
-
-def _checked(executor: Executor, plans: Sequence[JobPlan], *, at_once: int | None) -> Iterator[Mapping[str, int]]:
+def _checked(executor: Executor, plans: Sequence[JobPlan]) -> Iterator[Mapping[str, int]]:
     """The counts of each plan's check, in order; raises Corrupt, I2PError for the first one that fails."""
     waiting, running, done = deque(plans), dict[str, JobPlan](), dict[str, Mapping[str, int]]()
     try:
         for plan in plans:
             while plan.name not in done:
-                while waiting and (at_once is None or _processes(running) < at_once):
+                while waiting and (executor.at_once is None or _tasks(running) < executor.at_once):
                     one = waiting.popleft()
                     executor.submit(one)
                     running[one.name] = one
@@ -80,7 +78,7 @@ def _checked(executor: Executor, plans: Sequence[JobPlan], *, at_once: int | Non
             executor.remove(name)
 
 
-def _processes(running: Mapping[str, JobPlan]) -> int:
+def _tasks(running: Mapping[str, JobPlan]) -> int:
     return sum(plan.task.completions for plan in running.values())
 
 

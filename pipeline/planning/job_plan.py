@@ -77,7 +77,6 @@ def check_plan(config: RunConfig, spec: StageSpec, inputs: Mapping[str, str], *,
         inputs=dict(inputs),
         runs={name: run for name in inputs if (run := config.origin(name)) != config.run},
         completions=parallelism,
-        ship_logs=config.executor != "local",
     )
     return JobPlan(task=task, generation=int(time.time()), resources=size, store_label=config.store_label)
 

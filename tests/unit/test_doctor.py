@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,13 +10,13 @@ from jobs.shards.identity import proved
 from jobs.shards.local import LocalStore
 from jobs.shards.store_checks import Check
 from pipeline.configuration.run_config import load_config
+from pipeline.executors.kind import kind_of
 from pipeline.maintenance import preflight
 
-ASKED_LATER: Any = object()  # a cluster that no check of a model asks
 
-
-def model_of_embed(tmp_path: Path, *assignments: str, cluster: Any = ASKED_LATER) -> Check:
-    checks = preflight.examine(LocalStore(tmp_path), load_config("demo", list(assignments)), cluster)
+def model_of_embed(tmp_path: Path, *assignments: str, executor: str = "kubernetes") -> Check:
+    config = load_config("demo", [f"executor={executor}", *assignments])
+    checks = preflight.examine(LocalStore(tmp_path), config, kind_of(config))
     return next(check for check in checks if check.name == "model of embed")
 
 
@@ -35,14 +34,13 @@ def test_a_model_on_the_claim_or_of_the_hub_is_one(tmp_path: Path) -> None:
 
 
 def test_where_stages_run_here_a_folder_is_enough(tmp_path: Path) -> None:
-    assert model_of_embed(tmp_path, f"embed.model={tmp_path}", cluster=None).ok
+    assert model_of_embed(tmp_path, f"embed.model={tmp_path}", executor="local").ok
 
 
 def test_what_is_noted_of_the_store_is_shown(tmp_path: Path) -> None:
     def identity() -> Check:
-        checks = preflight.examine(
-            LocalStore(tmp_path / "run"), load_config("demo", [f"store={tmp_path}"]), ASKED_LATER
-        )
+        config = load_config("demo", [f"store={tmp_path}"])
+        checks = preflight.examine(LocalStore(tmp_path / "run"), config, kind_of(config))
         return next(check for check in checks if check.name == "identity")
 
     assert "the first run proves the store" in identity().detail

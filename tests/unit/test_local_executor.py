@@ -11,9 +11,9 @@ import pytest
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, STORE_AWAY, TRY_AGAIN
 from jobs.runtime.task_description import TaskDescription
 from pipeline.configuration.resources import Resources
-from pipeline.executors import local as module
+from pipeline.executors.kinds import local as module
 from pipeline.executors.base import JobStatus
-from pipeline.executors.local import LocalExecutor
+from pipeline.executors.kinds.local import LocalExecutor
 from pipeline.planning.job_plan import JobPlan
 from tests.waiting import wait_for
 

@@ -11,10 +11,10 @@ import yaml
 
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, PEER_LOST, BadConfiguration
 from jobs.runtime.task_description import TaskDescription
+from pipeline.cli.manifests_text import NumberQuotingDumper
 from pipeline.configuration.resources import Kubernetes, Resources
 from pipeline.configuration.run_config import check_config
 from pipeline.executors.kubernetes import manifests
-from pipeline.executors.kubernetes.operations import NumberQuotingDumper
 from pipeline.planning.job_plan import JobPlan
 
 DNS_LABEL = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")

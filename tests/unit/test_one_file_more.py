@@ -1,4 +1,4 @@
-"""A source and a store are one file each, found by listing the folder that they are put in."""
+"""A source, a store and an executor are one file each, found by listing the folder that they are put in."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from jobs.shards.identity import proved
 from jobs.shards.store_checks import examine
 from pipeline.__main__ import main
 from pipeline.configuration.run_config import load_config
+from pipeline.executors.kind import KINDS as EXECUTORS
 from tests.additions import add, forget
 from tests.stages import local_run, run_stage
 
@@ -54,6 +55,19 @@ COUNTED = """
 
     def open_at(rest, *, patience_seconds):
         return Counted(Path("/", rest)) if rest else None
+"""
+
+ONE_BY_ONE = """
+    from pipeline.executors.kind import ExecutorKind
+    from pipeline.executors.kinds.local import LocalExecutor
+
+    class OneByOne(LocalExecutor):
+        at_once = 1
+
+    class Kind(ExecutorKind):
+        def executor(self, config):
+            print(f"one by one: {config.run}")
+            return OneByOne()
 """
 
 
@@ -136,3 +150,34 @@ def test_opening_a_folder_needs_no_client_of_s3(tmp_path: Path) -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
+
+
+# Executors
+
+
+def test_an_executor_is_one_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(monkeypatch, EXECUTORS, tmp_path / "more", "one_by_one", ONE_BY_ONE)
+    small = ["--set", f"store={tmp_path}/runs", "--set", "stages=[collect]", "--set", "run=small"]
+    assert main(["run", "--preset", "demo", "--executor", "one-by-one", *small]) == 0
+    assert main(["verify", "--preset", "demo", "--executor", "one-by-one", *small]) == 0
+    noted = capsys.readouterr().out
+    assert noted.count("one by one: small") == 2
+    assert "collect" in noted and "samples" in noted
+    with pytest.raises(BadConfiguration, match=r"executor: there is no 'one-by-on'; did you mean 'one-by-one'"):
+        load_config("demo", ["executor=one-by-on"])
+    forget(EXECUTORS, "one_by_one")
+
+
+def test_an_unknown_executor_ends_a_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--preset", "demo", "--set", "executor=kubernets"]) == 78
+    assert "there is no 'kubernets'; did you mean 'kubernetes'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["render"], ["release", "node-1"], ["deploy", "collect"]])
+def test_a_command_about_jobs_of_a_cluster_says_what_it_needs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    assert main([*command, "--preset", "demo", "--set", f"store={tmp_path}"]) == 78
+    assert f"{command[0]} is about a run on a cluster: add --executor kubernetes" in capsys.readouterr().err

@@ -203,7 +203,7 @@ def completed(tmp_path_factory: pytest.TempPathFactory):
         (["run", "--set", "train.layer"], ["train.layer_decay="]),
         (["run", "--set", "train.schedule", "=", "o"], ["one-cycle"]),
         (["run", "--set", "train.schedule", "="], ["cosine", "one-cycle"]),
-        (["run", "--executor", ""], ["local", "kubernetes"]),
+        (["run", "--executor", ""], ["kubernetes", "local"]),
         (["run", "--preset", "w"], ["workstation"]),
         (["run", "--preset", "=", "d"], ["demo"]),
         (["explain", "infer.bad"], ["infer.bad_images"]),

@@ -9,6 +9,7 @@ from jobs.errors import OK, BadConfiguration
 from pipeline.cli import tables
 from pipeline.cli.call import Call
 from pipeline.cli.display import open_display
+from pipeline.cli.manifests_text import manifests_text
 from pipeline.cli.terminal import json_text, print_text
 from pipeline.control.controller import View
 from pipeline.control.time_left import seconds_by_unit, time_left
@@ -26,23 +27,18 @@ def plan(call: Call) -> int:
     plans = make_plan(call.store, call.config)
     rows = tables.plan_rows(plans)
     text = tables.plan_text(rows, all_rows=call.args.all)
-    if not call.on_cluster:
+    changes = call.kind.changes(plans)
+    if changes is None:
         call.answer(rows, text)
-        return OK
-    from pipeline.executors.kubernetes import operations
-
-    changes = operations.changes(call.api, call.config, plans)
-    call.answer({"units": rows, "jobs": changes}, f"{text}\n\n{operations.changes_text(changes)}".rstrip())
+    else:
+        call.answer({"units": rows, "jobs": changes}, f"{text}\n\n{tables.changes_text(changes)}".rstrip())
     return OK
 
 
 def render(call: Call) -> int:
     """Print every manifest that a run would submit."""
-    from pipeline.executors.kubernetes import operations
-
-    plans = make_plan(call.store, call.config)
-    objects = [one for _, some in operations.rendered(call.config, plans) for one in some]
-    call.answer(objects, operations.rendered_text(call.config, plans).rstrip())
+    rendered = list(call.kind.manifests(make_plan(call.store, call.config)))
+    call.answer([one for _, objects in rendered for one in objects], manifests_text(rendered).rstrip())
     return OK
 
 
@@ -51,7 +47,7 @@ def status(call: Call) -> int:
     if call.args.live:
         return _live_status(call)
     plans = make_plan(call.store, call.config)
-    seen = call.observed(plans)
+    seen = call.kind.observe(plans)
     rows = tables.status_rows(call.store, plans, seen)
     text = tables.status_text(rows)
     if any(job.state == "running" for job in seen.jobs.values()):
@@ -67,7 +63,7 @@ def _live_status(call: Call) -> int:
     with open_display() as display:
         while True:
             plans = make_plan(call.store, call.config)
-            seen = call.observed(plans)
+            seen = call.kind.observe(plans)
             display.show(View(plans, seen.jobs, time_left(plans, seen.jobs, past, call.config, time.time())))
             if all(plan.done for plan in plans):
                 return OK
@@ -89,7 +85,7 @@ def why(call: Call) -> int:
         raise BadConfiguration(f"{stage} is no stage of this run, but of the run {call.config.origin(stage)}")
     reasons = tables.why(call.store.at(stage), planned, call.args.shard)
     text = tables.why_text(reasons)
-    if job := tables.job_row(planned, call.observed(plans).jobs.get(stage)):
+    if job := tables.job_row(planned, call.kind.observe(plans).jobs.get(stage)):
         text = f"its Job: {job['summary']}\n{text}"
         reasons = [{**reason, "job": job["summary"]} for reason in reasons]
     call.answer(reasons, text)
@@ -108,7 +104,7 @@ def metrics(call: Call) -> int:
 
 def verify_run(call: Call) -> int:
     """Read back every shard and record of this run and of what it reads; says the first thing that is wrong."""
-    executor, found = call.executor(), {}
+    executor, found = call.kind.executor(call.config), {}
     try:
         for stage, text in verify(call.store, call.config, executor):
             found[stage] = text
@@ -130,7 +126,7 @@ def report(call: Call) -> int:
 
 def doctor(call: Call) -> int:
     """Prove that the store keeps what the commit protocol needs of it, and that this machine has what a run needs."""
-    checks = list(examine(call.store, call.config, call.api if call.on_cluster else None))
+    checks = list(examine(call.store, call.config, call.kind))
     text = "\n".join(f"{'ok  ' if check.ok else 'FAIL'} {check.name}: {check.detail}" for check in checks)
     call.answer([asdict(check) for check in checks], text)
     return OK if all(check.ok for check in checks) else BadConfiguration.exit_code

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobs.errors import OK
 from pipeline.cli.call import Call
 from pipeline.cli.terminal import print_text
-from pipeline.planning.desired_state import DesiredState, write_desired_state
+from pipeline.planning.desired_state import DesiredState
 
 
 def pause(call: Call) -> int:
@@ -24,21 +24,14 @@ def cancel(call: Call) -> int:
 
 
 def _set_desired_state(call: Call, desired: DesiredState, text: str) -> int:
-    if call.on_cluster:
-        from pipeline.executors.kubernetes import operations
-
-        for line in operations.apply_desired_state(call.api, call.store, call.config, desired):
-            print_text(line)
-    else:
-        write_desired_state(call.store, desired)
+    for line in call.kind.set_desired_state(call.store, desired):
+        print_text(line)
     print_text(f"run {call.config.run} is {text}")
     return OK
 
 
 def release(call: Call) -> int:
     """Let the indexes whose Pods hang on a dead node start elsewhere."""
-    from pipeline.executors.kubernetes import operations
-
-    for name in operations.release(call.api, call.config, call.args.node):
+    for name in call.kind.release(call.args.node):
         print_text(f"{name}: released")
     return OK

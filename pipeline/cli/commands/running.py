@@ -7,7 +7,7 @@ import signal
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from jobs.errors import OK, I2PError, StoreAway
+from jobs.errors import OK, BadConfiguration, I2PError, StoreAway
 from jobs.runtime.environment import JOB_NAME_VARIABLE
 from pipeline.cli import tables
 from pipeline.cli.call import Call
@@ -47,7 +47,7 @@ def _run(call: Call, config: RunConfig, *, repair: bool = False) -> int:
         store.sweep()
     note = LiveNote(store, config)
     with open_display() as display:
-        executor = call.executor(config)
+        executor = call.kind.executor(config)
         try:
             finish = Controller(
                 store, config, executor, display.show, display.notify, renew=note.renew, repair=repair
@@ -61,8 +61,6 @@ def _run(call: Call, config: RunConfig, *, repair: bool = False) -> int:
 
 def deploy(call: Call) -> int:
     """Submit one stage's Job if the stage lacks anything, and show what that changes; twice changes nothing."""
-    from pipeline.executors.kubernetes import operations
-
     stage, events, config = call.stage, list[str](), proven(call.config)
 
     def notify(of_stage: str, event: str) -> None:
@@ -70,13 +68,16 @@ def deploy(call: Call) -> int:
         print_text(f"{of_stage:<17} {event}")
 
     def change(plan: StagePlan) -> None:
-        print_text(operations.changes_text(operations.changes(call.api, config, [plan])))
+        changes = call.kind.changes([plan])
+        if changes is None:
+            raise BadConfiguration("deploy is about a run on a cluster: add --executor kubernetes")
+        print_text(tables.changes_text(changes))
 
-    executor, note = call.executor(config), LiveNote(call.store, config)  # which stays for as long as notes count
+    executor, note = call.kind.executor(config), LiveNote(call.store, config)  # which stays for as long as notes count
     Controller(call.store, config, executor, notify=notify, renew=note.renew).deploy(stage, change)
     if not events:
         plans = [plan for plan in make_plan(call.store, config) if plan.spec.name == stage]
-        rows = tables.status_rows(call.store, plans, call.observed(plans))
+        rows = tables.status_rows(call.store, plans, call.kind.observe(plans))
         print_text(f"{stage:<17} unchanged\n{tables.status_text(rows)}")
     return OK
 
@@ -103,11 +104,9 @@ def batch(call: Call) -> int:
 def _scheduled(call: Call) -> str | None:
     """The time that was asked for, or for which the CronJob made the Job that this Pod is of."""
     name = os.environ.get(JOB_NAME_VARIABLE)
-    if call.args.at or not name or not call.on_cluster:
+    if call.args.at or not name:
         return str(call.args.at) if call.args.at else None
-    from pipeline.executors.kubernetes.executor import scheduled_timestamp
-
-    return scheduled_timestamp(call.api, name)
+    return call.kind.scheduled_timestamp(name)
 
 
 def list_batches(call: Call) -> int:

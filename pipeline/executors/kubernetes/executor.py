@@ -34,11 +34,6 @@ _CREATES_PODS_SECONDS = 5.0  # a Job without Pods is no surprise when it is youn
 Object = dict[str, Any]
 
 
-def connect(config: RunConfig) -> Api:
-    """The cluster that the configuration names; raises BadConfiguration."""
-    return Api.connect(context=config.kubernetes.context, namespace=config.kubernetes.namespace)
-
-
 def scheduled_timestamp(api: Api, job: str) -> str | None:
     """When the CronJob wanted this Job to run, or when it was made by hand; None where there is no such Job."""
     for found in api.list(JOBS, fields=f"metadata.name={job}").items:
@@ -76,6 +71,7 @@ class Caller:
 class KubernetesExecutor:
     """The Jobs of one run in one namespace."""
 
+    at_once = None
     patience_seconds = _PATIENCE_SECONDS
 
     def __init__(self, api: Api, store: Store, config: RunConfig, caller: Caller) -> None:

@@ -10,13 +10,12 @@ from typing import Any
 import yaml
 
 from jobs.errors import BadConfiguration
-from jobs.shards.store import Store
 from pipeline.configuration.run_config import RunConfig
 from pipeline.executors.kubernetes import labels, manifests, reasons
 from pipeline.executors.kubernetes.client.api import JOBS, PODS, Api
 from pipeline.executors.kubernetes.client.api_errors import Forbidden, Refused
 from pipeline.executors.kubernetes.executor import newest_by_stage, state_of
-from pipeline.planning.desired_state import DesiredState, write_desired_state
+from pipeline.planning.desired_state import DesiredState
 from pipeline.planning.job_plan import job_plan
 from pipeline.planning.plan import StagePlan
 
@@ -28,35 +27,6 @@ def rendered(config: RunConfig, plans: Sequence[StagePlan]) -> Iterator[tuple[St
     for plan in plans:
         job = manifests.job(job_plan(config, plan, 1), config.kubernetes)
         yield plan, [job, manifests.service(job)] if manifests.is_gang(job) else [job]
-
-
-def rendered_text(config: RunConfig, plans: Sequence[StagePlan]) -> str:
-    """All of it as YAML."""
-    documents = []
-    for plan, objects in rendered(config, plans):
-        note = ""
-        if not plan.ready:
-            note = f"# {plan.spec.name}: the digests of what it reads, and how many units it has, are not known yet\n"
-        elif not plan.pending:
-            note = f"# {plan.spec.name}: done, nothing would be submitted\n"
-        for one in objects:
-            documents.append(
-                note + yaml.dump(one, Dumper=NumberQuotingDumper, sort_keys=False, allow_unicode=True, width=1000)
-            )
-            note = ""  # stands before the first; a document of its own would be an empty one
-    return "---\n" + "---\n".join(documents)
-
-
-class NumberQuotingDumper(yaml.SafeDumper):
-    """Quotes every text that might be read as a number: 72e49071 is one for kubectl, and none for this library."""
-
-
-NumberQuotingDumper.add_representer(
-    str,
-    lambda dumper, text: dumper.represent_scalar(
-        "tag:yaml.org,2002:str", text, style='"' if text[:1] in "+-.0123456789" else None
-    ),
-)
 
 
 def changes(api: Api, config: RunConfig, plans: Sequence[StagePlan]) -> list[dict[str, str]]:
@@ -88,16 +58,6 @@ def _change(api: Api, config: RunConfig, plan: StagePlan, live: Object | None) -
     return row
 
 
-def changes_text(rows: Sequence[Mapping[str, str]]) -> str:
-    """The changes in words."""
-    lines = []
-    for row in rows:
-        done = f"; dry run: {row['dry run']}" if "dry run" in row else ""
-        lines.append(f"{row['stage']:<17} Job {row['job']}: {row['change']}{done}")
-        lines += [f"    {line}" for line in row.get("difference", "").splitlines()]
-    return "\n".join(lines)
-
-
 def difference(live: Object, wanted: Object) -> str:
     """A unified diff from what is there to what is wanted, in the fields that are written; empty where they agree."""
     live = {"apiVersion": wanted["apiVersion"], "kind": wanted["kind"], **live}  # a list's items go without
@@ -115,20 +75,17 @@ def _like(live: Any, wanted: Any) -> Any:
     return live
 
 
-def apply_desired_state(api: Api | None, store: Store, config: RunConfig, desired: DesiredState) -> list[str]:
-    """Store the desired state for controllers, and act on Jobs at once, so that none is needed; what was done."""
-    write_desired_state(store, desired)
+def apply_desired_state(api: Api, config: RunConfig, desired: DesiredState) -> list[str]:
+    """Act on the run's Jobs at once, so that no controller is needed for it; what was done."""
     done = []
-    for job in _unfinished(api, config) if api else ():
+    for job in _unfinished(api, config):
         name = job["metadata"]["name"]
         if desired == "cancel":
-            assert api  # noqa: S101 - there is a Job
             api.delete(JOBS, name)
             done.append(f"{name}: stopped")
         elif config.kubernetes.queue:
             done.append(f"{name}: left to Kueue, which alone suspends the Jobs of its queues")
         elif bool(job["spec"].get("suspend")) != (desired == "pause"):
-            assert api  # noqa: S101
             api.patch(JOBS, name, {"spec": {"suspend": desired == "pause"}})
             done.append(f"{name}: {'paused' if desired == 'pause' else 'goes on'}")
     return done

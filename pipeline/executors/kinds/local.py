@@ -20,14 +20,23 @@ from jobs.errors import BAD_CONFIGURATION, BAD_DATA, OK, STORE_AWAY, TRY_AGAIN
 from jobs.runtime.environment import ATTEMPT_VARIABLE, END_WITH_PARENT_VARIABLE, INDEX_VARIABLE, TASK_VARIABLE
 from jobs.runtime.events import event_in
 from jobs.runtime.task import new_attempt
+from pipeline.configuration.run_config import RunConfig
 from pipeline.executors.attempts import Attempt, counted
 from pipeline.executors.base import JobState, JobStatus, Observation, Progress
+from pipeline.executors.kind import ExecutorKind
 from pipeline.planning.job_plan import JobPlan
 
 _LOOK_SECONDS = 0.5
 _GRACE_SECONDS = 20.0
 _LONGEST_WAIT_SECONDS = 30.0
 _PATIENCE_SECONDS = 3600.0  # as long as its workers wait for a store
+
+
+class Kind(ExecutorKind):
+    """Processes of this machine: a call of the command line sees only its own."""
+
+    def executor(self, config: RunConfig) -> LocalExecutor:
+        return LocalExecutor(remote_store="://" in config.store)
 
 
 class LocalExecutor:
@@ -41,6 +50,8 @@ class LocalExecutor:
         self._command, self._remote_store = command, remote_store
         self._jobs: dict[str, _Job] = {}  # by the plan's name
 
+    at_once = os.cpu_count() or 1
+
     @property
     def patience_seconds(self) -> float:
         return _PATIENCE_SECONDS if self._remote_store and self._jobs else 0.0
@@ -53,6 +64,8 @@ class LocalExecutor:
     def submit(self, plan: JobPlan) -> None:
         if plan.task.gang:  # here one process does a gang's work
             plan = replace(plan, task=plan.task.model_copy(update={"gang": False, "completions": 1}))
+        if plan.task.action == "check":  # what it says is read from its output, and nothing is written to the store
+            plan = replace(plan, task=plan.task.model_copy(update={"ship_logs": False}))
         self._jobs[plan.name] = _Job(plan, self._command, [_Index(number) for number in range(plan.task.completions)])
 
     def remove(self, stage: str) -> None:
