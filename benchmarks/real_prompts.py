@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import faiss
@@ -16,6 +17,7 @@ import numpy as np
 from benchmarks.common import DATA, ROOT, run_pipeline, save
 from jobs.dedup.greedy import greedy
 from jobs.dedup.worker import in_order
+from jobs.embed.contract import Embedded
 from jobs.shards.dataset import Dataset, load_manifest
 from jobs.shards.local import LocalStore
 
@@ -39,9 +41,9 @@ def compare_filters() -> dict[str, Any]:
     manifest = load_manifest(store)
     if manifest is None:
         sys.exit("the run left no embedded prompts")
-    _, vectors, _ = in_order(Dataset(store, manifest))
+    _, vectors, _ = in_order(Embedded(Dataset(store, manifest)))
     faiss.omp_set_num_threads(THREADS)
-    ways = {
+    ways: dict[str, Callable[[], np.ndarray]] = {
         "ours": lambda: greedy(vectors, THRESHOLD).kept,
         "faiss top-100 and greedy in Python": lambda: top_neighbours(vectors),
         "drop both of every close pair": lambda: drop_both(vectors),

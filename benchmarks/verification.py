@@ -13,6 +13,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +56,9 @@ def main() -> None:
         make_run(run, count)
         figures: dict[str, Any] = {"vectors": count}
         for spec in (EMBED, DEDUP):
-            figures[spec.name] = measured(lambda spec=spec: verified(LocalStore(Path(folder)), spec))  # type: ignore[misc]
-            figures[spec.name]["webdataset_reads_cpu_seconds"] = measured(
-                lambda spec=spec: read_by_webdataset(run, spec)
-            )[  # type: ignore[misc]
-                "cpu_seconds"
-            ]
+            figures[spec.name] = measured(partial(verified, LocalStore(Path(folder)), spec))
+            peer = measured(partial(read_by_webdataset, run, spec))
+            figures[spec.name]["webdataset_reads_cpu_seconds"] = peer["cpu_seconds"]
         figures["peak_memory_mib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     save("verification", figures, libraries=("numpy", "webdataset", "pydantic"))
 

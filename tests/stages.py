@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from jobs.runtime.spec import Params, StageSpec
 from jobs.runtime.task import Task
@@ -21,7 +22,8 @@ def run_stage(
     """Run all tasks of a stage one after the other and publish its manifest; raises what the worker raises."""
     module, _, function = spec.worker.partition(":")
     for index in range(completions):
-        task = Task(spec, params, spec.reads(inputs), run.at(spec.name), index, completions, attempt=f"test-{index}")
+        home, attempt = run.at(spec.name), f"test-{index}"
+        task: Task[Any, Any] = Task(spec, params, spec.reads(inputs), home, index, completions, attempt=attempt)
         getattr(importlib.import_module(module), function)(task, params)
         if task.failures:
             raise task.failures[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from jobs.runtime.environment import PATIENCE_VARIABLE
+from jobs.shards.store import ObjectStat
 from pipeline.executors.kubernetes import labels, reasons
 from tests.cluster.collecting import SLOW, grammars
 from tests.cluster.commands import i2p
@@ -36,6 +38,11 @@ def road(cluster: Cluster) -> Iterator[Relay]:
         yield relay
 
 
+def logs_of(run: DisturbedRun) -> list[ObjectStat]:
+    """What the workers of the first stage have left so far."""
+    return list(run.bucket.at(RUN).at("collect").list("logs/"))
+
+
 def test_a_bucket_that_is_away_for_long_costs_no_retry_and_workers_without_patience_another_generation(
     new_run: Runs, cluster: Cluster, road: Relay, tmp_path: Path
 ) -> None:
@@ -54,7 +61,7 @@ def test_a_bucket_that_is_away_for_long_costs_no_retry_and_workers_without_patie
     here = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{road.port}"}
     with patient.controller(**here) as controller, impatient.controller(**here) as other:
         for run in (patient, impatient):
-            wait_for(lambda run=run: list(run.bucket.at(RUN).at("collect").list("logs/")), 120, "a worker to begin")
+            wait_for(partial(logs_of, run), 120, "a worker to begin")
         road.refuse()
         began = time.monotonic()
         wait_for(lambda: failed(impatient), 400, "workers to give up")

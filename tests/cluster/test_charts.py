@@ -99,7 +99,8 @@ def finished(cluster: Cluster, namespace: str, *, job: str) -> Object:
         types = [one["type"] for one in one.get("status", {}).get("conditions", ()) if one["status"] == "True"]
         return one if {labels.COMPLETE, labels.FAILED} & set(types) else None
 
-    found: Object = wait_for(ended, FIRST_PULL, f"{job} to end")
+    found = wait_for(ended, FIRST_PULL, f"{job} to end")
+    assert found
     return found
 
 

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def one_bad_file(run: Run) -> tuple[S3Store, list[Object]]:
     return files, [first, bad, last]
 
 
-def test_a_bad_shard_fails_its_index_alone_and_is_explained_when_pods_and_job_are_gone(run):
+def test_a_bad_shard_fails_its_index_alone_and_is_explained_when_pods_and_job_are_gone(run: Run) -> None:
     _, sources = one_bad_file(run)
     preset = run.configured(sources, retries=3)
     done = i2p(preset, "run", check=False)
@@ -52,7 +53,7 @@ def test_a_bad_shard_fails_its_index_alone_and_is_explained_when_pods_and_job_ar
     assert "Traceback" in noted
 
 
-def test_a_failed_job_is_a_failure_for_its_own_call_and_history_for_the_next(run):
+def test_a_failed_job_is_a_failure_for_its_own_call_and_history_for_the_next(run: Run) -> None:
     files, sources = one_bad_file(run)
     preset = run.configured(sources)
     assert i2p(preset, "run", check=False).returncode == BAD_DATA
@@ -65,7 +66,7 @@ def test_a_failed_job_is_a_failure_for_its_own_call_and_history_for_the_next(run
     assert after["2"]["spec"]["completions"] == 1, "only what was missing"
 
 
-def test_a_bad_configuration_fails_the_whole_job_at_once_in_the_worker_s_words(run):
+def test_a_bad_configuration_fails_the_whole_job_at_once_in_the_worker_s_words(run: Run) -> None:
     """A file of this machine: whoever plans sees it, Pods do not."""
     here = run.folder / "prompts.txt"
     here.write_text("a cat\na dog\n")
@@ -129,7 +130,9 @@ def blocker(run: Run, priority: str, device: str) -> Object:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "blocker"}, "spec": spec}
 
 
-def test_a_preempted_pod_uses_no_retry_and_the_run_says_that_it_was_preempted(run, device, priorities):
+def test_a_preempted_pod_uses_no_retry_and_the_run_says_that_it_was_preempted(
+    run: Run, device: str, priorities: tuple[str, str]
+) -> None:
     low, high = priorities
     preset = run.configured(
         grammars(5 * SLOW), kubernetes={"gpu_resource": device}, retries=0, gpus=1, priority_class=low
@@ -146,7 +149,7 @@ def test_a_preempted_pod_uses_no_retry_and_the_run_says_that_it_was_preempted(ru
     assert pod["metadata"]["annotations"][FAILURES] == "0"
 
 
-def test_an_index_that_is_disrupted_again_and_again_ends_the_stage_and_may_be_run_again(run):
+def test_an_index_that_is_disrupted_again_and_again_ends_the_stage_and_may_be_run_again(run: Run) -> None:
     preset = run.configured(grammars(20 * SLOW), retries=0, max_disruptions=1)
     with begun(preset, "run") as controller:
         first = wait_for(run.working)
@@ -163,7 +166,7 @@ def test_an_index_that_is_disrupted_again_and_again_ends_the_stage_and_may_be_ru
     wait_for(lambda: len(run.jobs()) == 2 and run.working(other_than=(first, second)), 30)
 
 
-def test_a_pod_that_somebody_deletes_uses_a_retry(run):
+def test_a_pod_that_somebody_deletes_uses_a_retry(run: Run) -> None:
     preset = run.configured(grammars(20 * SLOW), retries=0, grace_seconds=60)  # a fifth of a core says why in seconds
     i2p(preset, "deploy", STAGE)
     pod = wait_for(run.working)
@@ -200,7 +203,9 @@ def test_a_pod_that_somebody_deletes_uses_a_retry(run):
         "a service account that is not there",
     ],
 )
-def test_status_says_in_words_why_nothing_runs(run, resources, kubernetes, quota, words):
+def test_status_says_in_words_why_nothing_runs(
+    run: Run, resources: Any, kubernetes: Any, quota: Any, words: str
+) -> None:
     if quota:
         run.cluster.apply(run.namespace, quota)
     preset = run.configured(grammars(QUICK), kubernetes=kubernetes, **resources)
@@ -208,14 +213,14 @@ def test_status_says_in_words_why_nothing_runs(run, resources, kubernetes, quota
     wait_for(lambda: re.search(words, noted := answer(preset, "status")[0]["job"]["summary"]) or print(noted))
 
 
-def test_too_little_memory_is_reported_with_what_to_raise(run):
+def test_too_little_memory_is_reported_with_what_to_raise(run: Run) -> None:
     preset = run.configured(grammars(QUICK), retries=0, memory="32Mi", shared_memory="1Mi")
     done = i2p(preset, "run", check=False)
     assert done.returncode == TRY_AGAIN, done.stdout + done.stderr
     assert "it needed more than its 32Mi of memory; raise resources.memory" in done.stderr
 
 
-def test_a_changed_configuration_replaces_the_job_and_keeps_what_is_committed(run):
+def test_a_changed_configuration_replaces_the_job_and_keeps_what_is_committed(run: Run) -> None:
     i2p(run.configured(grammars(QUICK, 20 * SLOW), name="before"), "deploy", STAGE)
     wait_for(lambda: run.committed() == {"g0"} and run.working(1))
     before, stage = run.job(), run.store.at(RUN).at(STAGE)

@@ -53,7 +53,7 @@ def test_a_node_that_is_powered_off_is_reported_and_released_and_its_indexes_sta
     sizes = {"generate-images": {"grace_seconds": 5, "parallelism": 2}}
     run = half_run(sizes=sizes, settings={"node_lost_seconds": 5})
     with run.controller() as controller:
-        pod = wait_for(lambda: caught(cluster, run, "generate-images"), 120, "a Pod of generate-images to freeze")
+        pod: Any = wait_for(lambda: caught(cluster, run, "generate-images"), 120, "a Pod of generate-images to freeze")
         node = pod["spec"]["nodeName"]
         cluster.fault("poweroff", node)
         try:

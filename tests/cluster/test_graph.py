@@ -62,12 +62,14 @@ def controller(cluster: Cluster, namespace: str) -> dict[str, Any]:
     return max(found, key=lambda job: job["metadata"]["creationTimestamp"])
 
 
-def test_every_stage_comes_out_as_on_one_machine(finished, reference):
+def test_every_stage_comes_out_as_on_one_machine(finished: tuple[str, S3Store], reference: dict[str, str]) -> None:
     _, store = finished
     assert digests(store.at(RUN)) == reference
 
 
-def test_an_upgrade_in_mid_run_replaced_just_the_job_that_it_changed(cluster, home, finished):
+def test_an_upgrade_in_mid_run_replaced_just_the_job_that_it_changed(
+    cluster: Cluster, home: str, finished: tuple[str, S3Store]
+) -> None:
     jobs = cluster.objects("jobs", home, "-l", f"image-to-prompts/run={RUN}")
     generations: dict[str, list[str]] = defaultdict(list)
     for job in jobs:
@@ -77,7 +79,9 @@ def test_an_upgrade_in_mid_run_replaced_just_the_job_that_it_changed(cluster, ho
     assert embed["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"] == "1600Mi"
 
 
-def test_the_roles_grant_exactly_the_verbs_that_were_used(cluster, home, finished):
+def test_the_roles_grant_exactly_the_verbs_that_were_used(
+    cluster: Cluster, home: str, finished: tuple[str, S3Store]
+) -> None:
     if not cluster.own:
         pytest.skip("reads the audit log of the API server, which somebody else's cluster does not show")
     (role,) = cluster.objects("roles", home)
@@ -94,14 +98,16 @@ def test_the_roles_grant_exactly_the_verbs_that_were_used(cluster, home, finishe
     assert used == granted
 
 
-def test_no_pod_is_left_running_and_none_without_its_job(cluster, home, finished):
+def test_no_pod_is_left_running_and_none_without_its_job(
+    cluster: Cluster, home: str, finished: tuple[str, S3Store]
+) -> None:
     owners = {job["metadata"]["uid"] for job in cluster.objects("jobs", home)}
     for pod in cluster.objects("pods", home):
         assert pod["status"]["phase"] in ("Succeeded", "Failed"), pod["metadata"]["name"]
         assert pod["metadata"]["ownerReferences"][0]["uid"] in owners
 
 
-def test_the_secret_is_in_no_manifest_log_or_object(cluster, home, finished):
+def test_the_secret_is_in_no_manifest_log_or_object(cluster: Cluster, home: str, finished: tuple[str, S3Store]) -> None:
     _, store = finished
     everything = [
         cluster.kubectl("get", kind, "-o", "yaml", namespace=home)
@@ -119,7 +125,9 @@ def test_the_secret_is_in_no_manifest_log_or_object(cluster, home, finished):
             assert secret.encode() not in store.read(stat.name).data, stat.name
 
 
-def test_every_image_is_pinned_and_each_stage_has_its_own(cluster, home, finished, images):
+def test_every_image_is_pinned_and_each_stage_has_its_own(
+    cluster: Cluster, home: str, finished: tuple[str, S3Store], images: dict[str, str]
+) -> None:
     used = {
         job["metadata"]["labels"]["image-to-prompts/stage"]: job["spec"]["template"]["spec"]["containers"][0]["image"]
         for job in cluster.objects("jobs", home, "-l", f"image-to-prompts/run={RUN}")
@@ -128,7 +136,7 @@ def test_every_image_is_pinned_and_each_stage_has_its_own(cluster, home, finishe
     assert all("@sha256:" in image for image in used.values())
 
 
-def test_the_desk_sees_the_finished_run(finished):
+def test_the_desk_sees_the_finished_run(finished: tuple[str, S3Store]) -> None:
     preset, _ = finished
     assert {row["state"] for row in answer(preset, "status")} == {"done"}
     assert answer(preset, "plan")["jobs"] == []
@@ -136,7 +144,9 @@ def test_the_desk_sees_the_finished_run(finished):
     assert any(event["event"] == "committed" for event in answer(preset, "logs", "train"))
 
 
-def test_every_stage_is_read_back_by_jobs_of_its_own_that_are_gone_then(cluster, home, finished):
+def test_every_stage_is_read_back_by_jobs_of_its_own_that_are_gone_then(
+    cluster: Cluster, home: str, finished: tuple[str, S3Store]
+) -> None:
     preset, store = finished
     found = answer(preset, "verify")
     assert set(found) == set(NAMES)
@@ -154,7 +164,9 @@ def test_every_stage_is_read_back_by_jobs_of_its_own_that_are_gone_then(cluster,
     assert shard in refused.stderr
 
 
-def test_helm_test_runs_the_doctor_and_uninstall_leaves_nothing(cluster, home, finished):
+def test_helm_test_runs_the_doctor_and_uninstall_leaves_nothing(
+    cluster: Cluster, home: str, finished: tuple[str, S3Store]
+) -> None:
     noted = helm("test", RELEASE, "-n", home, "--logs")
     assert "create only if absent" in noted
     helm("uninstall", RELEASE, "-n", home, "--wait")

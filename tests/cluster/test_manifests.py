@@ -134,7 +134,7 @@ def api(cluster: Cluster, namespace: str) -> Api:
     return Api.connect(namespace=namespace)
 
 
-def test_the_api_server_takes_every_manifest_strictly_and_restricted(api, priority):
+def test_the_api_server_takes_every_manifest_strictly_and_restricted(api: Api, priority: str) -> None:
     taken = [rendered(number, priority) for number in range(COMBINATIONS)]
     for job, *services in taken:
         take(api, job, *services)
@@ -143,7 +143,7 @@ def test_the_api_server_takes_every_manifest_strictly_and_restricted(api, priori
     assert sum("kueue.x-k8s.io/queue-name" in job["metadata"]["labels"] for job, *_ in taken) > COMBINATIONS / 4
 
 
-def test_the_api_server_refuses_a_misspelt_field_and_a_pod_that_is_not_restricted(api, priority):
+def test_the_api_server_refuses_a_misspelt_field_and_a_pod_that_is_not_restricted(api: Api, priority: str) -> None:
     job, *_ = rendered(0, priority)
     misspelt = copy.deepcopy(job)
     misspelt["spec"]["backoffLimitPerIndx"] = 3
@@ -158,7 +158,7 @@ def test_the_api_server_refuses_a_misspelt_field_and_a_pod_that_is_not_restricte
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_every_manifest_is_valid_for_the_schemas_of_a_version(version):
+def test_every_manifest_is_valid_for_the_schemas_of_a_version(version: str) -> None:
     for number in range(COMBINATIONS):
         for one in rendered(number, "some"):
             kubernetes_validate.validate(one, version, strict=True)

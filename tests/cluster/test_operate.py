@@ -31,7 +31,7 @@ def digest(store: S3Store | LocalStore) -> str:
     return manifest.digest
 
 
-def test_pausing_ends_the_pods_without_a_retry_and_resuming_finishes_with_the_right_result(run):
+def test_pausing_ends_the_pods_without_a_retry_and_resuming_finishes_with_the_right_result(run: Run) -> None:
     preset = run.configured(grammars(QUICK, 5 * SLOW), retries=0)
     with begun(preset, "run") as controller:
         wait_for(lambda: run.committed() == {"g0"} and run.working(1))
@@ -51,7 +51,7 @@ def test_pausing_ends_the_pods_without_a_retry_and_resuming_finishes_with_the_ri
     assert digest(run.store) == digest(LocalStore(local))
 
 
-def test_cancelling_removes_jobs_and_pods_and_is_remembered_until_resume(run):
+def test_cancelling_removes_jobs_and_pods_and_is_remembered_until_resume(run: Run) -> None:
     preset = run.configured(grammars(QUICK, 20 * SLOW))
     with begun(preset, "run") as controller:
         wait_for(lambda: run.committed() == {"g0"} and run.working(1))
@@ -70,10 +70,11 @@ def test_cancelling_removes_jobs_and_pods_and_is_remembered_until_resume(run):
     assert run.committed() == {"g0", "g1"}
 
 
-def test_logs_and_reasons_outlive_their_pods(run):
+def test_logs_and_reasons_outlive_their_pods(run: Run) -> None:
     preset = run.configured(grammars(QUICK, 20 * SLOW), retries=0, grace_seconds=60)
     i2p(preset, "deploy", STAGE)
     pod = wait_for(lambda: run.committed() == {"g0"} and run.working(1))
+    assert pod
     run.cluster.kubectl("delete", "pod", pod, "--wait=false", namespace=run.namespace)
     wait_for(lambda: run.job()["status"].get("failedIndexes") == "1")
     run.delete_jobs()
@@ -85,7 +86,7 @@ def test_logs_and_reasons_outlive_their_pods(run):
     assert "asked to stop by SIGTERM" in reason["failure"]["error"]
 
 
-def test_the_plan_says_what_the_server_thinks_of_it_and_what_differs_from_what_runs(run):
+def test_the_plan_says_what_the_server_thinks_of_it_and_what_differs_from_what_runs(run: Run) -> None:
     sources = grammars(20 * SLOW)
     preset = run.configured(sources)
     (row,) = answer(preset, "plan")["jobs"]
@@ -102,7 +103,7 @@ def test_the_plan_says_what_the_server_thinks_of_it_and_what_differs_from_what_r
     assert {line.replace(" ", "") for line in changed} == {"-memory:400Mi", "+memory:450Mi"}
 
 
-def test_deploying_a_stage_twice_changes_nothing(run):
+def test_deploying_a_stage_twice_changes_nothing(run: Run) -> None:
     preset = run.configured(grammars(20 * SLOW))
     first = i2p(preset, "deploy", STAGE).stdout
     assert "to be created" in first
@@ -116,7 +117,7 @@ def test_deploying_a_stage_twice_changes_nothing(run):
     assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
 
 
-def test_what_render_prints_is_yaml_that_the_server_takes(run):
+def test_what_render_prints_is_yaml_that_the_server_takes(run: Run) -> None:
     """Of the whole graph, also of the stages that wait for others."""
     preset = run.configured(grammars(QUICK), kubernetes={"images": dict(run.images)})
     text = i2p(preset, "render", "--set", "stages=null", "--set", "train.resources.pods=2").stdout
@@ -126,7 +127,7 @@ def test_what_render_prints_is_yaml_that_the_server_takes(run):
     assert said.count("created (server dry run)") == 10
 
 
-def test_a_second_controller_beside_the_first_is_harmless(run):
+def test_a_second_controller_beside_the_first_is_harmless(run: Run) -> None:
     preset = run.configured(grammars(QUICK, SLOW))
     with ExitStack() as both:
         controllers = [both.enter_context(begun(preset, "run")) for _ in range(2)]

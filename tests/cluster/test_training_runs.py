@@ -56,11 +56,12 @@ def of_run(pods: list[dict[str, Any]], run: str) -> list[dict[str, Any]]:
     return [pod for pod in pods if pod["metadata"]["labels"]["image-to-prompts/run"] == run]
 
 
-def test_each_has_its_own_values_and_its_own_result(trained):
+def test_each_has_its_own_values_and_its_own_result(trained: dict[str, Any]) -> None:
     steps = {}
     for name in ("left", "right"):
         run = trained["store"].at(name)
         manifest = load_manifest(run.at("train"))
+        assert manifest
         curve = json_of(next(iter(Dataset(run.at("train"), manifest).samples("curve"))))
         steps[name] = (curve["epochs"], len(curve["points"]))
         assert answer(trained["presets"][name], "metrics")["samples"] > 5
@@ -69,7 +70,7 @@ def test_each_has_its_own_values_and_its_own_result(trained):
     assert steps["right"][0] == 3
 
 
-def test_two_pods_on_two_nodes_were_one_world(cluster, trained):
+def test_two_pods_on_two_nodes_were_one_world(cluster: Cluster, trained: dict[str, Any]) -> None:
     first, *more = of_run(trained["pods"], "right")
     assert len({pod["spec"]["nodeName"] for pod in [first, *more]}) == 2
     assert {pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] for pod in [first, *more]} == {
@@ -81,7 +82,7 @@ def test_two_pods_on_two_nodes_were_one_world(cluster, trained):
     assert {event["rank"] for event in worlds} == {0, 1}
 
 
-def test_they_ran_at_the_same_time(trained):
+def test_they_ran_at_the_same_time(trained: dict[str, Any]) -> None:
     def when(run: str) -> tuple[str, str]:
         events = answer(trained["presets"][run], "logs", "train")
         return events[0]["time"], events[-1]["time"]
@@ -91,7 +92,7 @@ def test_they_ran_at_the_same_time(trained):
     assert other_begun < ended
 
 
-def test_one_is_uninstalled_and_the_other_stays(cluster, trained):
+def test_one_is_uninstalled_and_the_other_stays(cluster: Cluster, trained: dict[str, Any]) -> None:
     home = trained["home"]
     helm("uninstall", "right", "-n", home, "--wait")
     wait_for(

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def folder(undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.stem)
-def test_the_commands_of_a_page_do_what_it_says(page, folder, capfd):
+def test_the_commands_of_a_page_do_what_it_says(page: Path, folder: Path, capfd: Any) -> None:
     for block in blocks_of(page):
         if block.title:
             show(block, folder)

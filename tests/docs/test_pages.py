@@ -8,6 +8,8 @@ import shlex
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -53,14 +55,14 @@ def files_of(page: str) -> set[str]:
 I2P = calls_of("i2p")
 
 
-def test_there_is_something_to_test():
+def test_there_is_something_to_test() -> None:
     assert len(I2P) > 40
     assert len(YAML) > 10
     assert sum(block.is_run for block in ALL) > 12
 
 
 @pytest.mark.parametrize(("command", "arguments"), I2P, ids=[f"{location(one)}" for one, _ in I2P])
-def test_every_call_of_i2p_is_one(command, arguments):
+def test_every_call_of_i2p_is_one(command: Command, arguments: list[str]) -> None:
     if arguments == ["--version"]:
         return
     args = make_parser().parse_args(arguments)
@@ -73,13 +75,13 @@ def test_every_call_of_i2p_is_one(command, arguments):
 
 
 @pytest.mark.parametrize(("command", "arguments"), calls_of("make"), ids=lambda value: "")
-def test_every_target_of_make_is_one(command, arguments):
+def test_every_target_of_make_is_one(command: Command, arguments: list[str]) -> None:
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert next(word for word in arguments if "=" not in word) in targets, location(command)
 
 
 @pytest.mark.parametrize(("command", "arguments"), calls_of("helm"), ids=lambda value: "")
-def test_every_chart_and_every_file_of_values_is_there(command, arguments):
+def test_every_chart_and_every_file_of_values_is_there(command: Command, arguments: list[str]) -> None:
     if arguments[0] == "install":
         assert (ROOT / arguments[2] / "Chart.yaml").is_file(), location(command)
     values = {value for flag, value in itertools.pairwise(arguments) if flag == "-f"}
@@ -87,7 +89,7 @@ def test_every_chart_and_every_file_of_values_is_there(command, arguments):
 
 
 @pytest.mark.parametrize("block", YAML, ids=location)
-def test_every_yaml_is_a_configuration(block, tmp_path):
+def test_every_yaml_is_a_configuration(block: Any, tmp_path: Path) -> None:
     path = tmp_path / "shown.yaml"
     path.write_text(block.text)
     values = yaml.safe_load(block.text)
@@ -100,7 +102,7 @@ def test_every_yaml_is_a_configuration(block, tmp_path):
     load_config(str(path)) if "run" in values or "preset" in values else load_config("demo", overlays=[str(path)])
 
 
-def test_what_is_not_run_says_why():
+def test_what_is_not_run_says_why() -> None:
     for block in ALL:
         if block.language == "console" and not block.is_run:
             assert NEEDS.fullmatch(block.lines[0]), location(block)
@@ -112,12 +114,12 @@ def flags() -> dict[str, set[str]]:
 
 
 @cache
-def _known():
+def _known() -> Any:
     return commands(make_parser())
 
 
 @pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
-def test_commands_parameters_and_targets_in_the_text_exist(path):
+def test_commands_parameters_and_targets_in_the_text_exist(path: Path) -> None:
     prose = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
     for code in re.findall(r"`([^`\n]+)`", prose):
         words = code.split()
@@ -138,7 +140,7 @@ def _stages() -> set[str]:
     }
 
 
-def test_the_glossary_has_each_word_once_and_in_order():
+def test_the_glossary_has_each_word_once_and_in_order() -> None:
     words = re.findall(r"^## (.*)$", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
     assert len(words) > 25
     assert words == sorted(set(words), key=str.lower)
@@ -155,11 +157,11 @@ def test_the_glossary_has_each_word_once_and_in_order():
         (("…",), "", True),
     ],
 )
-def test_output_is_compared_line_by_line(expected, printed, equal):
+def test_output_is_compared_line_by_line(expected: Any, printed: str, equal: bool) -> None:
     assert matches(expected, printed) == equal
 
 
-def test_the_pages_build_without_a_warning_and_ask_no_other_host(tmp_path):
+def test_the_pages_build_without_a_warning_and_ask_no_other_host(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path / "site"],
         cwd=ROOT,

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,20 +14,20 @@ from jobs.errors import BAD_CONFIGURATION, BAD_DATA, TRY_AGAIN
 from tests.e2e.runs import RUN, answer, copy_of, i2p, manifest_digests, records, to_do, without
 
 
-def test_a_misspelt_parameter(tmp_path):
+def test_a_misspelt_parameter(tmp_path: Path) -> None:
     done = i2p(tmp_path, "run", "--set", "dedup.treshold=0.9", check=False)
     assert done.returncode == BAD_CONFIGURATION
     assert "did you mean 'threshold'?" in done.stderr
     assert not list(tmp_path.iterdir())
 
 
-def test_a_missing_file(tmp_path):
+def test_a_missing_file(tmp_path: Path) -> None:
     done = i2p(tmp_path, "run", "--set", "collect.sources=[{kind: text, name: a, path: none.txt}]", check=False)
     assert done.returncode == BAD_CONFIGURATION
     assert "source a: there is no file 'none.txt'" in done.stderr
 
 
-def test_an_unreadable_row_fails_its_file_and_nothing_else(tmp_path):
+def test_an_unreadable_row_fails_its_file_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "good.txt").write_text("a cat\na dog\n")
     (tmp_path / "bad.csv").write_text("prompt,n\na fish,1\na bird\n")
     sources = (
@@ -46,7 +47,7 @@ def test_an_unreadable_row_fails_its_file_and_nothing_else(tmp_path):
     assert ("collect", "bad") in to_do(store, "--set", sources)
 
 
-def test_a_missing_gpu_that_was_asked_for(undisturbed, tmp_path):
+def test_a_missing_gpu_that_was_asked_for(undisturbed: Any, tmp_path: Path) -> None:
     store = copy_of(undisturbed, tmp_path)
     before = records(store)
     one = ("--set", "embed.resources.parallelism=1")
@@ -58,7 +59,7 @@ def test_a_missing_gpu_that_was_asked_for(undisturbed, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small file system")
-def test_a_full_disk_loses_nothing_and_the_run_goes_on_when_there_is_space(undisturbed, tmp_path):
+def test_a_full_disk_loses_nothing_and_the_run_goes_on_when_there_is_space(undisturbed: Any, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk], check=True)
@@ -81,7 +82,7 @@ def test_a_full_disk_loses_nothing_and_the_run_goes_on_when_there_is_space(undis
         subprocess.run(["umount", disk], check=True)
 
 
-def test_a_corrupt_shard_stops_what_reads_it_and_says_what_to_do(undisturbed, tmp_path):
+def test_a_corrupt_shard_stops_what_reads_it_and_says_what_to_do(undisturbed: Any, tmp_path: Path) -> None:
     store = copy_of(undisturbed, tmp_path)
     path = next((store / RUN / "generate-images" / "shards").glob("train-00000-*"))
     body = bytearray(path.read_bytes())

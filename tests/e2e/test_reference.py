@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,7 @@ def other_values(one: Parameter, value: object) -> Iterator[str]:
 def test_the_plan_does_what_is_said_of_a_parameter(undisturbed: Path, one: Parameter) -> None:
     stage = one.name.partition(".")[0]
     assignments = [f"store={undisturbed}"]
-    value = load_config(PRESET).model_dump(mode="json", by_alias=True)
+    value: Any = load_config(PRESET).model_dump(mode="json", by_alias=True)
     for part in one.name.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     for other in other_values(one, value):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from jobs.catalog import STAGES
 from tests.e2e.runs import PRESET, RUN, answer, copy_of, i2p, manifest_digests, records, the_object, to_do, without
@@ -17,7 +18,7 @@ from tests.e2e.runs import PRESET, RUN, answer, copy_of, i2p, manifest_digests, 
 ALL = {spec.name for spec in STAGES}
 
 
-def test_a_run_ends_with_scores_a_report_and_a_submission(undisturbed):
+def test_a_run_ends_with_scores_a_report_and_a_submission(undisturbed: Any) -> None:
     said = (undisturbed.parent / "stdout").read_text()
     assert f"{undisturbed}/{RUN}/report.html" in said.splitlines()[-2]
     assert f"{undisturbed}/{RUN}/submission.csv" in said.splitlines()[-1]
@@ -35,7 +36,7 @@ def test_a_run_ends_with_scores_a_report_and_a_submission(undisturbed):
     assert len(rows) == 1 + 384 * images
 
 
-def test_a_finished_run_does_no_work(undisturbed, tmp_path):
+def test_a_finished_run_does_no_work(undisturbed: Any, tmp_path: Path) -> None:
     assert to_do(undisturbed) == set()
     store = copy_of(undisturbed, tmp_path)
     before = records(store)
@@ -45,14 +46,14 @@ def test_a_finished_run_does_no_work(undisturbed, tmp_path):
     assert records(store) == before
 
 
-def test_touching_files_redoes_nothing(undisturbed, tmp_path):
+def test_touching_files_redoes_nothing(undisturbed: Any, tmp_path: Path) -> None:
     store = copy_of(undisturbed, tmp_path)
     for path in store.rglob("*"):
         os.utime(path, (1, 1))
     assert to_do(store) == set()
 
 
-def test_deleting_one_training_image_shard_redoes_it_and_its_descendants(undisturbed, tmp_path):
+def test_deleting_one_training_image_shard_redoes_it_and_its_descendants(undisturbed: Any, tmp_path: Path) -> None:
     store = copy_of(undisturbed, tmp_path)
     the_object(store, "generate-images", "train-00001").unlink()
     plan = answer(store, "plan")
@@ -65,13 +66,13 @@ def test_deleting_one_training_image_shard_redoes_it_and_its_descendants(undistu
     assert manifest_digests(store) == manifest_digests(undisturbed)
 
 
-def test_a_test_image_shard_has_fewer_descendants(undisturbed, tmp_path):
+def test_a_test_image_shard_has_fewer_descendants(undisturbed: Any, tmp_path: Path) -> None:
     store = copy_of(undisturbed, tmp_path)
     the_object(store, "generate-images", "test-00000").unlink()
     assert {stage for stage, _ in to_do(store)} == {"generate-images", "infer", "submission"}
 
 
-def test_another_parameter_redoes_the_stage_and_what_follows_and_says_why(undisturbed):
+def test_another_parameter_redoes_the_stage_and_what_follows_and_says_why(undisturbed: Any) -> None:
     rows = answer(undisturbed, "plan", "--set", "generate-images.stored_size=40")
     reasons = {row["reason"] for row in rows if row["stage"] == "generate-images"}
     assert reasons == {"stored_size 32 -> 40"}
@@ -79,7 +80,9 @@ def test_another_parameter_redoes_the_stage_and_what_follows_and_says_why(undist
     assert skipped == {"collect", "generate-prompts", "embed", "dedup"}
 
 
-def test_a_changed_shard_redoes_exactly_its_descendants_and_a_change_back_redoes_nothing(undisturbed, tmp_path):
+def test_a_changed_shard_redoes_exactly_its_descendants_and_a_change_back_redoes_nothing(
+    undisturbed: Any, tmp_path: Path
+) -> None:
     store = copy_of(undisturbed, tmp_path)
     before = records(store)
     fewer = ("--set", "generate-prompts.num_prompts=59")
@@ -93,7 +96,7 @@ def test_a_changed_shard_redoes_exactly_its_descendants_and_a_change_back_redoes
     assert manifest_digests(store) == manifest_digests(undisturbed)
 
 
-def test_killing_the_run_at_any_moment_changes_nothing(undisturbed, tmp_path):
+def test_killing_the_run_at_any_moment_changes_nothing(undisturbed: Any, tmp_path: Path) -> None:
     store, moment = tmp_path / "store", random.Random()  # noqa: S311
     command = [sys.executable, "-m", "pipeline", "run", "--preset", PRESET, "--set", f"store={store}"]
     for _ in range(5):
@@ -108,7 +111,7 @@ def test_killing_the_run_at_any_moment_changes_nothing(undisturbed, tmp_path):
     i2p(store, "verify")
 
 
-def test_two_runs_beside_each_other_are_harmless(undisturbed, tmp_path):
+def test_two_runs_beside_each_other_are_harmless(undisturbed: Any, tmp_path: Path) -> None:
     store = without(copy_of(undisturbed, tmp_path), "collect", "dedup", "generate-images", "submission")
     command = [sys.executable, "-m", "pipeline", "run", "--preset", PRESET, "--set", f"store={store}"]
     both = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]
@@ -116,13 +119,13 @@ def test_two_runs_beside_each_other_are_harmless(undisturbed, tmp_path):
     assert manifest_digests(store) == manifest_digests(undisturbed)
 
 
-def test_every_command_that_reports_answers_in_json_and_in_words(undisturbed):
+def test_every_command_that_reports_answers_in_json_and_in_words(undisturbed: Any) -> None:
     for command in (["plan"], ["status"], ["logs", "train"], ["why", "embed"], ["metrics"], ["verify"], ["doctor"]):
         assert answer(undisturbed, *command), command
         assert i2p(undisturbed, *command).stdout.strip(), command
 
 
-def test_the_worker_s_log_is_kept(undisturbed):
+def test_the_worker_s_log_is_kept(undisturbed: Any) -> None:
     events = answer(undisturbed, "logs", "train")
     assert events[0]["event"] == "started"
     assert any(event["event"] == "committed" for event in events)

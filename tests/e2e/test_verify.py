@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from tests.samples import json_of
 
 
 @pytest.fixture
-def store(undisturbed, tmp_path) -> Path:
+def store(undisturbed: Any, tmp_path: Path) -> Path:
     return copy_of(undisturbed, tmp_path)
 
 
@@ -39,7 +40,7 @@ def verify(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict[
 
 
 @pytest.fixture
-def finds(verify) -> Callable[[Path], str]:
+def finds(verify: Callable[..., tuple[int, dict[str, str], str]]) -> Callable[[Path], str]:
     """What `i2p verify` complains about, which must be something."""
 
     def complaint(store: Path) -> str:
@@ -50,7 +51,9 @@ def finds(verify) -> Callable[[Path], str]:
     return complaint
 
 
-def test_nothing_is_wrong_with_an_undisturbed_run(undisturbed, verify):
+def test_nothing_is_wrong_with_an_undisturbed_run(
+    undisturbed: Any, verify: Callable[..., tuple[int, dict[str, str], str]]
+) -> None:
     code, noted, _ = verify(undisturbed)
     assert code == 0
     assert noted.keys() == {spec.name for spec in STAGES}
@@ -60,7 +63,9 @@ def test_nothing_is_wrong_with_an_undisturbed_run(undisturbed, verify):
 FILTERING = ("--set", "stages=[collect, generate-prompts, embed, dedup]")
 
 
-def test_of_a_run_with_some_stages_these_are_checked_and_the_others_are_not_part_of_it(store, verify):
+def test_of_a_run_with_some_stages_these_are_checked_and_the_others_are_not_part_of_it(
+    store: Path, verify: Callable[..., tuple[int, dict[str, str], str]]
+) -> None:
     only = without(store, "generate-images", "train", "evaluate", "infer", "submission")
     code, noted, _ = verify(only, *FILTERING)
     assert code == 0
@@ -69,7 +74,9 @@ def test_of_a_run_with_some_stages_these_are_checked_and_the_others_are_not_part
     assert {noted[name] for name in ("generate-images", "train", "submission")} == {"not part of this run"}
 
 
-def test_a_stage_that_the_run_makes_and_that_is_not_finished(store, verify):
+def test_a_stage_that_the_run_makes_and_that_is_not_finished(
+    store: Path, verify: Callable[..., tuple[int, dict[str, str], str]]
+) -> None:
     code, _, complaint = verify(without(store, "dedup"), *FILTERING)
     assert code == TRY_AGAIN
     assert "dedup has no manifest, so the run is not finished" in complaint
@@ -78,7 +85,9 @@ def test_a_stage_that_the_run_makes_and_that_is_not_finished(store, verify):
 PREDICTING = ("--set", "run=mine", "--set", "inputs={evaluate: small}", "--set", "stages=[infer, submission]")
 
 
-def test_what_comes_from_another_run_is_checked_where_it_is(store, verify):
+def test_what_comes_from_another_run_is_checked_where_it_is(
+    store: Path, verify: Callable[..., tuple[int, dict[str, str], str]]
+) -> None:
     shutil.copytree(store / RUN / "infer", store / "mine" / "infer")
     shutil.copytree(store / RUN / "submission", store / "mine" / "submission")
     code, noted, _ = verify(store, *PREDICTING)
@@ -96,7 +105,7 @@ def test_what_comes_from_another_run_is_checked_where_it_is(store, verify):
     assert "train has no manifest, so the run small, which it is of, is not finished" in complaint
 
 
-def test_a_flipped_bit(store, verify):
+def test_a_flipped_bit(store: Path, verify: Callable[..., tuple[int, dict[str, str], str]]) -> None:
     path = the_object(store, "infer", "predictions-00000")
     body = bytearray(path.read_bytes())
     body[len(body) // 2] ^= 0x10
@@ -107,12 +116,12 @@ def test_a_flipped_bit(store, verify):
 
 
 @pytest.mark.parametrize("pattern", ["embed/shards/*.tar", "train/commits/*.json", "submission/manifest.json"])
-def test_a_missing_object(store, pattern, finds):
+def test_a_missing_object(store: Path, pattern: str, finds: Callable[[Path], str]) -> None:
     next((store / RUN).glob(pattern)).unlink()
     assert "missing" in finds(store) or "no manifest" in finds(store)
 
 
-def test_a_record_whose_digest_is_of_another_shard(store, finds):
+def test_a_record_whose_digest_is_of_another_shard(store: Path, finds: Callable[[Path], str]) -> None:
     first, second, *_ = manifest_of(store, "embed").shards
 
     def swap(outcome: Outcome) -> Outcome:
@@ -123,7 +132,7 @@ def test_a_record_whose_digest_is_of_another_shard(store, finds):
     assert "another shard's" in finds(store)
 
 
-def test_a_validation_prompt_among_the_training_ones(store, finds):
+def test_a_validation_prompt_among_the_training_ones(store: Path, finds: Callable[[Path], str]) -> None:
     dedup = Dataset(stage(store, "dedup"), manifest_of(store, "dedup"))
     (moved, *_) = dedup.samples("val")
     shard = dedup.shards("train")[0]
@@ -131,7 +140,7 @@ def test_a_validation_prompt_among_the_training_ones(store, finds):
     assert f"{moved.key} belongs to val, but is in {shard.name}" in finds(store)
 
 
-def test_a_dropped_prompt_whose_witness_is_not_kept(store, finds):
+def test_a_dropped_prompt_whose_witness_is_not_kept(store: Path, finds: Callable[[Path], str]) -> None:
     def spoil(samples: list[Sample]) -> list[Sample]:
         first, *others = samples
         noted = {**json_of(first), "witness": "0" * 24}
@@ -141,7 +150,7 @@ def test_a_dropped_prompt_whose_witness_is_not_kept(store, finds):
     assert "which is not kept" in finds(store)
 
 
-def test_a_witness_that_is_kept_but_not_near(store, finds):
+def test_a_witness_that_is_kept_but_not_near(store: Path, finds: Callable[[Path], str]) -> None:
     dedup = Dataset(stage(store, "dedup"), manifest_of(store, "dedup"))
     far = next(iter(dedup.samples("test"))).key
 
@@ -153,7 +162,7 @@ def test_a_witness_that_is_kept_but_not_near(store, finds):
     assert "but their cosine is" in finds(store)
 
 
-def test_a_prompt_that_vanished(store, finds):
+def test_a_prompt_that_vanished(store: Path, finds: Callable[[Path], str]) -> None:
     rewrite_shard(store, "dedup", "train-00000", lambda samples: samples[1:])
     noted = finds(store)
     assert "the certificate says" in noted or "which is not kept" in noted

@@ -1,4 +1,4 @@
-"""Servers for the process in quarantine that do what hostile bytes might make a decoder do."""
+"""Servers for the process in the sandbox that do what hostile bytes might make a decoder do."""
 
 from __future__ import annotations
 

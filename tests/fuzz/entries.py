@@ -47,7 +47,7 @@ class Entry:
 
     read: Callable[[bytes], object]
     seeds: Sequence[bytes]
-    expected: tuple[type[BaseException], ...] = ()  # beside our own errors
+    expected: tuple[type[Exception], ...] = ()  # beside our own errors
     repair: Callable[[bytes], bytes] | None = None  # of checksums, for every other mutation
 
 
@@ -86,7 +86,7 @@ def rows_of(kind: str, data: bytes, name: str = "a.x") -> int:
 
 
 def parquet_messages(data: bytes) -> int:
-    """Decode in this process what is decoded in quarantine."""
+    """Decode in this process what is decoded in the sandbox."""
     file = _PARQUET["file"] = os.memfd_create("a.parquet")
     try:
         os.write(file, data)
@@ -100,7 +100,7 @@ def parquet_messages(data: bytes) -> int:
 
 
 def answer(data: bytes) -> object:
-    """Read what a process in quarantine sends."""
+    """Read what a process in the sandbox sends."""
     reading, writing = os.pipe()
     try:
         os.write(writing, data[:60_000])

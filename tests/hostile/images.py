@@ -161,8 +161,8 @@ def _pngs() -> Iterator[Hostile]:
         True,
     )
     for kind in (b"IHDR", b"IDAT"):
-        position = PNG.index(kind) + 5
-        yield f"flip-{kind.decode()}.png", lambda p=position: PNG[:p] + bytes([PNG[p] ^ 64]) + PNG[p + 1 :], None
+        middle = PNG.index(kind) + 5
+        yield f"flip-{kind.decode()}.png", lambda p=middle: PNG[:p] + bytes([PNG[p] ^ 64]) + PNG[p + 1 :], None
     yield "palette-none.png", lambda: png(8, 8, colour=3, palette=b""), None
     yield "palette-long.png", lambda: png(8, 8, colour=3, palette=bytes(3000)), None
     yield "palette-odd.png", lambda: png(8, 8, colour=3, palette=bytes(31)), None

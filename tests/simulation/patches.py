@@ -83,14 +83,14 @@ def serve(root: Store) -> None:
 def simulated() -> Iterator[None]:
     """Inside the block the project's modules see a simulated time, S3 client and log; `enter` says which world's."""
     stands_for = {id(time): _Time(), id(random): _Random(), id(uuid): _Uuid()}
-    with_each = [
+    with_each: list[Any] = [
         patch.object(module, name, stands_for[id(value)])
         for module in list(sys.modules.values())
         if getattr(module, "__name__", "").startswith(("jobs.", "pipeline."))
         for name, value in list(vars(module).items())
         if id(value) in stands_for
     ]
-    others = [
+    others: list[Any] = [
         patch.object(boto3.session, "Session", lambda *_, **__: SimpleNamespace(client=lambda *_, **__: _NOW.client)),
         patch.object(log, "emit", _emit),
         patch.object(log, "note", lambda *_, **__: None),

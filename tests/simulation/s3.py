@@ -196,7 +196,7 @@ class Client:
                 MaxKeys=_PAGE,
                 Contents=contents,
                 IsTruncated=bool(more),
-                **more,
+                **more,  # type: ignore[arg-type]
             )
 
         return self._send(f"LIST {Prefix}", act)
@@ -240,7 +240,7 @@ def _refused(code: str, status: int, operation: str) -> ClientError:
             "ResponseMetadata": {"HTTPStatusCode": status, "RetryAttempts": 1, "HTTPHeaders": {}},
         },
         operation,
-    )  # type: ignore[typeddict-item]
+    )
 
 
 def _time(one: Object) -> datetime:

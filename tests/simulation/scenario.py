@@ -86,7 +86,7 @@ class Outcome:
 class SimulatedController(Controller):
     """The real one, which leaves the names that it counts on where the simulation sees them."""
 
-    __slots__ = ("counts_on",)
+    counts_on: list[str]
 
     def _plan(self) -> list[StagePlan]:
         plans = super()._plan()
@@ -195,7 +195,7 @@ class Schedule:
 
     def _quiet(self, *, collects: bool) -> None:
         """No faults any more: what was begun ends, a last controller finishes the run, and what it holds is right."""
-        said = []
+        said: list[str] = []
         for _ in range(_LAST_TRIES):
             finish = self._value_of(self._controller(), said)
             if isinstance(finish, Finish) and finish.exit_code == 0 and not self._hidden():

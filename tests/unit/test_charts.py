@@ -251,7 +251,7 @@ def test_the_same_file_means_the_same_to_helm_and_to_i2p(
 def test_null_and_odd_values_reach_the_configuration(render: Any, chart: str) -> None:
     """Helm drops a null together with the chart's default of the same name, so there is none."""
     assert set(yaml.safe_load((CHARTS / chart / "values.yaml").read_text())) == {"chart"}
-    odd = {
+    odd: dict[str, dict[str, Any]] = {
         "embed": {"revision": None},
         "generate-prompts": {"num_prompts": 10_000_000, "top_k": None},
         "generate-images": {"max_prompts": None, "negative_prompt": "no: {{ braces }}, 'quotes', on\nnor lines"},

@@ -17,6 +17,7 @@ from jobs.collect.sources.kinds.conceptual_captions import join_tokens
 from jobs.collect.sources.kinds.text import Text
 from jobs.collect.sources.rows import AnyRow
 from jobs.collect.stage import COLLECT, CollectParams, units
+from jobs.contract.declaration import Inputs
 from jobs.errors import BadConfiguration, BadData, StalePlan
 from jobs.shards.dataset import Dataset
 from jobs.shards.keys import key_of
@@ -114,7 +115,7 @@ def test_several_files_are_several_units_in_order(tmp_path: Path) -> None:
     params = CollectParams.model_validate(
         {"sources": [{"kind": "text", "name": "many", "path": str(tmp_path / "*.txt")}]}
     )
-    assert [(unit.name, list(unit.reads)) for unit in units(params, ())] == [
+    assert [(unit.name, list(unit.reads)) for unit in units(params, Inputs(()))] == [
         ("many-0000", ["a.txt"]),
         ("many-0001", ["b.txt"]),
     ]
@@ -268,7 +269,7 @@ def test_limits_show_in_a_fingerprint_only_where_they_are_changed(tmp_path: Path
 
     def settings(**more: Any) -> Any:
         source = {"kind": "text", "name": "a", "path": str(tmp_path / "a.txt"), **more}
-        (unit,) = units(CollectParams.model_validate({"sources": [source]}), ())
+        (unit,) = units(CollectParams.model_validate({"sources": [source]}), Inputs(()))
         return unit.settings["source"]
 
     assert settings() == {"kind": "text", "name": "a", "licence": None, "limit": None, "on_bad_row": "fail"}
@@ -318,7 +319,7 @@ def test_the_folder_and_the_times_of_a_file_do_not_shape_a_unit_but_its_content_
         path = tmp_path / folder / "a.txt"
         path.write_text(text)
         params = CollectParams.model_validate({"sources": [{"kind": "text", "name": "a", "path": str(path)}]})
-        (unit,) = units(params, ())
+        (unit,) = units(params, Inputs(()))
         return COLLECT.fingerprint(unit)
 
     assert fingerprint("one", "a cat") == fingerprint("two", "a cat") == fingerprint("one", "a cat")

@@ -1,8 +1,12 @@
 """A configuration is right or refused with the place and what was probably meant."""
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,29 +16,28 @@ from pipeline.configuration.run_config import FullConfig, load_config, presets
 
 
 @pytest.mark.parametrize("preset", presets())
-def test_every_preset_is_valid(preset):
+def test_every_preset_is_valid(preset: str) -> None:
     assert load_config(preset).run
 
 
-def test_a_value_can_be_set_from_the_command_line():
+def test_a_value_can_be_set_from_the_command_line() -> None:
     config = load_config(
         "demo", ["dedup.threshold=0.9", "run=other", "embed.resources.parallelism=3", "collect.sources.0.num_prompts=7"]
     )
-    by_name = {spec.name: spec for spec in STAGES}
     assert config.run == "other"
-    assert config.params(by_name["dedup"]).threshold == 0.9
-    assert config.resources(by_name["embed"]).parallelism == 3
-    assert config.params(by_name["collect"]).sources[0].num_prompts == 7
+    assert config.params(stage_named("dedup")).model_dump()["threshold"] == 0.9
+    assert config.resources(stage_named("embed")).parallelism == 3
+    assert config.params(stage_named("collect")).model_dump()["sources"][0]["num_prompts"] == 7
 
 
-def test_files_are_laid_over_a_preset_as_helm_lays_values(tmp_path):
+def test_files_are_laid_over_a_preset_as_helm_lays_values(tmp_path: Path) -> None:
     mine, images = tmp_path / "my-run.yaml", tmp_path / "built.yaml"
     mine.write_text(
         "{preset: demo, run: first, train: {epochs: 3}, kubernetes: {queue: q}, chart: {schedule: '@daily'}}"
     )
     images.write_text("kubernetes: {images: {train: registry/train@sha256:0}}")
     config = load_config(str(mine), ["train.threads=1"], [str(images)])
-    train = config.params(stage_named("train"))
+    train: Any = config.params(stage_named("train"))
     assert (config.run, config.kubernetes.queue, config.kubernetes.images) == (
         "first",
         "q",
@@ -43,7 +46,7 @@ def test_files_are_laid_over_a_preset_as_helm_lays_values(tmp_path):
     assert (train.epochs, train.threads, train.model) == (3, 1, "convnext_atto"), "what no file names is the preset's"
 
 
-def test_presets_that_start_from_each_other_are_refused(tmp_path):
+def test_presets_that_start_from_each_other_are_refused(tmp_path: Path) -> None:
     one, other = tmp_path / "one.yaml", tmp_path / "other.yaml"
     one.write_text(f"preset: {other}")
     other.write_text(f"preset: {one}")
@@ -65,24 +68,24 @@ def test_presets_that_start_from_each_other_are_refused(tmp_path):
         ("collect.sources.0.kind=csvv", "kind"),
     ],
 )
-def test_a_wrong_value_is_refused_with_its_location(assignment, noted):
+def test_a_wrong_value_is_refused_with_its_location(assignment: str, noted: str) -> None:
     with pytest.raises(BadConfiguration) as error:
         load_config("demo", [assignment])
     assert noted in str(error.value)
 
 
-def test_an_unknown_preset_names_those_there_are():
+def test_an_unknown_preset_names_those_there_are() -> None:
     with pytest.raises(BadConfiguration, match="demo"):
         load_config("dmeo")
 
 
-def test_every_parameter_says_what_it_is_in_the_schema():
+def test_every_parameter_says_what_it_is_in_the_schema() -> None:
     schema = FullConfig.model_json_schema()
     assert {spec.name for spec in STAGES} <= schema["properties"].keys()
     json.dumps(schema)
 
 
-def test_importing_the_pipeline_loads_nothing_heavy():
+def test_importing_the_pipeline_loads_nothing_heavy() -> None:
     code = (
         "import sys, pipeline, pipeline.__main__, jobs.catalog\n"
         "print([name for name in ('torch', 'numpy', 'faiss', 'PIL', 'transformers', 'pyarrow') if name in sys.modules])"

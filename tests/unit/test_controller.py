@@ -1,7 +1,11 @@
 """The controller's decisions, as a table of (plan, Jobs) -> actions."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,17 +75,17 @@ def stage(name: str, state: str) -> StagePlan:
         "lets a Job go on that nobody wants held any more",
     ],
 )
-def test_decide(stages, jobs, expected):
+def test_decide(stages: Any, jobs: Any, expected: Any) -> None:
     actions = decide([stage(name, state) for name, state in stages.items()], jobs)
     assert [f"publish {one.stage}" if isinstance(one, Publish) else one for one in actions] == expected
 
 
-def test_it_does_not_submit_for_ever():
+def test_it_does_not_submit_for_ever() -> None:
     (finish,) = decide([stage("collect", "to do")], {"collect": SUCCEEDED}, submitted={"collect": 3})
     assert finish == Finish(TRY_AGAIN, "collect: 3 Jobs ended well, but 1 units are still not committed")
 
 
-def test_a_job_whose_workers_waited_in_vain_for_the_store_is_history_but_not_for_ever():
+def test_a_job_whose_workers_waited_in_vain_for_the_store_is_history_but_not_for_ever() -> None:
     for submitted in range(3):
         assert decide([stage("collect", "to do")], {"collect": WAITED}, submitted={"collect": submitted}) == [
             Submit("collect", 5)
@@ -92,23 +96,23 @@ def test_a_job_whose_workers_waited_in_vain_for_the_store_is_history_but_not_for
     assert decide([stage("collect", "made")], {"collect": WAITED}) != [Submit("collect", 5)], "it is all there"
 
 
-def test_two_controllers_of_different_configurations_do_not_replace_each_other_s_jobs_for_ever():
+def test_two_controllers_of_different_configurations_do_not_replace_each_other_s_jobs_for_ever() -> None:
     outdated = {"collect": replace(RUNNING, outdated=True)}
     (finish,) = decide([stage("collect", "to do")], outdated, replaced={"collect"})
     assert isinstance(finish, Finish)
     assert "another controller" in finish.message
 
 
-def test_a_paused_run_holds_its_jobs_and_starts_nothing():
+def test_a_paused_run_holds_its_jobs_and_starts_nothing() -> None:
     plans = [stage("collect", "to do"), stage("generate-prompts", "to do")]
     assert decide(plans, {"collect": FREE}, desired="pause") == [Hold("collect", suspend=True), Wait()]
     assert decide(plans, {"collect": HELD}, desired="pause") == [Wait(), Wait()]
     assert decide(plans, {"collect": RUNNING}, desired="pause") == [Wait(), Wait()], "not ours to hold"
 
 
-def test_a_cancelled_run_ends_and_says_how_to_allow_it_again():
+def test_a_cancelled_run_ends_and_says_how_to_allow_it_again() -> None:
     (finish,) = decide([stage("collect", "to do")], {}, desired="cancel")
-    assert finish.exit_code == BAD_CONFIGURATION
+    assert isinstance(finish, Finish) and finish.exit_code == BAD_CONFIGURATION
     assert "i2p resume" in finish.message
 
 
@@ -120,22 +124,22 @@ class Troubled:
     rests: list[float] = field(default_factory=list)
     patience_seconds: float = 3600.0
 
-    def observe(self, plans):
+    def observe(self, plans: Any) -> Any:
         for trouble in self.troubles:
             raise trouble
         return Observation({})
 
-    def rest(self, seconds):
+    def rest(self, seconds: float) -> None:
         self.rests.append(seconds)
 
-    def close(self):
+    def close(self) -> None:
         pass
 
 
-def test_it_asks_again_as_soon_as_a_server_may_be_asked_and_else_ever_later(tmp_path):
+def test_it_asks_again_as_soon_as_a_server_may_be_asked_and_else_ever_later(tmp_path: Path) -> None:
     write_desired_state(LocalStore(tmp_path), "cancel")
     closed = [Unreachable("not asked again yet", retry_in=seconds) for seconds in (0.5, 22.0, 1.0)]
-    executor = Troubled(iter([StoreError("no answer"), StoreError("no answer"), *closed, StoreError("no answer")]))
+    executor: Any = Troubled(iter([StoreError("no answer"), StoreError("no answer"), *closed, StoreError("no answer")]))
     noted = []
     end = Controller(
         LocalStore(tmp_path), load_config("demo"), executor, notify=lambda _, what: noted.append(what)
@@ -145,9 +149,10 @@ def test_it_asks_again_as_soon_as_a_server_may_be_asked_and_else_ever_later(tmp_
     assert noted == ["no answer; Jobs go on, trying again"], "once, not at every try"
 
 
-def test_a_lost_record_is_written_again():
+def test_a_lost_record_is_written_again() -> None:
     done = stage("collect", "done")
-    (unit,) = done.units
+    (unit,) = done.units or ()
+    assert unit.outcome
     lost = replace(done, units=(replace(unit, lost_record=True),))
     assert decide([lost], {}) == [Restore("collect", (unit.outcome,))]
     assert decide([done], {}) == [Finish(OK)]

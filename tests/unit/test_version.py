@@ -43,11 +43,13 @@ def checkout(tmp_path: Path) -> tuple[Path, Callable[..., None]]:
     return folder, git
 
 
-def test_a_checkout_without_tags_has_the_first_version_to_come(checkout):
+def test_a_checkout_without_tags_has_the_first_version_to_come(checkout: tuple[Path, Callable[..., None]]) -> None:
     assert re.fullmatch(r"0\.0\.1\.dev1\+g[0-9a-f]+", version(checkout[0]))
 
 
-def test_at_a_tag_the_version_is_the_tag_s_and_after_it_the_next_one_to_come(checkout):
+def test_at_a_tag_the_version_is_the_tag_s_and_after_it_the_next_one_to_come(
+    checkout: tuple[Path, Callable[..., None]],
+) -> None:
     folder, git = checkout
     git("tag", "v1.2.0")
     assert version(folder) == "1.2.0"
@@ -55,7 +57,9 @@ def test_at_a_tag_the_version_is_the_tag_s_and_after_it_the_next_one_to_come(che
     assert re.fullmatch(r"1\.2\.1\.dev1\+g[0-9a-f]+", version(folder))
 
 
-def test_the_commit_is_never_a_tag_s_name_and_says_when_files_differ(checkout):
+def test_the_commit_is_never_a_tag_s_name_and_says_when_files_differ(
+    checkout: tuple[Path, Callable[..., None]],
+) -> None:
     folder, git = checkout
     git("tag", "v1.2.0")
     assert re.fullmatch(r"[0-9a-f]{40}", commit(folder))
@@ -63,7 +67,7 @@ def test_the_commit_is_never_a_tag_s_name_and_says_when_files_differ(checkout):
     assert re.fullmatch(r"[0-9a-f]{40}-dirty", commit(folder))
 
 
-def test_an_archive_of_a_tag_builds_that_version(checkout, tmp_path):
+def test_an_archive_of_a_tag_builds_that_version(checkout: tuple[Path, Callable[..., None]], tmp_path: Path) -> None:
     _, git = checkout
     git("tag", "v1.2.0")
     git("archive", "--output", str(tmp_path / "archive.tar"), "HEAD")
@@ -75,14 +79,16 @@ def test_an_archive_of_a_tag_builds_that_version(checkout, tmp_path):
     assert done.stdout.strip() == "1.2.0"
 
 
-def test_without_git_it_is_the_installed_version_and_else_an_unknown_one(tmp_path, monkeypatch):
+def test_without_git_it_is_the_installed_version_and_else_an_unknown_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert version(tmp_path) == importlib.metadata.version("image-to-prompts")
     assert commit(tmp_path) == ""
     monkeypatch.setattr(of_version, "DISTRIBUTION", "image-to-prompts-that-nobody-installed")
     assert version(tmp_path) == "0.0.0+unknown"
 
 
-def test_a_copy_of_the_folders_alone_still_has_a_version_as_in_an_image(tmp_path):
+def test_a_copy_of_the_folders_alone_still_has_a_version_as_in_an_image(tmp_path: Path) -> None:
     for name in ("jobs", "pipeline"):
         shutil.copytree(ROOT / name, tmp_path / name)
     command = [sys.executable, "-m", "pipeline", "--version"]
@@ -92,7 +98,7 @@ def test_a_copy_of_the_folders_alone_still_has_a_version_as_in_an_image(tmp_path
     assert re.fullmatch(r"image-to-prompts \S+ \(Python 3\.\d+\.\d+, commit \w+\)\n", done.stdout)
 
 
-def test_the_command_line_prints_version_python_and_commit(capsys):
+def test_the_command_line_prints_version_python_and_commit(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["--version"])
     assert end.value.code == 0
@@ -100,24 +106,24 @@ def test_the_command_line_prints_version_python_and_commit(capsys):
     assert capsys.readouterr().out == f"image-to-prompts {version()} (Python {python}, commit {commit()})\n"
 
 
-def test_images_have_the_same_version_and_name_the_licence():
+def test_images_have_the_same_version_and_name_the_licence() -> None:
     labels = labels_of(plan("embed", registry="localhost:1", settings={}))
     assert labels["org.opencontainers.image.version"] == version()
     assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
 
 
 @pytest.mark.parametrize("chart", ["training-run", "scheduled-inference"])
-def test_a_packaged_chart_has_the_version_it_is_given_and_the_licence(chart, tmp_path):
+def test_a_packaged_chart_has_the_version_it_is_given_and_the_licence(chart: str, tmp_path: Path) -> None:
     packed = helm_python.package(CHARTS / chart, destination=tmp_path, version="1.2.0", app_version="1.2.0")
     with tarfile.open(packed) as archive:
-        files = {one.name: archive.extractfile(one).read() for one in archive if one.isfile()}
+        files = {one.name: read.read() for one in archive if (read := archive.extractfile(one))}
     described = yaml.safe_load(files[f"{chart}/Chart.yaml"])
     assert (described["version"], described["appVersion"]) == ("1.2.0", "1.2.0")
     assert described["annotations"]["artifacthub.io/license"] == "Apache-2.0"
     assert files[f"{chart}/LICENSE"] == (ROOT / "LICENSE").read_bytes()
 
 
-def test_the_licence_is_the_same_everywhere():
+def test_the_licence_is_the_same_everywhere() -> None:
     text = (ROOT / "LICENSE").read_text()
     assert "Apache License" in text.splitlines()[1]
     assert len(text.splitlines()) == 202

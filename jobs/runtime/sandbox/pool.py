@@ -1,6 +1,6 @@
 """A sandboxed process: untrusted bytes are decoded by a child that may take so much time and memory and no more.
 
-The child (quarantined.py) is a fresh Python without this one's memory, environment (and so without credentials) or
+The child (child.py) is a fresh Python without this one's memory, environment (and so without credentials) or
 open files; it has two pipes, and where the kernel can say so it may open no file and no connection. It serves many
 requests, and is replaced when it dies. What it cannot do is a reason in words that are the same everywhere, because
 that is recorded.
@@ -55,7 +55,7 @@ class Bounds:
 
 
 class Child:
-    """One process that serves `entry` ("package.module:function", see quarantined.py); not for several threads."""
+    """One process that serves `entry` ("package.module:function", see child.py); not for several threads."""
 
     def __init__(self, entry: str, settings: Mapping[str, Any], bounds: Bounds, files: Sequence[int] = ()) -> None:
         self.bounds = bounds

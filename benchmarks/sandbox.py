@@ -1,4 +1,4 @@
-"""What decoding in quarantine costs, beside the same work in the stage's own process; `python -m benchmarks.quarantine`
+"""What decoding in sandbox costs, beside the same work in the stage's own process; `python -m benchmarks.sandbox`
 
 Eight minutes. Pictures in a folder, only decoded and also predicted by the demo's network; prompts in parquet, as
 collect takes them. Pixels and shards must be equal. The peer is what the stages did before: Pillow and pyarrow in the
@@ -25,6 +25,7 @@ import torch
 from PIL import Image, ImageFilter
 
 from benchmarks.common import save
+from jobs.collect.contract import Collected
 from jobs.collect.sources.base import File
 from jobs.collect.sources.kinds.parquet import Parquet
 from jobs.collect.sources.rows import AnyRow, row_of
@@ -33,9 +34,10 @@ from jobs.collect.worker import collect
 from jobs.imaging.limits import ImageLimits
 from jobs.imaging.pixels import Pixels, decode, pixels
 from jobs.infer.reading import PixelsOf, decoders, read_files
-from jobs.regressor.model import Architecture, Regressor
+from jobs.regressor.model import Regressor
 from jobs.regressor.params import PredictParams
 from jobs.regressor.predict import in_batches, predict_batches
+from jobs.regressor.values import Architecture
 from jobs.shards.dataset import Writer
 from jobs.shards.local import LocalStore
 
@@ -55,7 +57,7 @@ def main() -> None:
             for name, (form, width, height, count) in PICTURES.items()
         }
         figures["parquet prompts"] = compare_rows(Path(folder) / "rows")
-    save("quarantine", figures, libraries=("pillow", "simplejpeg", "pyarrow"))
+    save("sandbox", figures, libraries=("pillow", "simplejpeg", "pyarrow"))
 
 
 def compare_pictures(folder: Path, form: str, size: tuple[int, int], count: int) -> dict[str, Any]:
@@ -85,10 +87,10 @@ def compare_pictures(folder: Path, form: str, size: tuple[int, int], count: int)
         batches = predict_batches(network, in_batches(read(pixels_of), BATCH), PredictParams())
         return hash(tuple(vectors.tobytes() for _, vectors in batches))
 
-    with decoders(limits, THREADS) as in_quarantine:
-        decoded(in_quarantine)
+    with decoders(limits, THREADS) as in_sandbox:
+        decoded(in_sandbox)
         return {
-            kind: compared(partial(read_all, in_quarantine), partial(read_all, here), count)
+            kind: compared(partial(read_all, in_sandbox), partial(read_all, here), count)
             for kind, read_all in (("decoded", decoded), ("predicted", predicted))
         }
 
@@ -135,18 +137,18 @@ def compare_rows(folder: Path) -> dict[str, Any]:
         source = kind(kind="parquet", name="a", path=str(folder / "a.parquet"))
         writer = Writer(LocalStore(folder / kind.__name__))
         with redirect_stderr(io.StringIO()):  # the worker's log
-            collect(source, file, CollectParams(sources=(source,)), writer, "a")
+            collect(source, file, CollectParams(sources=(source,)), Collected(writer), "a")
         return repr([shard.sha256 for shard in writer.shards])
 
     return compared(lambda: read(Parquet), lambda: read(InThisProcess), ROWS)
 
 
-def compared(quarantine: Callable[[], object], here: Callable[[], object], count: int) -> dict[str, Any]:
+def compared(sandbox: Callable[[], object], here: Callable[[], object], count: int) -> dict[str, Any]:
     """Both in turn, several times, so that a busy moment of the machine meets both."""
-    measured: dict[str, list[tuple[float, float]]] = {"quarantine": [], "here": []}
+    measured: dict[str, list[tuple[float, float]]] = {"sandbox": [], "here": []}
     for _ in range(REPEATS):
         results = set()
-        for name, function in (("quarantine", quarantine), ("here", here)):
+        for name, function in (("sandbox", sandbox), ("here", here)):
             wall, cpu = time.perf_counter(), cpu_seconds()
             results.add(function())
             measured[name].append((time.perf_counter() - wall, cpu_seconds() - cpu))
@@ -157,8 +159,8 @@ def compared(quarantine: Callable[[], object], here: Callable[[], object], count
     return {
         "a_second": {name: round(count / wall, 1) for name, (wall, _) in seconds.items()},
         "cpu_ms_each": {name: round(1000 * cpu / count, 4) for name, (_, cpu) in seconds.items()},
-        "slower_by_percent": round(100 * (seconds["quarantine"][0] / seconds["here"][0] - 1), 1),
-        "more_cpu_by_percent": round(100 * (seconds["quarantine"][1] / seconds["here"][1] - 1), 1),
+        "slower_by_percent": round(100 * (seconds["sandbox"][0] / seconds["here"][0] - 1), 1),
+        "more_cpu_by_percent": round(100 * (seconds["sandbox"][1] / seconds["here"][1] - 1), 1),
     }
 
 

@@ -1,4 +1,4 @@
-"""A process in quarantine is bounded, knows no secret, and its death costs one request."""
+"""A process in the sandbox is bounded, knows no secret, and its death costs one request."""
 
 from __future__ import annotations
 
