@@ -128,6 +128,7 @@ def test_inputs_are_found_by_their_stage_whatever_their_order(tmp_path: Path) ->
 # Renamed members
 
 
+CODE = ("jobs", "pipeline", "images")
 RENAMED = {
     "a score's": ("jobs/evaluate/contract.py", "cosine_to_train: float", "train_cosine: float"),
     "a certificate's": ("jobs/dedup/contract.py", "kept_keys_sha256: Digest", "keys_sha256: Digest"),
@@ -140,7 +141,7 @@ RENAMED = {
 def checked_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the code that has passed the type check, whose cache makes the next one quick."""
     tree = tmp_path_factory.mktemp("tree")
-    for name in ("jobs", "pipeline", "images"):
+    for name in CODE:
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tree)
     if (ROOT / ".mypy_cache").is_dir():
@@ -151,7 +152,8 @@ def checked_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def type_check(tree: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "mypy"], cwd=tree, capture_output=True, text=True)
+    packages = [part for name in CODE for part in ("-p", name)]
+    return subprocess.run([sys.executable, "-m", "mypy", *packages], cwd=tree, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize(("file", "before", "after"), RENAMED.values(), ids=RENAMED)
