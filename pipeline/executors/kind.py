@@ -53,11 +53,11 @@ class ExecutorKind:
 
     def manifests(self, plans: Sequence[StagePlan]) -> Iterator[tuple[StagePlan, list[dict[str, Any]]]]:
         """Every object that a run would submit now, by stage; raises BadConfiguration."""
-        raise self._without_jobs("render")
+        raise no_cluster("render")
 
     def release(self, node: str) -> list[str]:
         """Let the indexes that hang on a dead node start elsewhere; their names. Raises BadConfiguration."""
-        raise self._without_jobs("release")
+        raise no_cluster("release")
 
     def checks(self, store: Store) -> Iterator[Check]:
         """What `i2p doctor` proves of the place where the stages run."""
@@ -71,8 +71,10 @@ class ExecutorKind:
         """When a scheduler wanted a Job of that name to run; None where there is no such Job."""
         return None
 
-    def _without_jobs(self, command: str) -> BadConfiguration:
-        return BadConfiguration(f"{command} is about a run on a cluster: add --executor kubernetes")
+
+def no_cluster(command: str) -> BadConfiguration:
+    """The refusal of a command that only a kind with Jobs in a cluster can do."""
+    return BadConfiguration(f"{command} is about a run on a cluster: add --executor kubernetes")
 
 
 def kind_of(config: RunConfig) -> ExecutorKind:

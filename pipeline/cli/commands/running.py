@@ -7,7 +7,7 @@ import signal
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from jobs.errors import OK, BadConfiguration, I2PError, StoreAway
+from jobs.errors import OK, I2PError, StoreAway
 from jobs.runtime.environment import JOB_NAME_VARIABLE
 from pipeline.cli import tables
 from pipeline.cli.call import Call
@@ -15,6 +15,7 @@ from pipeline.cli.display import open_display
 from pipeline.cli.terminal import print_error, print_text
 from pipeline.configuration.run_config import RunConfig
 from pipeline.control.controller import Controller
+from pipeline.executors.kind import no_cluster
 from pipeline.maintenance.live_runs import LiveNote
 from pipeline.planning.plan import StagePlan, make_plan
 from pipeline.planning.run_store import open_run, proven
@@ -70,7 +71,7 @@ def deploy(call: Call) -> int:
     def change(plan: StagePlan) -> None:
         changes = call.kind.changes([plan])
         if changes is None:
-            raise BadConfiguration("deploy is about a run on a cluster: add --executor kubernetes")
+            raise no_cluster("deploy")
         print_text(tables.changes_text(changes))
 
     executor, note = call.kind.executor(config), LiveNote(call.store, config)  # which stays for as long as notes count
