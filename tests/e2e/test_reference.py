@@ -51,7 +51,7 @@ def other_values(one: Parameter, value: object) -> Iterator[str]:
         yield from ("1", "0.5", "2000")
 
 
-@pytest.mark.parametrize("one", changeable(), ids=lambda one: one.name)
+@pytest.mark.parametrize("one", list(changeable()), ids=lambda one: one.name)
 def test_the_plan_does_what_is_said_of_a_parameter(undisturbed: Path, one: Parameter) -> None:
     stage = one.name.partition(".")[0]
     assignments = [f"store={undisturbed}"]
