@@ -16,7 +16,7 @@ from rich.text import Text
 
 from pipeline.cli.terminal import one_line, print_text
 from pipeline.control.controller import View
-from pipeline.control.time_left import duration, fraction
+from pipeline.control.time_left import clock_format, fraction
 from pipeline.executors.base import JobStatus
 from pipeline.planning.plan import StagePlan
 
@@ -123,7 +123,9 @@ def described(plan: StagePlan, job: JobStatus) -> str:
     elif counted:
         words.append(f"{sum(one.done for one in counted) / elapsed:,.0f}/s")
     part = fraction(plan, job)
-    words.append(f"{duration(elapsed * (1 - part) / part)} left" if part > 0.02 else f"{duration(elapsed)} so far")
+    words.append(
+        f"{clock_format(elapsed * (1 - part) / part)} left" if part > 0.02 else f"{clock_format(elapsed)} so far"
+    )
     if job.suspended:
         words.append("paused")
     if job.waiting:

@@ -29,9 +29,9 @@ class TimeLeft:
 
     def __str__(self) -> str:
         if not self.unknown:
-            return f"{duration(self.seconds)} left"
+            return f"{clock_format(self.seconds)} left"
         without = f"no estimate yet for {', '.join(self.unknown)}"
-        return f"at least {duration(self.seconds)} left; {without}" if self.seconds else without
+        return f"at least {clock_format(self.seconds)} left; {without}" if self.seconds else without
 
 
 def seconds_by_unit(store: Store, config: RunConfig) -> dict[str, float]:
@@ -80,8 +80,8 @@ def fraction(plan: StagePlan, job: JobStatus) -> float:
     return min(1.0, (job.units + begun) / max(1, plan.pending))
 
 
-def duration(seconds: float) -> str:
-    """Hours, minutes and seconds as people write them."""
+def clock_format(seconds: float) -> str:
+    """Seconds as H:MM:SS, or as M:SS below an hour."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
