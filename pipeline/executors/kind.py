@@ -27,6 +27,9 @@ class ExecutorKind:
     stages_run_here = True
     """Whether this machine's GPUs and packages are those of the stages."""
 
+    jobs_outlive_calls = False
+    """Whether a Job goes on when the call that submitted it ends, so that a stage can be deployed."""
+
     def __init__(self, config: RunConfig) -> None:
         self._config = config
 

@@ -181,3 +181,4 @@ def test_a_command_about_jobs_of_a_cluster_says_what_it_needs(
 ) -> None:
     assert main([*command, "--preset", "demo", "--set", f"store={tmp_path}"]) == 78
     assert f"{command[0]} is about a run on a cluster: add --executor kubernetes" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir()), "it is refused before anything is written"

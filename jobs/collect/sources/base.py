@@ -145,9 +145,19 @@ class FileSource(Source):
 
 
 class TextSource(FileSource):
-    """A source in text files."""
+    """A source in text files; one whose rows are lines defines `row`."""
 
     encoding: ClassVar[str] = "utf-8"
+
+    def rows(self, file: File) -> Iterator[AnyRow]:
+        with self.lines(file) as lines:
+            for line in lines:
+                if row := line if isinstance(line, BadRow) else self.row(*line):
+                    yield row
+
+    def row(self, number: int, text: str) -> AnyRow | None:
+        """The row of one line, which stands there with its end; None where it is no row."""
+        raise NotImplementedError
 
     @contextmanager
     def lines(self, file: File) -> Iterator[Iterator[Line]]:

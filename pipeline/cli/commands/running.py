@@ -62,6 +62,8 @@ def _run(call: Call, config: RunConfig, *, repair: bool = False) -> int:
 
 def deploy(call: Call) -> int:
     """Submit one stage's Job if the stage lacks anything, and show what that changes; twice changes nothing."""
+    if not call.kind.jobs_outlive_calls:
+        raise no_cluster("deploy")
     stage, events, config = call.stage, list[str](), proven(call.config)
 
     def notify(of_stage: str, event: str) -> None:
@@ -69,10 +71,7 @@ def deploy(call: Call) -> int:
         print_text(f"{of_stage:<17} {event}")
 
     def change(plan: StagePlan) -> None:
-        changes = call.kind.changes([plan])
-        if changes is None:
-            raise no_cluster("deploy")
-        print_text(tables.changes_text(changes))
+        print_text(tables.changes_text(call.kind.changes([plan]) or ()))
 
     executor, note = call.kind.executor(config), LiveNote(call.store, config)  # which stays for as long as notes count
     Controller(call.store, config, executor, notify=notify, renew=note.renew).deploy(stage, change)

@@ -46,7 +46,7 @@ class Parameter:
 @cache
 def parameters() -> dict[str, Parameter]:
     """All parameters by name, in the order of the configuration; a group stands before what is in it."""
-    schema = FullConfig.model_json_schema(by_alias=True)
+    schema = _schema()
     configs = {name: load_config(name).model_dump(mode="json", by_alias=True) for name in presets()}
     found = _Walk(schema["$defs"], configs, _inherited_descriptions()).below("", schema)
     return {one.name: one for one in found}
@@ -57,7 +57,7 @@ def list_of_kinds() -> str:
     """The parameter whose entries are of several kinds, each with parameters of its own, and a dot."""
     found = [
         f"{stage}.{name}."
-        for stage, config in FullConfig.model_json_schema(by_alias=True)["properties"].items()
+        for stage, config in _schema()["properties"].items()
         for name, schema in _definition(config).get("properties", {}).items()
         if "discriminator" in schema.get("items", {})
     ]
@@ -65,9 +65,15 @@ def list_of_kinds() -> str:
     return only
 
 
+@cache
+def _schema() -> Schema:
+    found: Schema = FullConfig.model_json_schema(by_alias=True)
+    return found
+
+
 def _definition(schema: Schema) -> Schema:
     reference = schema.get("$ref", "").rpartition("/")[2]
-    found: Schema = FullConfig.model_json_schema(by_alias=True)["$defs"].get(reference, {})
+    found: Schema = _schema()["$defs"].get(reference, {})
     return found
 
 

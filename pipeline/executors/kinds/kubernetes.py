@@ -26,6 +26,7 @@ class Kind(ExecutorKind):
     """The Jobs of one run in one namespace of the cluster that the configuration names."""
 
     stages_run_here = False
+    jobs_outlive_calls = True
 
     @cached_property
     def _api(self) -> Api:

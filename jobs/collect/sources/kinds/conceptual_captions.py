@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Literal
 
-from jobs.collect.sources.base import File, TextSource
+from jobs.collect.sources.base import TextSource
 from jobs.collect.sources.rows import AnyRow, BadRow, row_of
 
 
@@ -16,18 +15,11 @@ class ConceptualCaptions(TextSource):
     kind: Literal["conceptual-captions"]
     licence: str | None = "Conceptual Captions: free use, credit to Google LLC"
 
-    def rows(self, file: File) -> Iterator[AnyRow]:
-        with self.lines(file) as lines:
-            for line in lines:
-                if isinstance(line, BadRow):
-                    yield line
-                    continue
-                number, text = line
-                caption, tab, url = text.rstrip("\r\n").partition("\t")
-                if not tab or "\t" in url:
-                    yield BadRow(number, "it is not CAPTION<tab>URL")
-                else:
-                    yield row_of(number, join_tokens(caption), url=url)
+    def row(self, number: int, text: str) -> AnyRow:
+        caption, tab, url = text.rstrip("\r\n").partition("\t")
+        if not tab or "\t" in url:
+            return BadRow(number, "it is not CAPTION<tab>URL")
+        return row_of(number, join_tokens(caption), url=url)
 
 
 def join_tokens(caption: str) -> str:

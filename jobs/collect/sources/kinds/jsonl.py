@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Literal
 
-from jobs.collect.sources.base import File, TextSource
+from jobs.collect.sources.base import TextSource
 from jobs.collect.sources.rows import AnyRow, BadRow, row_of
 
 
@@ -18,21 +17,13 @@ class Jsonl(TextSource):
     column: str = "prompt"
     """The member that holds the prompt."""
 
-    def rows(self, file: File) -> Iterator[AnyRow]:
-        with self.lines(file) as lines:
-            for line in lines:
-                if isinstance(line, BadRow):
-                    yield line
-                    continue
-                number, text = line
-                if not text.strip():
-                    continue
-                try:
-                    value = json.loads(text)
-                except (ValueError, RecursionError) as error:
-                    yield BadRow(number, f"it is not JSON: {error}")
-                    continue
-                if not isinstance(value, dict) or self.column not in value:
-                    yield BadRow(number, f"it is not an object with a member {self.column!r}")
-                else:
-                    yield row_of(number, value[self.column])
+    def row(self, number: int, text: str) -> AnyRow | None:
+        if not text.strip():
+            return None
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            return BadRow(number, f"it is not JSON: {error}")
+        if not isinstance(value, dict) or self.column not in value:
+            return BadRow(number, f"it is not an object with a member {self.column!r}")
+        return row_of(number, value[self.column])

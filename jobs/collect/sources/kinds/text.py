@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal
 
-from jobs.collect.sources.base import File, TextSource
-from jobs.collect.sources.rows import AnyRow, BadRow, row_of
+from jobs.collect.sources.base import TextSource
+from jobs.collect.sources.rows import AnyRow, row_of
 
 
 class Text(TextSource):
@@ -14,7 +13,5 @@ class Text(TextSource):
 
     kind: Literal["text"]
 
-    def rows(self, file: File) -> Iterator[AnyRow]:
-        with self.lines(file) as lines:
-            for line in lines:
-                yield line if isinstance(line, BadRow) else row_of(*line)
+    def row(self, number: int, text: str) -> AnyRow:
+        return row_of(number, text)
