@@ -76,7 +76,10 @@ def _like(live: Any, wanted: Any) -> Any:
 
 
 def apply_desired_state(api: Api, config: RunConfig, desired: DesiredState) -> list[str]:
-    """Act on the run's Jobs at once, so that no controller is needed for it; what was done."""
+    """Act on the run's Jobs at once, so that no controller is needed for it; each Job with the state it is in now.
+
+    A controller that still runs may have been faster; the Jobs it paused are named all the same.
+    """
     done = []
     for job in _unfinished(api, config):
         name = job["metadata"]["name"]
@@ -85,7 +88,7 @@ def apply_desired_state(api: Api, config: RunConfig, desired: DesiredState) -> l
             done.append(f"{name}: stopped")
         elif config.kubernetes.queue:
             done.append(f"{name}: left to Kueue, which alone suspends the Jobs of its queues")
-        elif bool(job["spec"].get("suspend")) != (desired == "pause"):
+        else:
             api.patch(JOBS, name, {"spec": {"suspend": desired == "pause"}})
             done.append(f"{name}: {'paused' if desired == 'pause' else 'goes on'}")
     return done
