@@ -54,7 +54,7 @@ class StoreAway(StoreError):
 
 
 class StoreFull(StoreError):
-    """The store has no room left."""
+    """The store has no space left."""
 
 
 class PeerLost(I2PError):

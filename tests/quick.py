@@ -2,7 +2,8 @@
 
 A test is not quick when its module reaches, by its imports, one of HEAVY or test code that starts processes, or when
 it is given an S3 server or a finished run. So no test has to be marked, and one that is changed to use more leaves by
-itself. A quick test that imports one of HEAVY in another way, as by running a stage, fails and is told what to do.
+itself. A quick test that imports one of HEAVY in another way, as by running a stage, fails with an error that says what
+to do.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def is_quick(item: pytest.Item) -> bool:
 
 
 def newly_imported() -> list[str]:
-    """What of HEAVY this process has imported and was not told of yet."""
+    """What of HEAVY this process has imported and was not reported yet."""
     found = [name for name in HEAVY if name in sys.modules and name not in _SEEN]
     _SEEN.update(found)
     return found

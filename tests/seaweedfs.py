@@ -81,7 +81,7 @@ def _command(folder: Path, host: str, ports: dict[str, int]) -> list[str | Path]
         **ports,
         "master.telemetry": "false",
         "master.volumeSizeLimitMB": 256,
-        "volume.max": 200,  # 7 for each bucket; they take no room before something is written
+        "volume.max": 200,  # 7 for each bucket; they take no space before something is written
         "filer.localSocket": folder / "filer.sock",
         "s3.localSocket": folder / "s3.sock",
         "s3.config": folder / "keys.json",

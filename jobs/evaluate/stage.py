@@ -28,7 +28,7 @@ class EvaluateParams(PredictParams):
     """Images shown as the best, and as the worst."""
 
     num_candidates: int = Field(default=5, ge=1)
-    """Prompts of the bank shown for each of these."""
+    """Training prompts shown for each of these, closest first."""
 
 
 def units(params: EvaluateParams, inputs: EvaluateInputs) -> list[Unit]:

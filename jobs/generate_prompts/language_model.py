@@ -40,7 +40,7 @@ class LanguageModel:
 def load(params: GeneratePromptsParams) -> LanguageModel:
     """The language model, set to draw as the parameters say and as nothing in its own folder says.
 
-    Raises BadConfiguration when the folder is not a whole model, or max_new_tokens leaves no room for a beginning.
+    Raises BadConfiguration when the folder is not a whole model, or max_new_tokens leaves no position for a beginning.
     """
     device = prepare_torch(params)
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -72,8 +72,8 @@ def load(params: GeneratePromptsParams) -> LanguageModel:
     language_model = LanguageModel(model.eval().to(device), tokenizer, params)
     if params.max_new_tokens >= language_model.positions:
         raise BadConfiguration(
-            f"max_new_tokens: {params.max_new_tokens} leaves no room for a beginning in the {language_model.positions} "
-            f"tokens that {params.model} can read; set it lower"
+            f"max_new_tokens: {params.max_new_tokens} leaves no position for a beginning in the "
+            f"{language_model.positions} tokens that {params.model} can read; set it lower"
         )
     return language_model
 
@@ -111,7 +111,7 @@ def batch_seed(seed: int, shard: int, batch: int) -> int:
 def _inputs(language_model: LanguageModel, beginnings: Sequence[str]) -> dict[str, torch.Tensor]:
     """`input_ids` and `attention_mask`, int64 of shape (beginnings, tokens): the start of text, then the beginning.
 
-    A beginning is cut where the model would have no room for `max_new_tokens` after it.
+    A beginning is cut where the model would have no position for `max_new_tokens` after it.
     """
     tokenizer = language_model.tokenizer
     available = language_model.positions - language_model.params.max_new_tokens - 1

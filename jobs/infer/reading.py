@@ -73,7 +73,7 @@ def read_files(
     threads: int,
     depth: int,
 ) -> Iterator[Read]:
-    """Read and decode files, in order; up to `ahead` of them before they are asked for, of which pixels remain."""
+    """Read and decode files, in order; up to `depth` of them before they are asked for, of which pixels remain."""
 
     def read(name: str) -> Read:
         where = f"{store.url}/{name}"

@@ -18,7 +18,7 @@ def fit(closest_cosines: Floats, true_cosines: Floats) -> Calibration:
     Means of quantile bins made monotone by pooling adjacent violators (Ayer et al. 1955), joined by straight lines.
     """
     order = np.argsort(closest_cosines, kind="stable")
-    blocks: list[tuple[float, float, int]] = []  # mean bank cosine, mean true cosine, images
+    blocks: list[tuple[float, float, int]] = []  # mean cosine to the closest prompt, mean true cosine, images
     for bin_ in np.array_split(order, min(_BINS, len(order))):
         blocks.append((float(closest_cosines[bin_].mean()), float(true_cosines[bin_].mean()), len(bin_)))
         while len(blocks) > 1 and (blocks[-2][1] >= blocks[-1][1] or blocks[-2][0] >= blocks[-1][0]):
@@ -29,6 +29,6 @@ def fit(closest_cosines: Floats, true_cosines: Floats) -> Calibration:
 
 
 def expected(knots: Calibration, closest_cosines: NDArray[np.float32]) -> Floats:
-    """The expected cosine for each prediction's cosine to the closest prompt of the bank; flat beyond the knots."""
+    """The expected cosine for each prediction's cosine to its closest training prompt; flat beyond the knots."""
     between: Floats = np.interp(closest_cosines, knots.closest_cosine, knots.expected_cosine)
     return between

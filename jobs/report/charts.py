@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-_LEFT, _RIGHT, _BOTTOM, _TOP = 62, 14, 40, 12  # room for ticks and labels, in the viewBox's units
+_LEFT, _RIGHT, _BOTTOM, _TOP = 62, 14, 40, 12  # space for ticks and labels, in the viewBox's units
 _LABEL_ROW = 18
 _BINS = 20
 _EDGE = 1e-9  # a value on an edge belongs to the bin above it, whatever its last bit
@@ -179,7 +179,7 @@ def _mark(frame: Frame, mark: Mark, row: int) -> Markup:
 
 
 def _named_on_the_left(frame: Frame, mark: Mark) -> bool:
-    """Whether the name has room there, at a generous 7.5 units a letter."""
+    """Whether the name fits there, at a generous 7.5 units a letter."""
     return frame.at_x(mark.value) - 7.5 * (len(mark.name) + 6) > _LEFT
 
 

@@ -1,4 +1,4 @@
-"""Work done ahead in threads, its results in order: decoding and reading keep up with the network that way."""
+"""Work done in threads before it is asked for, results in order: so decoding and reading keep up with the network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ R = TypeVar("R")
 
 
 def prefetch(function: Callable[[T], R], items: Iterable[T], *, threads: int, depth: int) -> Iterator[R]:
-    """Yield function(item) for every item in order; up to `ahead` of them are worked out before they are asked for."""
+    """Yield function(item) for every item in order; up to `depth` of them are worked out before they are asked for."""
     waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:

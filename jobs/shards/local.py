@@ -196,7 +196,7 @@ def _stat(name: str, found: os.stat_result) -> ObjectStat:
 
 
 def _unfinished_folder(path: Path) -> Path:
-    """The folder for files on their way to `path`, with its lock, so that deleting from a full disk needs no room."""
+    """The folder for files on their way to `path`, with its lock, so that deleting from a full disk needs no space."""
     folder = path.parent / UNFINISHED
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _LOCK).touch()

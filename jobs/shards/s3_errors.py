@@ -133,7 +133,7 @@ def _refusal(error: ClientError, where: str) -> I2PError:
     if code == "NoSuchBucket":
         return BadConfiguration(f"{where}: there is no such bucket; create it, or correct the store's address")
     if code in _FULL or status == _INSUFFICIENT_STORAGE:
-        return StoreFull(f"{where}: the server has no room left ({code}); free some, everything committed is kept")
+        return StoreFull(f"{where}: the server has no space left ({code}); free some, everything committed is kept")
     if code in _ELSEWHERE or status == _NOT_IMPLEMENTED:
         return BadConfiguration(
             f"{where}: the server cannot do this here: {error}; correct the address, the region or "

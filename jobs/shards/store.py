@@ -92,7 +92,7 @@ class Store(Protocol):
         """Delete the object; nothing happens where there is none."""
 
     def sweep(self) -> None:
-        """Remove what writers that are gone left unfinished; it was never visible, it only takes up room."""
+        """Remove what writers that are gone left unfinished; it was never visible, it only takes up space."""
 
     def clear(self) -> None:
         """Remove everything, also what is unfinished: for a store that nobody else uses."""

@@ -1,4 +1,4 @@
-"""Batches of images and vectors, from any step on, read and decoded ahead of the network."""
+"""Batches of images and vectors, from any step on, read and decoded before the network asks for them."""
 
 from __future__ import annotations
 

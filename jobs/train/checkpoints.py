@@ -25,7 +25,7 @@ from jobs.shards.strict_json import Count, Digest, JsonModel
 from jobs.train.contract import LearnerState
 
 _KEPT = 2  # the newest, and the one before it in case that is damaged
-_STATE = "told"  # the tensor of bytes that is a checkpoint's JSON, so that one digest covers all
+_STATE = "told"  # the tensor of bytes with the JSON, so that one digest covers all; named so since the first checkpoint
 
 
 class CheckpointRecord(JsonModel):

@@ -16,7 +16,7 @@ from jobs.regressor.saved_model import require_loadable
 from jobs.regressor.values import Architecture
 from jobs.train.contract import CurvePoint, LearnerState
 from jobs.train.ema import Average, averaged_tensors
-from jobs.train.optimiser import build_optimiser, load_optimizer_state, optimizer_state
+from jobs.train.optimizer import build_optimizer, load_optimizer_state, optimizer_state
 from jobs.train.stage import LOSSES, TrainParams
 
 
@@ -25,7 +25,7 @@ class Learner:
     """A network in training. Random numbers are not among its state: each step seeds torch's generator anew."""
 
     regressor: Regressor
-    optimiser: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer
     average: Average | None
     loss: Callable[[Tensor, Tensor], Tensor]  # of predicted and true vectors, (n, 384) each; what is minimised
     step: int = 0  # steps done
@@ -46,7 +46,7 @@ class Learner:
     def tensors(self) -> dict[str, Tensor]:
         """The tensors from which `restore` continues; frozen weights are made again and not among them."""
         tensors = {f"weights/{name}": tensor for name, tensor in self._changing().items()}
-        tensors |= {f"moments/{name}": tensor for name, tensor in optimizer_state(self.optimiser).items()}
+        tensors |= {f"moments/{name}": tensor for name, tensor in optimizer_state(self.optimizer).items()}
         if self.average:
             tensors |= {f"average/{name}": tensor for name, tensor in self.average.tensors.items()}
         return tensors
@@ -56,7 +56,7 @@ class Learner:
         """Become what `tensors` and `state` were taken of."""
         for name, tensor in self._changing().items():
             tensor.copy_(tensors[f"weights/{name}"])
-        load_optimizer_state(self.optimiser, _below("moments/", tensors))
+        load_optimizer_state(self.optimizer, _below("moments/", tensors))
         if self.average:
             for name, tensor in self.average.tensors.items():
                 tensor.copy_(tensors[f"average/{name}"])
@@ -95,7 +95,7 @@ def new_learner(params: TrainParams, device: torch.device) -> Learner:
     regressor = regressor.to(device).to(memory_format=torch.channels_last)
     average = Average(regressor, params.ema_decay) if params.ema_decay is not None else None
     loss = load(LOSSES, params.loss, "loss")
-    return Learner(regressor, build_optimiser(regressor, params), average, loss)
+    return Learner(regressor, build_optimizer(regressor, params), average, loss)
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

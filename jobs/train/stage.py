@@ -87,7 +87,7 @@ class TrainParams(TorchParams):
     """`light` crops a little and erases a patch now and then (+0.007); images are never flipped, which hurts."""
 
     precision: Precision = "bf16"
-    """The arithmetic of the network; weights and optimiser are float32 in any case. fp16 needs `device: cuda`."""
+    """The arithmetic of the network; weights and optimizer are float32 in any case. fp16 needs `device: cuda`."""
 
     seed: int = Field(default=0, ge=0)
     """Of the random weights, the order, the augmentation and the stochastic depth."""

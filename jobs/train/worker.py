@@ -30,7 +30,7 @@ from jobs.train.batches import Batch, batches, steps_per_epoch
 from jobs.train.checkpoints import Checkpoints
 from jobs.train.contract import Curve, CurvePoint, Trained, TrainInputs
 from jobs.train.learner import Learner, new_learner
-from jobs.train.optimiser import set_rates
+from jobs.train.optimizer import set_rates
 from jobs.train.order import seed_of_step
 from jobs.train.stage import TrainParams
 
@@ -92,15 +92,15 @@ def train(task: TrainTask, params: TrainParams, accelerator: Accelerator, checkp
     steps = params.epochs * steps_per_epoch(images, params)
     learner = new_learner(params, accelerator.device)
     restore(learner, accelerator, checkpoints)
-    model, optimiser = wrap(learner, accelerator)
+    model, optimizer = wrap(learner, accelerator)
     model.train()
     task.stops_itself = True  # not before: meeting and loading end at once
     first, started = learner.step, time.monotonic()
     for batch in batches(
         images, params, first_step=first, process=accelerator.process_index, num_processes=accelerator.num_processes
     ):
-        factor = set_rates(optimiser, params, step=learner.step, steps=steps)
-        loss, stop = do_step(learner, model, optimiser, batch, params, accelerator, stop_asked=task.stop_asked)
+        factor = set_rates(optimizer, params, step=learner.step, steps=steps)
+        loss, stop = do_step(learner, model, optimizer, batch, params, accelerator, stop_asked=task.stop_asked)
         learner.losses.append(loss)
         if learner.step % params.curve_every == 0 or learner.step == steps:
             add_point(learner, params, factor * params.learning_rate)
@@ -124,7 +124,7 @@ def train(task: TrainTask, params: TrainParams, accelerator: Accelerator, checkp
 def do_step(
     learner: Learner,
     model: nn.Module,
-    optimiser: Any,
+    optimizer: Any,
     batch: Batch,
     params: TrainParams,
     accelerator: Accelerator,
@@ -153,8 +153,8 @@ def do_step(
             f"gradient {float(norm)}; lower learning_rate ({params.learning_rate}), warm up longer, "
             "or use more precision (bf16 rather than fp16, fp32 rather than bf16)"
         )
-    optimiser.step()
-    optimiser.zero_grad()
+    optimizer.step()
+    optimizer.zero_grad()
     if learner.average:
         learner.average.update(learner.regressor, learner.step)
     learner.step += 1
@@ -182,11 +182,11 @@ def save(learner: Learner, accelerator: Accelerator, checkpoints: Checkpoints) -
 
 
 def wrap(learner: Learner, accelerator: Accelerator) -> tuple[nn.Module, Any]:
-    """Network and optimiser as accelerate runs them: autocast, scaler, gradients averaged over processes."""
+    """Network and optimizer as accelerate runs them: autocast, scaler, gradients averaged over processes."""
     if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
         learner.regressor = nn.SyncBatchNorm.convert_sync_batchnorm(learner.regressor)  # type: ignore[no-untyped-call]
-    model, optimiser = accelerator.prepare(learner.regressor, learner.optimiser)
-    return model, optimiser
+    model, optimizer = accelerator.prepare(learner.regressor, learner.optimizer)
+    return model, optimizer
 
 
 def add_point(learner: Learner, params: TrainParams, learning_rate: float) -> None:

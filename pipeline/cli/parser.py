@@ -17,7 +17,7 @@ from pipeline.executors.kind import KINDS
 _EXAMPLES = """examples:
   i2p run --preset demo                    run what is missing, in order
   i2p plan --set run=second                what a run would do, and why
-  i2p why STAGE                            why a stage stands where it stands
+  i2p why STAGE                            why a stage is as it is, and its last failure
   i2p explain kubernetes.queue             what a parameter, stage, command or exit code means
 """
 
@@ -100,12 +100,12 @@ def _add_running(commands: _Commands) -> None:
 
 def _add_inspecting(commands: _Commands) -> None:
     plan = commands.add("plan", inspecting.plan)
-    plan.add_argument("--all", action="store_true", help="every shard, not only a summary")
+    plan.add_argument("--all", action="store_true", help="every unit, not only a summary")
     status = commands.add("status", inspecting.status)
     status.add_argument("--live", action="store_true", help="again and again, to the end")
     why = commands.add("why", inspecting.why)
     _add_stage(why)
-    why.add_argument("shard", nargs="?", help="as `i2p plan --all` names it")
+    why.add_argument("unit", nargs="?", help="as `i2p plan --all` names it; every unit if none is named")
     logs = commands.add("logs", inspecting.logs)
     _add_stage(logs)
     logs.add_argument("--index", type=int, help="only of this index")
@@ -124,8 +124,8 @@ def _add_maintaining(commands: _Commands) -> None:
     commands.add("repair", maintaining.repair, json=False)
     gc = commands.add("gc", maintaining.gc)
     gc.add_argument("--delete", action="store_true", help="remove what is listed, instead of only listing it")
-    gc.add_argument("--days", type=float, default=1, help="of what nothing reaches, only what is as old (default 1)")
-    gc.add_argument("--logs-days", type=float, default=30, help="remove logs that are as old (default 30)")
+    gc.add_argument("--days", type=float, default=1, help="of what nothing reaches, only what is this old (default 1)")
+    gc.add_argument("--logs-days", type=float, default=30, help="remove logs that are this old (default 30)")
 
 
 def _add_operating(commands: _Commands) -> None:

@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 
 def plan_rows(plans: Sequence[StagePlan]) -> list[Row]:
-    """One row for every unit: {stage, shard, action, reason}; shard is `*` where the units are not known yet."""
+    """One row for every unit: {stage, shard, action, reason}; shard is the unit's name, `*` where none is known yet."""
     rows = []
     for plan in plans:
         if plan.units is None:
@@ -29,8 +29,8 @@ def plan_rows(plans: Sequence[StagePlan]) -> list[Row]:
     return rows
 
 
-def _row(plan: StagePlan, shard: str, action: str, reason: str) -> Row:
-    return {"stage": plan.spec.name, "shard": shard, "action": action, "reason": reason}
+def _row(plan: StagePlan, unit: str, action: str, reason: str) -> Row:
+    return {"stage": plan.spec.name, "shard": unit, "action": action, "reason": reason}
 
 
 def plan_text(rows: Sequence[Row], *, all_rows: bool) -> str:
@@ -40,10 +40,10 @@ def plan_text(rows: Sequence[Row], *, all_rows: bool) -> str:
     counts = Counter((row["stage"], row["action"], row["reason"]) for row in rows)
     lines = []
     for (stage, action, reason), count in counts.items():
-        shards = [
+        units = [
             row["shard"] for row in rows if (row["stage"], row["action"], row["reason"]) == (stage, action, reason)
         ]
-        lines.append(f"{stage:<17} {action:<5} {shards[0] if count == 1 else f'{count} shards':<20} {reason}")
+        lines.append(f"{stage:<17} {action:<5} {units[0] if count == 1 else f'{count} units':<20} {reason}")
     return "\n".join(lines)
 
 
@@ -127,11 +127,11 @@ def logs(store: Store, *, index: int | None) -> list[Row]:
     return sorted(events, key=lambda event: event["time"])
 
 
-def why(store: Store, plan: StagePlan, shard: str | None) -> list[Row]:
+def why(store: Store, plan: StagePlan, unit: str | None) -> list[Row]:
     """The reason of every unit that is asked for, with its last failure if it is not done."""
-    rows = [row for row in plan_rows([plan]) if shard is None or row["shard"] == shard]
-    if shard is not None and not rows:
-        raise NotFound(f"stage {plan.spec.name} has no shard {shard!r}; `i2p plan --all` lists them")
+    rows = [row for row in plan_rows([plan]) if unit is None or row["shard"] == unit]
+    if unit is not None and not rows:
+        raise NotFound(f"stage {plan.spec.name} has no unit {unit!r}; `i2p plan --all` lists them")
     failures = sorted(failures_in(store), key=lambda failure: -failure.time)
     for row in rows:
         if row["action"] != "skip":

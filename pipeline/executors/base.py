@@ -53,7 +53,7 @@ class Executor(Protocol):
 
     @property
     def at_once(self) -> int | None:
-        """How many tasks should run at the same time; None where Jobs wait by themselves until there is room."""
+        """How many tasks should run at the same time; None where Jobs wait by themselves until there are resources."""
 
     @property
     def patience_seconds(self) -> float:

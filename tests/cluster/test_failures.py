@@ -1,4 +1,4 @@
-"""What goes wrong on a cluster fails as far as it reaches and no further, and is told in words.
+"""What goes wrong on a cluster fails as far as it reaches and no further, and is said in words.
 
 How a Pod's end counts, as seen here with Kubernetes 1.34: preemption and the Eviction API put the condition
 DisruptionTarget on the Pod, which the Job's rule `Ignore` matches whatever the exit code is; a plain deletion (`kubectl

@@ -2,8 +2,9 @@
 
     python -m tests.contract.history --operations 100000 --faults 0.1 --server seaweedfs
 
-Exit code 1 if no order of operations explains what the clients were told. On versitygw 1.8 no object is deleted while
-it is replaced: a deletion between its look at If-Match and its rename is lost (3 of 500 such races were, seen here).
+Exit code 1 if no order of operations explains what the clients were answered. On versitygw 1.8 no object is deleted
+while it is replaced: a deletion between its look at If-Match and its rename is lost (3 of 500 such races were, seen
+here).
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def disturb(
     strip: tuple[str, ...] = (),
     at_most_seconds: float = 3600,
 ) -> Result:
-    """Let clients work on the same names through a faulty proxy, and check what they were told."""
+    """Let clients work on the same names through a faulty proxy, and check what they were answered."""
     history, turns, gate = History(), itertools.count(), _Gate(races=races)
     direct, tries = os.environ["AWS_ENDPOINT_URL"], s3_client.TRIES
     with FaultyProxy(direct, rate=faults, seed=seed, strip=strip) as proxy:

@@ -1,4 +1,4 @@
-"""Whether what many clients did to one name, and were told, can have happened one after the other.
+"""Whether what many clients did to one name, and what they were answered, can have happened one after the other.
 
 The search of Wing, Gong and Lowe: operations that overlap in time may be put in any order, others may not; what was
 put in order and what it left are remembered, so that no state is searched twice. Names are checked one by one, which
@@ -21,10 +21,10 @@ IMPOSSIBLE = "impossible"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """What one client asked for and was told; times by one clock.
+    """What one client asked for and was answered; times by one clock.
 
     `troubled`: so many requests of it failed in a way that leaves open whether they were carried out, or still will be,
-    even after the client was told.
+    even after the client was answered.
     """
 
     client: int
@@ -63,7 +63,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A name whose story cannot be told one after the other."""
+    """A name whose operations fit in no order."""
 
     name: str
     reason: str
@@ -99,7 +99,7 @@ def steps_of(story: Sequence[Operation]) -> list[Step]:
 
 
 def _shown(one: Operation) -> Callable[[Value], Value]:
-    """What must be true at the moment of an operation that the client was told of, and what it leaves."""
+    """What must be true at the moment of an operation that the client has an answer of, and what it leaves."""
     value, expected = one.value, one.expected
     match one.kind, one.outcome:
         case ("create", "done"):  # equal bytes count as created
@@ -163,7 +163,7 @@ def has_order(steps: Sequence[Step]) -> bool:
         noted = [
             (done | 1 << number, after) for number, after in next_ if steps[number].required and after != IMPOSSIBLE
         ]
-        todo += some + noted  # the last is tried first: what was told explains itself best
+        todo += some + noted  # the last is tried first: what was answered explains itself best
     return False
 
 
@@ -206,4 +206,4 @@ def reason_in(story: Sequence[Operation]) -> str:
     creations = [one for one in done if one.kind == "create"]
     if len(creations) > 1 + sum(one.kind == "delete" for one in story):
         return f"{len(creations)} creations were done"
-    return "no order of its operations explains what the clients were told"
+    return "no order of its operations explains what the clients were answered"

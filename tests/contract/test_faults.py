@@ -1,4 +1,4 @@
-"""S3 through a proxy that loses answers and breaks connections: the outcome is the same, or plainly told."""
+"""S3 through a proxy that loses answers and breaks connections: the outcome is the same, or an error says why."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ def test_conflicts_without_end_are_reported(through: Through, monkeypatch: pytes
 def test_a_server_without_space_is_reported_as_such(through: Through) -> None:
     proxy, store = through()
     proxy.spoil("507", "PUT", "name")
-    with pytest.raises(StoreFull, match="no room left") as raised:
+    with pytest.raises(StoreFull, match="no space left") as raised:
         store.create("name", b"ours")
     assert raised.value.exit_code == TRY_AGAIN
     assert store.stat("name") is None

@@ -1,4 +1,4 @@
-"""A full disk: said plainly, nothing half-written to be seen, nothing lost; with room again the same write works."""
+"""A full disk: said plainly, nothing half-written to be seen, nothing lost; with space again the same write works."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SPACE = 1 << 20  # bytes
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk of its own with very little room."""
+    """A folder on a disk of its own with very little space."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
@@ -38,7 +38,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(folder: Path) -> Path:
-    """Take up all room with another file, which is returned."""
+    """Take up all space with another file, which is returned."""
     path = folder / "filler"
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)), path.open("wb", buffering=0) as file:
         while True:

@@ -29,7 +29,7 @@ def store(undisturbed: Any, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def verify(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict[str, str], str]]:
-    """Runs `i2p verify` on a store, in this process: exit code, what was told of every stage, the complaint."""
+    """Runs `i2p verify` on a store, in this process: exit code, what it said of every stage, the error."""
 
     def run(store: Path, *options: str) -> tuple[int, dict[str, str], str]:
         code = main(["verify", "--json", "--preset", PRESET, "--set", f"store={store}", *options])

@@ -185,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _relayed(self, request: Request, body: bytes) -> tuple[int, list[tuple[str, str]], bytes, int]:
-        """The server's status, headers and body, and the length of the body that a HEAD is told of."""
+        """The server's status, headers and body, and the length that a HEAD gives."""
         connection = http.client.HTTPConnection(urlsplit(self.proxy.upstream).netloc, timeout=_LONGEST_WAIT)
         try:
             connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)

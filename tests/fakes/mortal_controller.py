@@ -67,7 +67,7 @@ class Calls:
         self._last = ""
 
     def wrapped(self, send: Any, noted: Any) -> Any:
-        """A function that sends and is counted; `told` makes words of its arguments."""
+        """A function that sends and is counted; `noted` makes words of its arguments."""
 
         def sent(*arguments: Any) -> Any:
             words = noted(*arguments)

@@ -1,7 +1,7 @@
 """Mutates whole inputs and reads them: `python -m tests.fuzz --iterations N [--first K] [ENTRY ...]`.
 
-An error that is not one of ours (jobs/errors.py), or a read of more than 10 seconds of CPU, is a failure, told with its
-number: `--first NUMBER --iterations 1 ENTRY` does it again. Exit code 1 if there was any.
+An error that is not one of ours (jobs/errors.py), or a read of more than 10 seconds of CPU, is a failure, printed with
+its number: `--first NUMBER --iterations 1 ENTRY` does it again. Exit code 1 if there was any.
 """
 
 from __future__ import annotations

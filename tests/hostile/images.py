@@ -300,7 +300,7 @@ def _webps() -> Iterator[Hostile]:
     for cut in range(1, 9):
         size = len(WEBP) * cut // 9
         yield f"cut-{cut}.webp", lambda s=size: WEBP[:s], True
-        yield f"cut-told-{cut}.webp", lambda s=size: WEBP[:4] + struct.pack("<I", s - 8) + WEBP[8:s], True
+        yield f"cut-declared-{cut}.webp", lambda s=size: WEBP[:4] + struct.pack("<I", s - 8) + WEBP[8:s], True
     photo = WEBP[20:]
     cases: dict[str, tuple[bytes, bool | None]] = {
         "canvas": (webp(vp8x(1 << 24, 1 << 24), (b"VP8 ", photo)), True),
@@ -319,8 +319,8 @@ def _webps() -> Iterator[Hostile]:
         "lossless-size": (webp((b"VP8L", b"\x2f" + b"\xff" * 4 + bytes(20))), True),
         "lossless-junk": (webp((b"VP8L", b"\x2f" + bytes(4) + b"\xaa" * 4000)), None),
         "alpha-junk": (webp(vp8x(64, 48, 16), (b"ALPH", b"\1" + b"\xaa" * 99), (b"VP8 ", photo)), None),
-        "told-most": (webp((b"VP8 ", photo), size=2**32 - 1), True),
-        "told-none": (webp((b"VP8 ", photo), size=0), None),
+        "declared-most": (webp((b"VP8 ", photo), size=2**32 - 1), True),
+        "declared-none": (webp((b"VP8 ", photo), size=0), None),
         "profile": (webp(vp8x(64, 48, 32), (b"ICCP", bytes(4 << 20)), (b"VP8 ", photo)), None),
         "chunks": (webp(*[(b"ABCD", b"")] * 100_000, (b"VP8 ", photo)), True),
         "no-frames": (webp(vp8x(64, 48, 2), (b"ANIM", bytes(6))), True),

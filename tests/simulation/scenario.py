@@ -243,7 +243,7 @@ class Schedule:
             note = LiveNote(self.run, config)  # type: ignore[arg-type]
             controller = SimulatedController(self.run, config, executor, renew=note.renew, repair=repair)  # type: ignore[arg-type]
             controller.counts_on = counts_on
-            controller._past = {"collect": 1.0}  # only told to people, and costs a third of all calls
+            controller._past = {"collect": 1.0}  # only for people, and costs a third of all calls
             try:
                 return controller.run()
             finally:

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 
 # Words that the controller uses for things of its own, which are also members of some stage's JSON.
 OWN_WORDS = {
-    "shard",  # a member of plan rows, and a command's argument
+    "shard",  # a member of plan rows
     "samples",  # a member of status rows
     "error",  # of a termination message
     "seed",  # how settings that are seeds are recognised

@@ -161,16 +161,16 @@ def test_a_pod_hangs_when_its_node_should_have_ended_it_a_while_ago(found: Any, 
 @pytest.mark.parametrize(
     ("reason", "words"),
     [
-        ("PreemptionByScheduler", "preempted by a Pod of higher priority: told"),
-        ("DeletionByTaintManager", "its node stopped answering or was tainted: told"),
-        ("EvictionByEvictionAPI", "evicted, for example by a drain: told"),
-        ("DeletionByPodGC", "its node is gone: told"),
-        ("TerminationByKubelet", "evicted by its node, which ran short or was shut down: told"),
-        ("SomethingNew", "SomethingNew: told"),
+        ("PreemptionByScheduler", "preempted by a Pod of higher priority: as given"),
+        ("DeletionByTaintManager", "its node stopped answering or was tainted: as given"),
+        ("EvictionByEvictionAPI", "evicted, for example by a drain: as given"),
+        ("DeletionByPodGC", "its node is gone: as given"),
+        ("TerminationByKubelet", "evicted by its node, which ran short or was shut down: as given"),
+        ("SomethingNew", "SomethingNew: as given"),
     ],
 )
 def test_why_a_pod_was_taken_away(reason: str, words: str) -> None:
-    taken = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "told"}
+    taken = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "as given"}
     assert reasons.disruption(pod("Failed", conditions=[taken])) == words
     assert reasons.disruption(pod("Failed", conditions=[{**taken, "status": "False"}])) == ""
     assert reasons.disruption(pod("Failed")) == ""
@@ -201,7 +201,7 @@ NO_REASON = 'booting\n{"time": 1, "event": "started"}\nSegmentation fault\n'
         (pod("Failed"), (0, "no word of why")),
     ],
     ids=[
-        "its last words",
+        "its termination message",
         "something after them",
         "out of memory",
         "no last words",

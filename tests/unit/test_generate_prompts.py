@@ -261,7 +261,7 @@ def test_what_cannot_work_is_a_bad_configuration(tmp_path: Path, model: str) -> 
         (params_of(str(tmp_path / "missing")), "is no folder"),
         (params_of(str(empty)), "not a language model with its tokenizer"),
         (params_of("someone/some-model"), "needs `revision`"),
-        (params_of(model, max_new_tokens=64), "leaves no room"),
+        (params_of(model, max_new_tokens=64), "leaves no position"),
     ]:
         with pytest.raises(BadConfiguration, match=message):
             language_model.load(wrong)

@@ -16,7 +16,7 @@ from jobs.regressor.params import Trainable
 from jobs.regressor.tower import class_of
 from jobs.regressor.values import Architecture
 from jobs.train.learner import new_learner
-from jobs.train.optimiser import build_optimiser
+from jobs.train.optimizer import build_optimizer
 from jobs.train.stage import TrainParams
 from tests import towers
 
@@ -144,7 +144,7 @@ def params(family: str, **changes: Any) -> TrainParams:
 
 def peaks(family: str, layer_decay: float) -> dict[str, float]:
     learner = new_learner(params(family, layer_decay=layer_decay, trainable="all"), torch.device("cpu"))
-    groups = build_optimiser(learner.regressor, params(family, layer_decay=layer_decay)).param_groups
+    groups = build_optimizer(learner.regressor, params(family, layer_decay=layer_decay)).param_groups
     return {name: group["peak"] for group in groups for name in group["names"]}
 
 

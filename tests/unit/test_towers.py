@@ -58,9 +58,9 @@ def vectors(regressor: Regressor) -> Tensor:
 @pytest.mark.parametrize("family", towers.FAMILIES)
 def test_a_trained_network_is_stored_loaded_and_gives_equal_vectors(family: str) -> None:
     trained = network(family)
-    optimiser = torch.optim.SGD(trained.parameters(), 0.01)
+    optimizer = torch.optim.SGD(trained.parameters(), 0.01)
     trained.train()(some_images(trained))[:, 0].sum().backward()
-    optimiser.step()
+    optimizer.step()
     stored = to_sample(trained.architecture, trained.state_dict())
     loaded = from_sample(stored)
     assert torch.equal(vectors(loaded), vectors(trained))
@@ -158,8 +158,8 @@ def settings(family: str, **changes: Any) -> TrainParams:
 def step(learner: Learner) -> None:
     torch.manual_seed(learner.step)
     learner.regressor.train()(some_images(learner.regressor))[:, 0].sum().backward()
-    learner.optimiser.step()
-    learner.optimiser.zero_grad()
+    learner.optimizer.step()
+    learner.optimizer.zero_grad()
     if learner.average:
         learner.average.update(learner.regressor, learner.step)
     learner.step += 1

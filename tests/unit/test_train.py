@@ -29,7 +29,7 @@ from jobs.train.batches import batches
 from jobs.train.checkpoints import Checkpoints
 from jobs.train.contract import LearnerState, Trained, TrainInputs
 from jobs.train.learner import new_learner
-from jobs.train.optimiser import build_optimiser, rate_factor, set_rates
+from jobs.train.optimizer import build_optimizer, rate_factor, set_rates
 from jobs.train.order import windows
 from jobs.train.stage import TRAIN, TrainParams
 from tests import pictures
@@ -377,8 +377,8 @@ def test_rates_rise_then_fall(schedule: str, expected: dict[int, float]) -> None
 def test_every_stage_has_its_rate_and_only_matrices_decay() -> None:
     params = settings(layer_decay=0.5, weight_decay=0.1, learning_rate=1.0, head_learning_rate=3.0, head_only_steps=5)
     learner = new_learner(params, torch.device("cpu"))
-    optimiser = build_optimiser(learner.regressor, params)
-    of = {name: group for group in optimiser.param_groups for name in group["names"]}
+    optimizer = build_optimizer(learner.regressor, params)
+    of = {name: group for group in optimizer.param_groups for name in group["names"]}
     assert set(of) == {name for name, _ in learner.regressor.named_parameters()}
     rates = {
         "head.0.weight": 3.0,
@@ -392,10 +392,10 @@ def test_every_stage_has_its_rate_and_only_matrices_decay() -> None:
     assert {name for name in of if of[name]["weight_decay"]} == {
         name for name, parameter in learner.regressor.named_parameters() if parameter.ndim > 1
     }
-    set_rates(optimiser, params, step=4, steps=100)
+    set_rates(optimizer, params, step=4, steps=100)
     assert of["head.0.weight"]["lr"] > 0
     assert of["tower.trunk.stem.0.weight"]["lr"] == 0
-    set_rates(optimiser, params, step=5, steps=100)
+    set_rates(optimizer, params, step=5, steps=100)
     assert of["tower.trunk.stem.0.weight"]["lr"] > 0
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+FOLDERS = ("jobs", "pipeline", "images", "tests", "benchmarks")
 
 # What stood for: a message, payload, callback or translated error; the desired state; a reason; uploaded logs; scratch
 # space; a position, key or folder; an average; the optimizer's state; prefetching; generating; synthetic components; a
@@ -52,7 +53,7 @@ def words_of(name: str) -> set[str]:
     return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
 
 
-@pytest.mark.parametrize("folder", ["jobs", "pipeline", "images", "tests", "benchmarks"])
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_no_name_has_a_word_that_only_we_would_understand(folder: str) -> None:
     found = {
         f"{path.relative_to(ROOT)}: {name}"
@@ -65,15 +66,14 @@ def test_no_name_has_a_word_that_only_we_would_understand(folder: str) -> None:
 
 
 def test_modules_are_named_by_the_same_rule() -> None:
-    paths = [path.relative_to(ROOT) for folder in ("jobs", "pipeline", "images") for path in (ROOT / folder).rglob("*")]
+    paths = [path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("*")]
     assert [str(path) for path in paths if words_of(path.stem) & BANNED] == []
 
 
 def test_few_lines_are_held_against_the_formatter() -> None:
     held = "fmt: " + "skip"
-    folders = ("jobs", "pipeline", "images", "tests", "benchmarks")
     lines = [
-        line for folder in folders for path in (ROOT / folder).rglob("*.py") for line in path.read_text().splitlines()
+        line for folder in FOLDERS for path in (ROOT / folder).rglob("*.py") for line in path.read_text().splitlines()
     ]
     assert sum(held in line for line in lines) < 20
 

@@ -161,7 +161,7 @@ class TextSource(FileSource):
 
     @contextmanager
     def lines(self, file: File) -> Iterator[Iterator[Line]]:
-        """The file's lines; bytes that are not UTF-8 become lone surrogates, by which `unreadable` knows them."""
+        """The file's lines; bytes that are not UTF-8 become lone surrogates, for which a row is refused."""
         with file.binary(self.limits) as binary:
             buffered = (
                 binary if isinstance(binary, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, binary))

@@ -23,7 +23,7 @@ _LIVE_SECONDS = 5.0
 
 
 def plan(call: Call) -> int:
-    """What a run would do with every stage and shard, and why; on a cluster also what it would change there."""
+    """What a run would do with every stage and unit, and why; on a cluster also what it would change there."""
     plans = make_plan(call.store, call.config)
     rows = tables.plan_rows(plans)
     text = tables.plan_text(rows, all_rows=call.args.all)
@@ -36,7 +36,7 @@ def plan(call: Call) -> int:
 
 
 def render(call: Call) -> int:
-    """Print every manifest that a run would submit."""
+    """Print every Kubernetes manifest that a run would submit."""
     rendered = list(call.kind.manifests(make_plan(call.store, call.config)))
     call.answer([one for _, objects in rendered for one in objects], manifests_text(rendered).rstrip())
     return OK
@@ -78,12 +78,12 @@ def logs(call: Call) -> int:
 
 
 def why(call: Call) -> int:
-    """Why a stage or one of its shards is as it is: the plan's reason, and the last failure if it failed."""
+    """Why a stage or one of its units is as it is: the plan's reason, and the last failure if it failed."""
     stage, plans = call.stage, make_plan(call.store, call.config)
     planned = next((one for one in plans if one.spec.name == stage), None)
     if planned is None:
         raise BadConfiguration(f"{stage} is no stage of this run, but of the run {call.config.origin(stage)}")
-    reasons = tables.why(call.store.at(stage), planned, call.args.shard)
+    reasons = tables.why(call.store.at(stage), planned, call.args.unit)
     text = tables.why_text(reasons)
     if job := tables.job_row(planned, call.kind.observe(plans).jobs.get(stage)):
         text = f"its Job: {job['summary']}\n{text}"

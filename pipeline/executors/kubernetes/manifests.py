@@ -196,7 +196,7 @@ def _variables(plan: JobPlan, name: str) -> dict[str, str]:
 
 
 def _spread(name: str) -> KubernetesObject:
-    """Over nodes as evenly as there is room: one lost node then costs the fewest indexes."""
+    """Over nodes as evenly as resources allow: one lost node then costs the fewest indexes."""
     return {
         "maxSkew": 1,
         "topologyKey": labels.HOSTNAME,

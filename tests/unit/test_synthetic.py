@@ -1,4 +1,4 @@
-"""The stand-ins of the embedded demo: any shard of prompts alone, the same picture everywhere, every phrase seen."""
+"""The synthetic components of the demo: any shard of prompts alone, the same picture everywhere, every phrase seen."""
 
 from hashlib import sha256
 from itertools import combinations

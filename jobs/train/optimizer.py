@@ -13,7 +13,7 @@ from jobs.regressor.model import Regressor
 from jobs.train.stage import TrainParams
 
 
-def build_optimiser(regressor: Regressor, params: TrainParams) -> torch.optim.AdamW:
+def build_optimizer(regressor: Regressor, params: TrainParams) -> torch.optim.AdamW:
     """AdamW over what is not frozen, a group for each rate and decay; a group knows its parameters' `names`.
 
     Norms, biases and scales, which have one dimension, do not decay (as in timm and in the ConvNeXt paper).
@@ -33,10 +33,10 @@ def build_optimiser(regressor: Regressor, params: TrainParams) -> torch.optim.Ad
     return torch.optim.AdamW(list(groups.values()), lr=params.learning_rate, fused=True)
 
 
-def set_rates(optimiser: torch.optim.Optimizer, params: TrainParams, *, step: int, steps: int) -> float:
+def set_rates(optimizer: torch.optim.Optimizer, params: TrainParams, *, step: int, steps: int) -> float:
     """Give each group its rate for this step (counted from 0) and return the factor that is common to all."""
     factor = rate_factor(params, step, steps)
-    for group in optimiser.param_groups:
+    for group in optimizer.param_groups:
         rests = step < params.head_only_steps and not group["in_head"]
         group["lr"] = 0.0 if rests else factor * group["peak"]
     return factor
@@ -73,28 +73,28 @@ def _peak(depth: int | None, params: TrainParams, *, in_head: bool) -> float:
     return params.learning_rate * params.layer_decay**depth
 
 
-def optimizer_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimiser's state as tensors by name: {"PARAMETER/exp_avg": …}."""
-    names = _names(optimiser)
-    state = optimiser.state_dict()["state"]
+def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state as tensors by name: {"PARAMETER/exp_avg": …}."""
+    names = _names(optimizer)
+    state = optimizer.state_dict()["state"]
     return {f"{names[number]}/{key}": tensor for number, of_one in state.items() for key, tensor in of_one.items()}
 
 
-def load_optimizer_state(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `moments` gave.
+def load_optimizer_state(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put back what `optimizer_state` gave.
 
     Each in its parameter's memory layout: the fused kernel reads both in the order of addresses.
     """
     state: dict[int, dict[str, Tensor]] = {}
-    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    numbers = {name: number for number, name in enumerate(_names(optimiser))}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    numbers = {name: number for number, name in enumerate(_names(optimizer))}
     for name, tensor in tensors.items():
         owner, _, key = name.rpartition("/")
         number = numbers[owner]
         laid_out = torch.empty_like(parameters[number]).copy_(tensor) if tensor.ndim else tensor
         state.setdefault(number, {})[key] = laid_out
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _names(optimiser: torch.optim.Optimizer) -> list[str]:
-    return [name for group in optimiser.param_groups for name in group["names"]]
+def _names(optimizer: torch.optim.Optimizer) -> list[str]:
+    return [name for group in optimizer.param_groups for name in group["names"]]
