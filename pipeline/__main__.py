@@ -3,7 +3,7 @@
 i2p run --preset demo                        run what is missing, in order
 i2p run --preset mine.yaml --executor kubernetes --values images/built.yaml      the same as Jobs of a cluster
 i2p plan --set generate-images.size=96       what a run would do, and why
-i2p why embed                                why a stage stands where it stands
+i2p why embed                                why a stage is as it is, and its last failure
 """
 
 from __future__ import annotations

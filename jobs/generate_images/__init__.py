@@ -1,1 +1,1 @@
-"""Makes an image for every kept prompt with Stable Diffusion, or with the drawing that stands in for it."""
+"""Makes an image for every kept prompt with Stable Diffusion, or with the synthetic drawing."""

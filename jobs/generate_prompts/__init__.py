@@ -1,1 +1,1 @@
-"""Writes prompts with a language model, MagicPrompt, or with the grammar that stands in for it."""
+"""Writes prompts with a language model, MagicPrompt, or with the synthetic grammar."""

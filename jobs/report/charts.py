@@ -36,11 +36,11 @@ class Frame:
     top: int = _TOP
 
     def at_x(self, value: float) -> float:
-        """The place of a value from left to right."""
+        """The position of a value from left to right."""
         return round(_LEFT + _part(value, self.x) * (self.width - _LEFT - _RIGHT), 1)
 
     def at_y(self, value: float) -> float:
-        """The place of a value from top to bottom."""
+        """The position of a value from top to bottom."""
         return round(self.height - _BOTTOM - _part(value, self.y) * (self.height - _BOTTOM - self.top), 1)
 
 

@@ -1,8 +1,8 @@
 """What a place for objects must do.
 
 The commit protocol needs four things of a store: an object appears whole or not at all, it is created only if absent,
-it is replaced only if unchanged, and a listing shows everything that was created before it. `doctor.py` proves them
-on a real bucket.
+it is replaced only if unchanged, and a listing shows everything that was created before it. `store_checks.py` proves
+them on a real bucket.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Store(Protocol):
     def own_checks(self, *, quick: bool) -> Sequence[tuple[str, Callable[[], str]]]:
         """What else has to be tried of this kind of store before commits are safe; `quick` leaves out what takes long.
 
-        Each by its name; it returns what it proves, or raises a I2PError that says what is wrong and what to do.
+        Each by its name; it returns what it proves, or raises an I2PError that says what is wrong and what to do.
         """
 
 

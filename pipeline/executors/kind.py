@@ -51,7 +51,7 @@ class ExecutorKind:
         return []
 
     def changes(self, plans: Sequence[StagePlan]) -> list[dict[str, str]] | None:
-        """What submitting would change: {stage, job, change, dry run, difference}; None where there is no telling."""
+        """What submitting would change: {stage, job, change, dry run, difference}; None where that is not known."""
         return None
 
     def manifests(self, plans: Sequence[StagePlan]) -> Iterator[tuple[StagePlan, list[dict[str, Any]]]]:

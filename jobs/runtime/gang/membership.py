@@ -45,7 +45,7 @@ class Gang:
         threading.Thread(target=self._notice_silence, daemon=True).start()
 
     def leave(self) -> None:
-        """Say goodbye when all is done; rank 0 stays until all have, because the TCPStore goes with it."""
+        """Leave when all is done; rank 0 stays until all have, because the TCPStore goes with it."""
         self._left.set()
         try:
             if self.world.rank:

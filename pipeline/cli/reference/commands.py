@@ -13,7 +13,7 @@ class Argument:
     """An argument of a command, or of the whole command line."""
 
     name: str
-    """As it is written: `--days DAYS`, `STAGE`, `[SHARD]`."""
+    """As it is written: `--days DAYS`, `STAGE`, `[UNIT]`."""
 
     about: str
     flags: tuple[str, ...]
