@@ -1,24 +1,24 @@
 """Untrusted images: looked at before they are decoded, and refused where a part of them is missing.
 
 Pillow decodes a PNG whose data ends early, or a JPEG that was cut and closed with an end marker, without a word: what
-is missing is black or grey. It also goes through as many scans and chunks as there are. Runs in a sandbox
-(`pixels_server`); `ForeignImages` asks from outside.
+is missing is black or grey. It also goes through as many scans and chunks as there are. Runs in a sandbox, which
+pixel_service.py describes for those who ask.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from PIL import Image
 
 from jobs.imaging.decoding import BadImage, decode, resized
 from jobs.imaging.jpeg import check_jpeg, decode_jpeg
 from jobs.imaging.limits import ImageLimits
+from jobs.imaging.pixel_service import PIXELS, Decoded, PixelsRequest, Undecodable
 from jobs.imaging.png import check_png, check_png_is_whole
 from jobs.imaging.webp import check_webp
-from jobs.runtime.sandbox.frames import Message
+from jobs.runtime.sandbox.messages import Server
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _CHECKS: tuple[tuple[bytes, Callable[[bytes, ImageLimits], None]], ...] = (
@@ -43,20 +43,21 @@ def decode_foreign(data: bytes, name: str, limits: ImageLimits) -> Image.Image:
         raise error if str(error).startswith(name) else BadImage(f"{name}: {error}", error.reason) from error
 
 
-def pixels_server(settings: dict[str, Any]) -> Callable[[dict[str, Any], bytes], Iterator[Message]]:
-    """The server in the sandbox: {name, size} and a file come in, size x size x 3 bytes or {bad, reason} go out."""
-    limits = ImageLimits.model_validate(settings)
+def _start(limits: ImageLimits) -> Callable[[PixelsRequest, bytes], Iterator[tuple[Decoded | Undecodable, bytes]]]:
     _load_decoders(limits)
 
-    def serve(request: dict[str, Any], data: bytes) -> Iterator[Message]:
+    def serve(request: PixelsRequest, data: bytes) -> Iterator[tuple[Decoded | Undecodable, bytes]]:
         try:
-            image = decode_foreign(data, request["name"], limits)
+            image = decode_foreign(data, request.name, limits)
         except BadImage as error:
-            yield {"bad": str(error), "reason": error.reason}, b""
+            yield Undecodable(message=str(error), reason=error.reason), b""
             return
-        yield {}, resized(image, request["size"]).tobytes()
+        yield Decoded(), resized(image, request.size).tobytes()
 
     return serve
+
+
+SERVER = Server(PIXELS, _start)
 
 
 def _load_decoders(limits: ImageLimits) -> None:

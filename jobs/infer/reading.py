@@ -11,13 +11,13 @@ import numpy as np
 from jobs.errors import I2PError, NotFound
 from jobs.imaging.decoding import BadImage
 from jobs.imaging.limits import ImageLimits
+from jobs.imaging.pixel_service import PIXELS, PixelsRequest, Undecodable
 from jobs.imaging.pixels import Pixels
 from jobs.infer.files import id_of, too_large
 from jobs.runtime.prefetch import prefetch
 from jobs.runtime.sandbox.pool import Bounds, Pool, Refused
 from jobs.shards.store import Store
 
-_SERVER = "jobs.imaging.untrusted:pixels_server"
 _SPARE = 1  # processes: while one waits for its next file another has work; with 2 threads 5 % faster
 _READERS = 4  # files that are read while others are decoded: a bucket answers in about 20 ms
 
@@ -46,17 +46,17 @@ def decoders(limits: ImageLimits, threads: int) -> Iterator[PixelsOf]:
     raises BadImage for what cannot be decoded within the limits.
     """
     bounds = Bounds(limits.seconds, limits.memory_mib << 20)
-    with Pool(_SERVER, limits.model_dump(mode="json"), bounds, threads + _SPARE) as pool:
+    with Pool(PIXELS, limits, bounds, threads + _SPARE) as pool:
         pool.start()
 
         def pixels_of(data: bytes, name: str, size: int) -> Pixels:
             length = 3 * size * size
             try:
-                answer, body = pool.ask({"name": name, "size": size}, data, most=length)
+                answer, body = pool.ask(PixelsRequest(name=name, size=size), data, most=length)
             except Refused as error:
                 raise BadImage(f"{name} {error}", error.reason) from error
-            if "bad" in answer:
-                raise BadImage(str(answer["bad"]), str(answer["reason"]))
+            if isinstance(answer, Undecodable):
+                raise BadImage(answer.message, answer.reason)
             if len(body) != length:
                 raise I2PError(f"{name}: {len(body):,} bytes of pixels came from the decoder instead of {length:,}")
             return np.frombuffer(body, np.uint8).reshape(size, size, 3)

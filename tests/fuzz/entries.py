@@ -11,23 +11,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import numpy as np
 from PIL import Image
 from pydantic import TypeAdapter
 
-from jobs.collect.sources import AnySource
+from jobs.collect.sources import AnySource, parquet_rows
 from jobs.collect.sources.base import File, FileSource
-from jobs.collect.sources.parquet_rows import rows_server
+from jobs.collect.sources.parquet_service import ColumnsRequest, OpenFile
 from jobs.collect.sources.rows import Row
 from jobs.contract.reading import TypedSample
 from jobs.contract.samples import Origin
 from jobs.imaging.limits import ImageLimits
+from jobs.imaging.pixel_service import PIXELS, Decoded, Undecodable
 from jobs.imaging.untrusted import decode_foreign
 from jobs.infer.files import names_in_json
 from jobs.runtime.arrays import from_npy, npy_field
 from jobs.runtime.sandbox import frames
+from jobs.runtime.sandbox.messages import Failed
 from jobs.runtime.task_description import TaskDescription
 from jobs.shards.digests import canonical_json
 from jobs.shards.keys import key_of, normalise
@@ -52,8 +54,6 @@ class Entry:
 
 
 _LIMITS = ImageLimits(pixels=1 << 20, scanned_pixels=16 << 20)  # else a mutated header costs seconds, as it may
-_PARQUET: dict[str, Any] = {"file": -1, "characters": 1000}
-_SERVE = rows_server(_PARQUET)
 _KINDS = ("text", "csv", "tsv", "jsonl", "conceptual-captions")
 _SOURCE: TypeAdapter[AnySource] = TypeAdapter(AnySource)
 _SOURCES = {
@@ -87,10 +87,11 @@ def rows_of(kind: str, data: bytes, name: str = "a.x") -> int:
 
 def parquet_messages(data: bytes) -> int:
     """Decode in this process what is decoded in the sandbox."""
-    file = _PARQUET["file"] = os.memfd_create("a.parquet")
+    file = os.memfd_create("a.parquet")
+    serve = parquet_rows.start(OpenFile(file=file, characters=1000))
     try:
         os.write(file, data)
-        return sum(1 for _ in _SERVE({"columns": ["prompt", "prompt_nsfw"]}, b""))
+        return sum(1 for _ in serve(ColumnsRequest(columns=("prompt", "prompt_nsfw")), b""))
     except KeyError as error:  # a column that is not there is found out by who asks
         if "prompt" not in str(error):
             raise
@@ -105,7 +106,8 @@ def answer(data: bytes) -> object:
     try:
         os.write(writing, data[:60_000])
         os.close(writing)
-        return frames.receive(reading, most=1 << 20)
+        head, _ = frames.receive(reading, most=1 << 20)
+        return PIXELS.answer_in(head)
     finally:
         os.close(reading)
 
@@ -173,7 +175,15 @@ ENTRIES: dict[str, Entry] = {
     "manifest": Entry(Manifest.decode, [Manifest("embed", (_RECORD.outcome,) * 2).encode()]),
     "claim": Entry(lambda data: decode(_STORED, data, "it", "a claim"), [canonical_json(_CLAIM.values)]),
     "names": Entry(lambda data: names_in_json(data, "a.json"), [b'{"images": "x", "names": ["a.png", "b.png"]}']),
-    "answers": Entry(answer, [_message(b'{"a": 1}', b"x" * 99), _message(b"{}", b"")], (frames.BrokenOffPipe,)),
+    "answers": Entry(
+        answer,
+        [
+            _message(Undecodable(message="a.png: no", reason="no").encode(), b""),
+            _message(Failed(error="ValueError: no", out_of_memory=False).encode(), b""),
+            _message(Decoded().encode(), b"x" * 99),
+        ],
+        (frames.BrokenOffPipe,),
+    ),
     "png": Entry(lambda data: decode_foreign(data, "a", _LIMITS), _PNGS, repair=with_right_sums),
     "jpeg": Entry(lambda data: decode_foreign(data, "a", _LIMITS), [JPEG, PROGRESSIVE]),
     "webp": Entry(lambda data: decode_foreign(data, "a", _LIMITS), [WEBP, ANIMATED]),

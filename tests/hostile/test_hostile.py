@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +17,11 @@ from jobs.collect.stage import COLLECT, CollectParams
 from jobs.contract.declaration import Inputs
 from jobs.infer.stage import INFER, InferParams
 from jobs.runtime.arrays import from_npy
-from jobs.runtime.sandbox.frames import Message
 from jobs.runtime.sandbox.pool import Child
 from jobs.runtime.task import Task
 from jobs.shards.dataset import Committed, Dataset, Writer
 from jobs.shards.records import Manifest
+from jobs.shards.strict_json import JsonModel
 from tests import pictures
 from tests.hostile.files import SPARSE, write_images, write_sources
 from tests.hostile.sources import MANY
@@ -43,7 +44,7 @@ class Taken:
     waited: float = 0.0
     _before: dict[int, float] = field(default_factory=dict)  # seconds of each process until its last answer
 
-    def look(self, child: Child) -> None:
+    def look(self, child: Child[Any, Any, Any]) -> None:
         """Look at a process that has answered, or did not."""
         process = child._process.pid
         numbers = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
@@ -65,7 +66,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[Taken]:
     taken = Taken()
     answer, close = Child.answer, Child.close
 
-    def answering(child: Child, most: int) -> Message:
+    def answering(child: Child[Any, Any, Any], most: int) -> tuple[JsonModel, bytes]:
         began = time.monotonic()
         try:
             message = answer(child, most)
@@ -74,7 +75,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[Taken]:
         taken.look(child)
         return message
 
-    def closing(child: Child) -> None:
+    def closing(child: Child[Any, Any, Any]) -> None:
         if child._process.returncode is None:
             taken.look(child)
         close(child)

@@ -1,6 +1,6 @@
 """Rows of a parquet file, decoded in a sandbox: pyarrow is very much C++, and the file is not trusted.
 
-The entry is `rows_server`; parquet.py asks from outside. It is imported by that name only.
+parquet_service.py describes it for those who ask; only the sandboxed process imports this module.
 """
 
 from __future__ import annotations
@@ -8,43 +8,56 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as arrow
 import pyarrow.parquet as parquet
 
-from jobs.runtime.sandbox.frames import Message
+from jobs.collect.sources.parquet_service import (
+    PARQUET,
+    ColumnsRequest,
+    End,
+    OpenFile,
+    Rows,
+    Table,
+    Unreadable,
+)
+from jobs.runtime.sandbox.messages import Server
+
+Answer = Table | Rows | End | Unreadable
 
 _ROWS = 8192
 _FRAME = 4 << 20  # characters of values; a message has the row more with which it gets there
 
 
-def rows_server(settings: dict[str, Any]) -> Callable[[dict[str, Any], bytes], Iterator[Message]]:
-    """The server: {columns} comes in; {columns, rows}, messages with rows, and {end} or {unreadable} go out.
+def start(settings: OpenFile) -> Callable[[ColumnsRequest, bytes], Iterator[tuple[Answer, bytes]]]:
+    """The server of PARQUET."""
+    _load_decoders(settings.characters)
 
-    A message's rows are JSON, a list for each with its values: text, a number, null, or a list of the reason why it is
-    none of these. Settings are `file`, an open descriptor, and `characters`, the most in a value.
-    """
-    _load_decoders(settings["characters"])
-
-    def serve(request: dict[str, Any], _: bytes) -> Iterator[Message]:
+    def serve(request: ColumnsRequest, _: bytes) -> Iterator[tuple[Answer, bytes]]:
+        sent = 0
         try:
-            with os.fdopen(settings["file"], "rb", closefd=False) as file:
+            with os.fdopen(settings.file, "rb", closefd=False) as file:
                 file.seek(0)
                 table = parquet.ParquetFile(file)
-                yield {"rows": table.metadata.num_rows}, json.dumps(table.schema_arrow.names).encode()
-                yield from _messages(table, request["columns"], settings["characters"])
-            yield {"end": True}, b""
+                yield Table(rows=table.metadata.num_rows), json.dumps(table.schema_arrow.names).encode()
+                for rows in _rows(table, request.columns, settings.characters):
+                    sent += len(rows)
+                    yield Rows(), json.dumps(rows).encode()
+            yield End(sent=sent), b""
         except MemoryError:  # arrow's own is one, and an ArrowException
             raise
         except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
-            yield {"unreadable": str(error)[:1000]}, b""
+            yield Unreadable(error=str(error)[:1000].encode(errors="replace").decode()), b""
 
     return serve
 
 
-def _messages(table: Any, columns: list[str], most: int) -> Iterator[Message]:
+SERVER = Server(PARQUET, start)
+
+
+def _rows(table: Any, columns: Sequence[str], most: int) -> Iterator[list[tuple[Any, ...]]]:
     for batch in table.iter_batches(batch_size=_ROWS, columns=columns):
         values = [_values(batch.column(batch.schema.get_field_index(column)), most) for column in columns]
         rows: list[tuple[Any, ...]] = []
@@ -53,9 +66,9 @@ def _messages(table: Any, columns: list[str], most: int) -> Iterator[Message]:
             rows.append(row)
             size += sum(len(value) for value in row if isinstance(value, str))
             if size > _FRAME:
-                yield {}, json.dumps(rows).encode()
+                yield rows
                 rows, size = [], 0
-        yield {}, json.dumps(rows).encode()
+        yield rows
 
 
 def _values(column: Any, most: int) -> list[Any]:
@@ -88,4 +101,4 @@ def _load_decoders(most: int) -> None:
     """Read a table, so that all modules are there before no file can be opened any more."""
     file = io.BytesIO()
     parquet.write_table(arrow.table({"prompt": ["a"], "other": [1.0]}), file)
-    list(_messages(parquet.ParquetFile(file), ["prompt", "other"], most))
+    list(_rows(parquet.ParquetFile(file), ["prompt", "other"], most))

@@ -1,58 +1,52 @@
-"""The sandboxed process: `python -m jobs.runtime.sandbox.child DESCRIPTION`, started by pool.py only.
-
-The description names an entry, "package.module:function". `function(settings)` is called once, imports all that it
-will need and returns the server: a function from a request (a JSON object and bytes) to its answers, one or several.
-"""
+"""The sandboxed process: `python -m jobs.runtime.sandbox.child ORDER`, started by pool.py only."""
 
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import resource
 import sys
-from collections.abc import Callable, Iterator
 from typing import Any
 
-from jobs.runtime.sandbox.frames import BrokenOffPipe, Message, receive, send
+from jobs.runtime.sandbox.frames import BrokenOffPipe, receive, send
 from jobs.runtime.sandbox.landlock import confine
-
-Server = Callable[[dict[str, Any], bytes], Iterator[Message]]
+from jobs.runtime.sandbox.messages import Failed, Order, Ready, Server
 
 _MOST_REQUEST = 1 << 32
 
 
-def main(description: str) -> None:
+def main(argument: str) -> None:
     """Serve until the pipe of requests is closed."""
-    order = json.loads(description)
+    order = Order.decode(argument.encode(), "the argument")
     requests, answers = _pipes()
     try:
-        module, _, function = order["entry"].partition(":")
-        server: Server = getattr(importlib.import_module(module), function)(order["settings"])
-        _bound_memory(order["memory"])
+        module, _, name = order.server.partition(":")
+        server: Server[Any, Any, Any] = getattr(importlib.import_module(module), name)
+        serve = server.start(server.service.settings.model_validate(order.settings))
+        request = server.service.request
+        _bound_memory(order.memory)
         confine()
     except Exception as error:  # nothing foreign was read yet
-        send(answers, {"error": _words(error)})
+        send(answers, _failed(error))
         return
-    send(answers, {"ready": True})
+    send(answers, Ready().encode())
     while True:
         try:
             head, body = receive(requests, most=_MOST_REQUEST)
         except BrokenOffPipe:  # nobody asks any more
             return
-        _bound_seconds(order["seconds"])
+        _bound_seconds(order.seconds)
         try:
-            for answer in server(head, body):
-                send(answers, *answer)
-                _bound_seconds(order["seconds"])
-        except MemoryError:
-            send(answers, {"refused": "memory"})
+            for answer, content in serve(request.decode(head, "a request"), body):
+                send(answers, answer.encode(), content)
+                _bound_seconds(order.seconds)
         except Exception as error:
-            send(answers, {"error": _words(error)})
+            send(answers, _failed(error))
 
 
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:1000]
+def _failed(error: Exception) -> bytes:
+    words = f"{type(error).__name__}: {error}"[:1000].encode(errors="replace").decode()
+    return Failed(error=words, out_of_memory=isinstance(error, MemoryError)).encode()
 
 
 def _pipes() -> tuple[int, int]:

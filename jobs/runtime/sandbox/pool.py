@@ -9,23 +9,23 @@ that is recorded.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import LifoQueue
-from typing import Any
+from typing import Generic, Self
 
 import jobs
-from jobs.errors import I2PError
-from jobs.runtime.sandbox.frames import BrokenOffPipe, Message, TooSlow, receive, send
+from jobs.errors import Corrupt, I2PError
+from jobs.runtime.sandbox.frames import BrokenOffPipe, TooSlow, receive, send
+from jobs.runtime.sandbox.messages import A, Failed, Order, Q, S, Service, start_of
 
 _START_SECONDS = 120.0  # of a busy machine; a quiet one takes 0.3
 _TRIES = 2  # a child that dies without saying why may have been killed for another one's sake
@@ -54,14 +54,19 @@ class Bounds:
         return 30 + 4 * self.seconds
 
 
-class Child:
-    """One process that serves `entry` ("package.module:function", see child.py); not for several threads."""
+class Child(Generic[S, Q, A]):
+    """One process that serves; not for several threads."""
 
-    def __init__(self, entry: str, settings: Mapping[str, Any], bounds: Bounds, files: Sequence[int] = ()) -> None:
-        self.bounds = bounds
-        description = {"entry": entry, "settings": dict(settings), "seconds": bounds.seconds, "memory": bounds.memory}
+    def __init__(self, service: Service[S, Q, A], settings: S, bounds: Bounds, files: Sequence[int] = ()) -> None:
+        self.bounds, self._service = bounds, service
+        order = Order(
+            server=service.server,
+            settings=settings.model_dump(mode="json"),
+            seconds=bounds.seconds,
+            memory=bounds.memory,
+        )
         self._process = subprocess.Popen(  # noqa: S603 - this program itself
-            [sys.executable, "-m", "jobs.runtime.sandbox.child", json.dumps(description)],
+            [sys.executable, "-m", "jobs.runtime.sandbox.child", order.encode().decode()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -78,29 +83,30 @@ class Child:
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _MIB)
         self._started = False
 
-    def ask(self, head: dict[str, Any], body: bytes = b"") -> None:
+    def ask(self, request: Q, body: bytes = b"") -> None:
         """Send a request; raises Died, or I2PError when the process cannot start: that is no request's fault."""
         if not self._started:
             try:
                 with self._translate_failures(_START_SECONDS) as deadline:
-                    started, _ = receive(self._from, most=0, deadline=deadline)
+                    started = start_of(receive(self._from, most=0, deadline=deadline)[0])
             except (Died, Refused) as error:
                 raise I2PError(f"a process to decode foreign bytes {error} before it was asked anything") from error
-            if "error" in started:
-                raise I2PError(f"a process to decode foreign bytes cannot start: {started['error']}")
+            if isinstance(started, Failed):
+                raise I2PError(f"a process to decode foreign bytes cannot start: {started.error}")
             self._started = True
         with self._translate_failures(self.bounds.patience) as deadline:
-            send(self._to, head, body, deadline=deadline)
+            send(self._to, request.encode(), body, deadline=deadline)
 
-    def answer(self, most: int) -> Message:
+    def answer(self, most: int) -> tuple[A, bytes]:
         """The next answer, whose body has at most `most` bytes; raises Died, or Refused where the child says why."""
         with self._translate_failures(self.bounds.patience) as deadline:
             head, body = receive(self._from, most=most, deadline=deadline)
-        if head.get("refused") == "memory":
+            answer = self._service.answer_in(head)
+        if not isinstance(answer, Failed):
+            return answer, body
+        if answer.out_of_memory:
             raise Refused(_too_much_memory(self.bounds))
-        if "error" in head:
-            raise Refused("broke its decoder", str(head["error"]))
-        return head, body
+        raise Refused("broke its decoder", answer.error)
 
     def close(self) -> None:
         """End the process."""
@@ -117,7 +123,7 @@ class Child:
         except TooSlow:
             self.close()
             raise Died("gave no answer") from None
-        except BrokenOffPipe:
+        except (BrokenOffPipe, Corrupt):
             self._process.kill()
             code = self._process.wait()
             self.close()
@@ -130,25 +136,25 @@ class Died(Exception):
     """A child ended without a reason of its own."""
 
 
-class Pool:
+class Pool(Generic[S, Q, A]):
     """As many children as threads ask at once, each started when it is first needed; for one answer a request."""
 
-    def __init__(self, entry: str, settings: Mapping[str, Any], bounds: Bounds, size: int) -> None:
-        self._arguments = (entry, settings, bounds)
-        self._idle: LifoQueue[Child | None] = LifoQueue()
-        self._all: set[Child] = set()
+    def __init__(self, service: Service[S, Q, A], settings: S, bounds: Bounds, size: int) -> None:
+        self._arguments = (service, settings, bounds)
+        self._idle: LifoQueue[Child[S, Q, A] | None] = LifoQueue()
+        self._all: set[Child[S, Q, A]] = set()
         self._lock = threading.Lock()
         for _ in range(size):
             self._idle.put(None)
 
-    def ask(self, head: dict[str, Any], body: bytes, *, most: int) -> Message:
+    def ask(self, request: Q, body: bytes, *, most: int) -> tuple[A, bytes]:
         """One answer; raises Refused. A request that ends its process is tried once more before it is blamed."""
         child = self._idle.get()
         try:
             for tries in range(_TRIES):
                 child = child or self._start()
                 try:
-                    child.ask(head, body)
+                    child.ask(request, body)
                     return child.answer(most)
                 except (Died, Refused, I2PError) as error:
                     self._end(child)
@@ -172,19 +178,19 @@ class Pool:
         for child in list(self._all):
             self._end(child)
 
-    def __enter__(self) -> Pool:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def _start(self) -> Child:
+    def _start(self) -> Child[S, Q, A]:
         child = Child(*self._arguments)
         with self._lock:
             self._all.add(child)
         return child
 
-    def _end(self, child: Child) -> None:
+    def _end(self, child: Child[S, Q, A]) -> None:
         with self._lock:
             self._all.discard(child)
         child.close()

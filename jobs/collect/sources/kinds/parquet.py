@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, TypeVar
+
+from pydantic import TypeAdapter
 
 from jobs.collect.sources.base import File, FileSource, require_column
+from jobs.collect.sources.parquet_service import (
+    NAMES,
+    PARQUET,
+    VALUES,
+    ColumnsRequest,
+    End,
+    OpenFile,
+    Rows,
+    Table,
+    Unreadable,
+)
 from jobs.collect.sources.rows import AnyRow, Unfit, row_of
-from jobs.errors import BadData
+from jobs.errors import BadData, Corrupt
 from jobs.runtime.sandbox.pool import Bounds, Child, Died, Refused
 from jobs.shards.store import spooling
+from jobs.shards.strict_json import decode
 
-_SERVER = "jobs.collect.sources.parquet_rows:rows_server"
 _MOST = 1 << 30  # bytes of one message
 _TRIES = 2  # a process that ended without a reason may have been killed for another one's sake
 
 Values = dict[str, Any]
+T = TypeVar("T")
 
 
 class Parquet(FileSource):
@@ -59,25 +72,31 @@ def numbered_rows(source: FileSource, file: File, columns: list[str]) -> Iterato
 
 def _decoded(source: FileSource, file: File, binary: BinaryIO, columns: list[str]) -> Iterator[Values]:
     limits = source.limits
-    settings = {"file": binary.fileno(), "characters": limits.line_characters}
+    settings = OpenFile(file=binary.fileno(), characters=limits.line_characters)
     bounds = Bounds(limits.seconds, limits.memory_mib << 20)
-    with closing(Child(_SERVER, settings, bounds, files=[binary.fileno()])) as child:
-        child.ask({"columns": columns})
-        message, names = child.answer(_MOST)
-        number = 0
-        while "end" not in message:
-            if "unreadable" in message:
-                raise _unreadable(source, file, number, str(message["unreadable"]))
-            if "rows" in message:
-                for column in columns:
-                    require_column(source, file, _json(names), column)
-                if message["rows"] > limits.rows:
-                    raise _unreadable(source, file, 0, f"it has {message['rows']:,} rows, more than `limits.rows`")
-            else:
-                for values in _json(names):
-                    number += 1
-                    yield {column: _fit(value) for column, value in zip(columns, values, strict=True)}
-            message, names = child.answer(_MOST)
+    number = 0
+    with closing(Child(PARQUET, settings, bounds, files=[binary.fileno()])) as child:
+        child.ask(ColumnsRequest(columns=tuple(columns)))
+        while True:
+            answer, body = child.answer(_MOST)
+            match answer:
+                case Table():
+                    for column in columns:
+                        require_column(source, file, _in_body(NAMES, body), column)
+                    if answer.rows > limits.rows:
+                        raise _unreadable(source, file, 0, f"it has {answer.rows:,} rows, more than `limits.rows`")
+                case Rows():
+                    for values in _in_body(VALUES, body):
+                        if len(values) != len(columns):
+                            raise Died(f"sent {len(values):,} values in place of {len(columns):,}")
+                        number += 1
+                        yield dict(zip(columns, map(_fit, values), strict=True))
+                case Unreadable():
+                    raise _unreadable(source, file, number, answer.error)
+                case End() if answer.sent == number:
+                    return
+                case End():
+                    raise Died(f"sent {number:,} rows and said that they were {answer.sent:,}")
 
 
 def _with_descriptor(binary: BinaryIO, file: File, stack: ExitStack) -> BinaryIO:
@@ -91,11 +110,11 @@ def _with_descriptor(binary: BinaryIO, file: File, stack: ExitStack) -> BinaryIO
     return copy
 
 
-def _json(body: bytes) -> Any:
+def _in_body(model: TypeAdapter[T], body: bytes) -> T:
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise Died("sent what is no JSON") from error
+        return decode(model, body, "a message", "what was asked for")
+    except Corrupt as error:
+        raise Died("sent what was not asked for") from error
 
 
 def _fit(value: Any) -> Any:

@@ -1,0 +1,30 @@
+"""What the sandboxed process that decodes untrusted images is asked and answers; untrusted.py serves it."""
+
+from __future__ import annotations
+
+from jobs.imaging.limits import ImageLimits
+from jobs.runtime.sandbox.messages import Service
+from jobs.shards.strict_json import JsonModel
+
+
+class PixelsRequest(JsonModel):
+    """With a file's bytes: the middle square of its image, `size` pixels a side. `name` is for messages."""
+
+    name: str
+    size: int
+
+
+class Decoded(JsonModel):
+    """With size x size x 3 bytes of RGB."""
+
+
+class Undecodable(JsonModel):
+    """In place of pixels; `reason` is the same everywhere, `message` says more."""
+
+    message: str
+    reason: str
+
+
+PIXELS: Service[ImageLimits, PixelsRequest, Decoded | Undecodable] = Service(
+    "jobs.imaging.untrusted:SERVER", ImageLimits, PixelsRequest, (Decoded, Undecodable)
+)
