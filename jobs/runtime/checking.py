@@ -151,7 +151,7 @@ def _check_records(
 def _check_inputs(spec: StageSpec, outcomes: tuple[Outcome, ...], inputs: Mapping[str, Dataset]) -> None:
     """Every outcome must have read what its inputs hold now."""
     reads = {label: digest for outcome in outcomes for label, digest in outcome.reads.items()}
-    for label in changed_inputs(reads, inputs):
+    for label in changed_inputs(reads, {stage: dataset.shards() for stage, dataset in inputs.items()}):
         unit = next(outcome.unit for outcome in outcomes if outcome.reads.get(label) == reads[label])
         raise Corrupt(f"{spec.name}/{unit} was made from another {label} than is there now")
     for outcome in outcomes:  # units that read one thing must have read the same

@@ -10,13 +10,9 @@ A label without a stage's name in front is of something else, for example of a f
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from jobs.shards.digests import digest_of
 from jobs.shards.records import Shard
-
-if TYPE_CHECKING:
-    from jobs.shards.dataset import Dataset
 
 
 def reads_of_shard(stage: str, shard: Shard) -> dict[str, str]:
@@ -35,14 +31,15 @@ def stage_of(label: str) -> str:
     return label.partition("/")[0]
 
 
-def changed_inputs(reads: Mapping[str, str], datasets: Mapping[str, Dataset]) -> dict[str, str]:
-    """{label: stage} of what was read from these datasets and is not in them any more."""
-    shards = {f"{stage}/{shard.name}": shard.sha256 for stage, one in datasets.items() for shard in one.shards()}
+def changed_inputs(reads: Mapping[str, str], shards: Mapping[str, Sequence[Shard]]) -> dict[str, str]:
+    """{label: stage} of what was read of these stages' shards and is not among them any more."""
+    one_by_one = {f"{stage}/{shard.name}": shard.sha256 for stage, those in shards.items() for shard in those}
     changed = {}
     for label, digest in reads.items():
         stage, _, part = label.partition("/")
-        if stage in datasets and shards.get(label) != digest:  # the part can be a shard's name, a group's, or both
+        if stage in shards and one_by_one.get(label) != digest:  # the part can be a shard's name, a group's, or both
             groups = part.split(",") if part else []
-            if datasets[stage].reads(*groups).get(label) != digest:
+            those = [shard for shard in shards[stage] if not groups or shard.group in groups]
+            if reads_of_groups(stage, groups, those).get(label) != digest:
                 changed[label] = stage
     return changed

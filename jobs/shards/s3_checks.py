@@ -6,23 +6,32 @@ import io
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from jobs.errors import NotFound
 from jobs.shards.digests import sha256
 from jobs.shards.s3_errors import Busy, Unmet, translate_boto_errors
 from jobs.shards.s3_parts import DIGEST, begin_upload, complete, put_parts
+from jobs.shards.store import Store
 from jobs.shards.store_checks import ADVICE, WRITERS, Failed
-
-if TYPE_CHECKING:
-    from jobs.shards.s3 import S3Store
 
 _ROUNDS = 8  # a server that lets two win in every second round (SeaweedFS 4.48 does) passes one time in 256
 
 
-def checks_of(store: S3Store, *, quick: bool) -> Sequence[tuple[str, Callable[[], str]]]:
+class Bucket(Store, Protocol):
+    """A store of S3, as far as these checks look below what every store does."""
+
+    @property
+    def client(self) -> Any:
+        """The boto3 client of this process."""
+
+    def target(self, name: str) -> dict[str, str]:
+        """How boto3 wants an object to be named."""
+
+
+def checks_of(store: Bucket, *, quick: bool) -> Sequence[tuple[str, Callable[[], str]]]:
     """As `Store.own_checks`, in a store that nobody else uses."""
-    checks: list[tuple[str, Callable[[S3Store], str]]] = [("one version, whatever the request", _versions_agree)]
+    checks: list[tuple[str, Callable[[Bucket], str]]] = [("one version, whatever the request", _versions_agree)]
     if not quick:
         checks += [
             ("create only if absent, in parts", _creates_once_in_parts),
@@ -33,7 +42,7 @@ def checks_of(store: S3Store, *, quick: bool) -> Sequence[tuple[str, Callable[[]
     return [(name, _asked(check, store)) for name, check in checks]
 
 
-def _asked(check: Callable[[S3Store], str], store: S3Store) -> Callable[[], str]:
+def _asked(check: Callable[[Bucket], str], store: Bucket) -> Callable[[], str]:
     def ask() -> str:
         with translate_boto_errors(store.url):
             return check(store)
@@ -41,7 +50,7 @@ def _asked(check: Callable[[S3Store], str], store: S3Store) -> Callable[[], str]
     return ask
 
 
-def _versions_agree(store: S3Store) -> str:
+def _versions_agree(store: Bucket) -> str:
     store.create("versions/one", b"x")
     (listed,) = store.list("versions/")
     versions = {listed.version, store.version("versions/one"), store.read("versions/one").version}
@@ -53,7 +62,7 @@ def _versions_agree(store: S3Store) -> str:
     return "a listing, HEAD and GET give the same ETag"
 
 
-def _creates_once_in_parts(store: S3Store) -> str:
+def _creates_once_in_parts(store: Bucket) -> str:
     for number in range(_ROUNDS):
         _one_upload_wins(store, f"parts/{number}")
     return (
@@ -62,7 +71,7 @@ def _creates_once_in_parts(store: S3Store) -> str:
     )
 
 
-def _one_upload_wins(store: S3Store, name: str) -> None:
+def _one_upload_wins(store: Bucket, name: str) -> None:
     uploads = [_Upload(store, name, f"writer {number}".encode()) for number in range(WRITERS)]
     together = threading.Barrier(WRITERS)
 
@@ -80,7 +89,7 @@ def _one_upload_wins(store: S3Store, name: str) -> None:
         raise Failed(f"{store.url}/{name} does not hold what its only winner uploaded; {ADVICE}")
 
 
-def _replaces_once_in_parts(store: S3Store) -> str:
+def _replaces_once_in_parts(store: Bucket) -> str:
     store.create("repaired", b"before")
     version = store.version("repaired")
     store.replace("repaired", b"between", version=version)
@@ -91,7 +100,7 @@ def _replaces_once_in_parts(store: S3Store) -> str:
     return "a late upload was refused, one in time was not: a large damaged object can be repaired"
 
 
-def _resumes(store: S3Store) -> str:
+def _resumes(store: Bucket) -> str:
     store.create("ranged", b"0123456789")
     version = store.version("ranged")
     reply = store.client.get_object(**store.target("ranged"), Range="bytes=4-", IfMatch=version)
@@ -106,7 +115,7 @@ def _resumes(store: S3Store) -> str:
     raise Failed(f"a part of {store.url}/ranged was sent although the object had changed; {ADVICE}")
 
 
-def _keeps_digest(store: S3Store) -> str:
+def _keeps_digest(store: Bucket) -> str:
     store.create("digest", b"some bytes")
     found = store.client.head_object(**store.target("digest"))["Metadata"].get(DIGEST)
     if found != sha256(b"some bytes"):
@@ -120,7 +129,7 @@ def _keeps_digest(store: S3Store) -> str:
 class _Upload:
     """An upload in parts that lacks only its completion. One part is enough, and the last may be small."""
 
-    def __init__(self, store: S3Store, name: str, body: bytes) -> None:
+    def __init__(self, store: Bucket, name: str, body: bytes) -> None:
         self.store, self.body, self.where = store, body, f"{store.url}/{name}"
         with translate_boto_errors(self.where):
             self.upload = begin_upload(store.client, store.target(name), sha256(body))

@@ -102,7 +102,7 @@ def _records(store: Store, outcomes: Sequence[Outcome]) -> list[CommitRecord]:
 def _outdated(spec: StageSpec, dataset: Dataset, datasets: Datasets) -> tuple[str, ...]:
     """The inputs of which some unit read something else than is there now."""
     reads = {label: digest for outcome in dataset.manifest.outcomes for label, digest in outcome.reads.items()}
-    there = {name: datasets[name] for name in spec.inputs if name in datasets}
+    there = {name: datasets[name].shards() for name in spec.inputs if name in datasets}
     gone = {stage_of(label) for label in reads} & (set(spec.inputs) - there.keys())
     changed = gone | set(changed_inputs(reads, there).values())
     return tuple(name for name in spec.inputs if name in changed)
