@@ -13,12 +13,12 @@ from contextlib import contextmanager, suppress
 from jobs.errors import Corrupt, I2PError, NotFound, exit_code_of, severity
 from jobs.runtime import log
 from jobs.runtime.environment import TERMINATION_VARIABLE
-from jobs.runtime.events import Failed, log_name
+from jobs.runtime.events import Exited, Failed, event_in, log_name
 from jobs.shards.store import Store
 from jobs.shards.strict_json import Count, JsonModel, Seconds
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 2.0, 30.0
-_LAST_SHIP_SECONDS = 10.0
+_LAST_UPLOAD_SECONDS = 10.0
 _LONGEST_MESSAGE = 4096  # bytes; the kubelet cuts longer ones, and half a JSON is none
 
 
@@ -45,7 +45,7 @@ class Diagnostics:
 
     def ship_log(self) -> None:
         """Leave the log in the store as it is now: one object of this attempt's own, so one request without asking."""
-        ours = self._shipping.acquire(timeout=_LAST_SHIP_SECONDS)  # an older log under way must not arrive last
+        ours = self._shipping.acquire(timeout=_LAST_UPLOAD_SECONDS)  # an older log under way must not arrive last
         try:
             # A log is what a Pod's attempt is known and counted by; the other processes of the Pod go beside it.
             name = log_name(self.index, self.attempt, whole_pod=self.attempt == _pod(self.attempt))
@@ -118,6 +118,19 @@ def failure_in(stage: Store, name: str) -> Failure | None:
     with suppress(NotFound, Corrupt):
         return Failure.decode(stage.read(name).data, name)
     return None
+
+
+def reason_in(message: str) -> str:
+    """Why a container ended, by its own account; empty where it gave none.
+
+    A container that left no termination message has the last lines of its log in place of one.
+    """
+    for line in reversed(message.splitlines()):
+        with suppress(Corrupt):
+            return TerminationMessage.decode(line.encode(errors="replace"), "the termination message").error
+        if isinstance(event := event_in(line), Failed | Exited):
+            return event.error
+    return ""
 
 
 def leave_termination_message(error: BaseException, *, unit: str | None, attempt: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from jobs.errors import NotFound
-from jobs.runtime.diagnostics import failures_in
+from jobs.runtime.diagnostics import Failure, failures_in
 from jobs.runtime.events import events_in, log_of
 from jobs.shards.dataset import Committed
 from jobs.shards.store import Store
@@ -123,32 +123,48 @@ def logs(store: Store, *, index: int | None) -> list[Row]:
         number, attempt = log_of(stat.name) or (-1, "")
         if attempt and index in (None, number):
             lines = store.read(stat.name).data.splitlines()
-            events += [{"index": number, **event.values} for event in events_in(lines)]
-    return sorted(events, key=lambda event: event["time"])
+            events += [(event.time, {"index": number, **event.values}) for event in events_in(lines)]
+    return [row for _, row in sorted(events, key=lambda one: one[0])]
 
 
-def why(store: Store, plan: StagePlan, unit: str | None) -> list[Row]:
-    """The reason of every unit that is asked for, with its last failure if it is not done."""
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a unit is as it is: its row of the plan, and its last failure if it is not done and has failed."""
+
+    row: Row
+    failure: Failure | None
+
+    @property
+    def values(self) -> Row:
+        """As JSON; of a unit that is done nothing is said of failures."""
+        if self.row["action"] == "skip":
+            return self.row
+        return {**self.row, "failure": self.failure.model_dump() if self.failure else None}
+
+
+def why(store: Store, plan: StagePlan, unit: str | None) -> list[Reason]:
+    """The reason of every unit that is asked for."""
     rows = [row for row in plan_rows([plan]) if unit is None or row["shard"] == unit]
     if unit is not None and not rows:
         raise NotFound(f"stage {plan.spec.name} has no unit {unit!r}; `i2p plan --all` lists them")
     failures = sorted(failures_in(store), key=lambda failure: -failure.time)
-    for row in rows:
-        if row["action"] != "skip":
-            newest = next((one for one in failures if one.unit in (None, row["shard"])), None)
-            row["failure"] = newest.model_dump() if newest else None
-    return rows
+    return [
+        Reason(
+            row, next((one for one in failures if row["action"] != "skip" and one.unit in (None, row["shard"])), None)
+        )
+        for row in rows
+    ]
 
 
-def why_text(rows: Sequence[Row]) -> str:
+def why_text(reasons: Sequence[Reason]) -> str:
     """The reasons in words; a failure that several units share is shown once, with its traceback."""
     lines, shown = [], set()
-    for row in rows:
+    for reason in reasons:
+        row, failure = reason.row, reason.failure
         lines.append(f"{row['stage']} {row['shard']}: {row['action']}: {row['reason']}")
-        failure = row.get("failure")
         if failure:
-            lines.append(f"    last failed: {failure['error']} (exit code {failure['exit_code']})")
-            if failure["time"] not in shown:
-                lines += [f"    {line}" for line in failure["traceback"].splitlines()]
-            shown.add(failure["time"])
+            lines.append(f"    last failed: {failure.error} (exit code {failure.exit_code})")
+            if failure.time not in shown:
+                lines += [f"    {line}" for line in failure.traceback.splitlines()]
+            shown.add(failure.time)
     return "\n".join(lines)

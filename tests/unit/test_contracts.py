@@ -31,7 +31,6 @@ ROOT = Path(__file__).parents[2]
 OWN_WORDS = {
     "shard",  # a member of plan rows
     "samples",  # a member of status rows
-    "error",  # of a termination message
     "seed",  # how settings that are seeds are recognised
     "dropped",  # how a batch ended
     "images",  # where claims are made from

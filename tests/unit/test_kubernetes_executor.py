@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, STORE_AWAY, TRY_AGAIN, I2PError, StoreAway
-from jobs.runtime.diagnostics import Diagnostics
+from jobs.runtime.diagnostics import Diagnostics, TerminationMessage
 from jobs.shards.local import LocalStore
 from pipeline.configuration.run_config import load_config
 from pipeline.executors.base import JobStatus
@@ -46,7 +45,8 @@ def job(*conditions: Object) -> Object:
 
 def pod(name: str = "a", *, code: int | None = None, words: str = "", **meta: str) -> Object:
     """A Pod of the Job that runs, or that failed with an exit code and these last words."""
-    ended = {"terminated": {"exitCode": code, "message": json.dumps({"error": words}) if words else ""}}
+    message = TerminationMessage(unit=None, error=words, exit_code=code or 0, attempt=name).encode().decode()
+    ended = {"terminated": {"exitCode": code, "message": message if words else ""}}
     marks = {labels.STAGE: "collect", labels.JOB_NAME: NAME, labels.INDEX: "0"}
     return {
         "metadata": {"name": f"{NAME}-0-{name}", "uid": name, "labels": marks, **meta},

@@ -84,11 +84,11 @@ def why(call: Call) -> int:
     if planned is None:
         raise BadConfiguration(f"{stage} is no stage of this run, but of the run {call.config.origin(stage)}")
     reasons = tables.why(call.store.at(stage), planned, call.args.unit)
-    text = tables.why_text(reasons)
+    text, values = tables.why_text(reasons), [reason.values for reason in reasons]
     if job := tables.job_row(planned, call.kind.observe(plans).jobs.get(stage)):
         text = f"its Job: {job['summary']}\n{text}"
-        reasons = [{**reason, "job": job["summary"]} for reason in reasons]
-    call.answer(reasons, text)
+        values = [{**value, "job": job["summary"]} for value in values]
+    call.answer(values, text)
     return OK
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from jobs.runtime.diagnostics import reason_in
 from pipeline.executors.kubernetes import labels
 
 Object = Mapping[str, Any]
@@ -110,25 +110,14 @@ def failure(pod: Object) -> tuple[int, str]:
         if not ended:
             continue
         code = int(ended.get("exitCode", 0))
-        if found := _own_reason(ended.get("message", "")):
-            return code, found
+        if found := reason_in(ended.get("message") or ""):
+            return code, _short(found)
         if ended.get("reason") == "OOMKilled":
             memory = pod["spec"]["containers"][0]["resources"]["limits"]["memory"]
             return code, f"it needed more than its {memory} of memory; raise resources.memory"
         last = (ended.get("message") or "").strip().splitlines()
         return code, f"ended by exit code {code}" + (f"; it said last: {_short(last[-1])}" if last else "")
     return 0, _short(pod["status"].get("message") or pod["status"].get("reason") or "no word of why")
-
-
-def _own_reason(message: str) -> str:
-    for line in reversed(message.strip().splitlines()):
-        try:
-            found = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(found, dict) and found.get("error"):
-            return _short(str(found["error"]))
-    return ""
 
 
 def condition(thing: Object, kind: str) -> Object | None:

@@ -1,14 +1,14 @@
-"""Why a Job waits or a Pod failed, as tables of what a real cluster tells."""
+"""Why a Job waits or a Pod failed, as tables of what a real cluster reports."""
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from jobs.errors import BAD_DATA
+from jobs.runtime.diagnostics import TerminationMessage
 from pipeline.executors.kubernetes import labels, reasons
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC).timestamp()
@@ -180,7 +180,11 @@ def ended(code: int, *, reason: str = "Error", message: str = "") -> dict[str, A
     return pod("Failed", container={"terminated": {"exitCode": code, "reason": reason, "message": message}})
 
 
-REASON = json.dumps({"unit": "train-00042", "error": "BadData: row 7 is bad", "exit_code": 65, "attempt": "a"})
+MESSAGE = TerminationMessage(unit="train-00042", error="BadData: row 7 is bad", exit_code=65, attempt="a")
+REASON = MESSAGE.encode().decode()
+FAILED = (
+    '{"event":"exit","code":1,"error":"ValueError: no","time":1}\n{"event":"note","error":"of something else","time":1}'
+)
 NO_REASON = 'booting\n{"time": 1, "event": "started"}\nSegmentation fault\n'
 
 
@@ -189,6 +193,7 @@ NO_REASON = 'booting\n{"time": 1, "event": "started"}\nSegmentation fault\n'
     [
         (ended(65, message=REASON), (BAD_DATA, "BadData: row 7 is bad")),
         (ended(65, message=f"{REASON}\nand more"), (BAD_DATA, "BadData: row 7 is bad")),
+        (ended(1, message=FAILED), (1, "ValueError: no")),
         (ended(137, reason="OOMKilled"), (137, "it needed more than its 16Gi of memory; raise resources.memory")),
         (ended(139, message=NO_REASON), (139, "ended by exit code 139; it said last: Segmentation fault")),
         (ended(1), (1, "ended by exit code 1")),
@@ -202,9 +207,10 @@ NO_REASON = 'booting\n{"time": 1, "event": "started"}\nSegmentation fault\n'
     ],
     ids=[
         "its termination message",
-        "something after them",
+        "something after it",
+        "its log in place of one",
         "out of memory",
-        "no last words",
+        "a log without a reason",
         "silent",
         "other JSON",
         "evicted before it started",
@@ -217,7 +223,7 @@ def test_why_a_pod_failed(found: Any, expected: Any) -> None:
 
 
 def test_long_messages_are_cut_and_put_on_one_line() -> None:
-    _, words = reasons.failure(ended(1, message=json.dumps({"error": "line\n" * 200})))
+    _, words = reasons.failure(ended(1, message=MESSAGE.model_copy(update={"error": "line\n" * 200}).encode().decode()))
     assert "\n" not in words
     assert len(words) < 310
 
