@@ -31,4 +31,4 @@ def interrupted_at_import(
     """The worker after it ended: the import takes `imported_in` seconds, of which it is given `stuck`."""
     whole = {**os.environ, TASK_VARIABLE: description.to_variable(), "I2P_ATTEMPT": "one", **env}
     command = [sys.executable, "-c", INTERRUPTED, module, str(imported_in), str(stuck)]
-    return subprocess.run(command, env=whole, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, env=whole, capture_output=True, text=True, timeout=300)

@@ -11,8 +11,11 @@ T = TypeVar("T")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.5  # seconds
 
 
-def wait_for(look: Callable[[], T], seconds: float = 60.0, what: str = "this") -> T:
-    """What a look finds, as soon as it finds anything; fails when it finds nothing for so long."""
+def wait_for(look: Callable[[], T], seconds: float = 240.0, what: str = "this") -> T:
+    """What a look finds, as soon as it finds anything; fails when it finds nothing for so long.
+
+    Four minutes: of a machine that others use too, where a Pod that starts in 2 s once took more than 60.
+    """
     end, pause = time.monotonic() + seconds, _FIRST_PAUSE
     while not (found := look()):
         assert time.monotonic() < end, f"waited {seconds:.0f} s in vain for {what}"

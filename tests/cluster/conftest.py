@@ -60,6 +60,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
+_TRIES = 5  # each takes ten seconds where the server takes no connection
+
+
 @dataclass(frozen=True)
 class Cluster:
     """The cluster under test, its registry and its S3 server."""
@@ -71,9 +74,12 @@ class Cluster:
     def kubectl(
         self, *arguments: str, namespace: str | None = None, check: bool = True, text: str | None = None
     ) -> str:
-        """Run kubectl; returns what it prints."""
+        """Run kubectl; returns what it prints. A busy API server that takes no connection is asked again."""
         command = ["kubectl", *(["-n", namespace] if namespace else []), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, input=text)
+        for _ in range(_TRIES if check else 1):
+            done = subprocess.run(command, capture_output=True, text=True, input=text)
+            if "Unable to connect to the server" not in done.stderr:
+                break
         assert not check or done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 

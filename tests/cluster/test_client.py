@@ -72,7 +72,7 @@ def config_map(name: str, **data: str) -> dict[str, Any]:
 
 def settled(api: Api, name: str) -> str:
     """The version of a suspended Job when its controller has noted that it is suspended."""
-    wait_for(lambda: (api.get(JOBS, name) or {}).get("status", {}).get("conditions"), 30)
+    wait_for(lambda: (api.get(JOBS, name) or {}).get("status", {}).get("conditions"))
     return str((api.get(JOBS, name) or {})["metadata"]["resourceVersion"])
 
 
@@ -144,9 +144,9 @@ def test_a_patch_changes_one_thing_and_may_insist_on_a_version(api: Api) -> None
 
 def test_a_deleted_job_takes_its_pods_along(api: Api) -> None:
     api.apply(JOBS, job(suspend=False, completions=2, parallelism=2))
-    wait_for(lambda: len(api.list(PODS, labels="job-name=a").items) == 2, 30)
+    wait_for(lambda: len(api.list(PODS, labels="job-name=a").items) == 2)
     assert api.delete(JOBS, "a")
-    wait_for(lambda: api.get(JOBS, "a") is None, 30)
+    wait_for(lambda: api.get(JOBS, "a") is None)
     assert api.list(PODS).items == [], "a Job deleted in the foreground is gone after its Pods"
     assert api.delete(JOBS, "a") is False
 
@@ -157,7 +157,7 @@ def test_only_the_object_that_was_meant_is_deleted(api: Api) -> None:
         api.delete(CONFIG_MAPS, "c", uid="00000000-0000-0000-0000-000000000000")
     assert api.get(CONFIG_MAPS, "c")
     assert api.delete(CONFIG_MAPS, "c", uid=uid)
-    wait_for(lambda: api.get(CONFIG_MAPS, "c") is None, 30)
+    wait_for(lambda: api.get(CONFIG_MAPS, "c") is None)
 
 
 def test_small_pages_make_the_same_list_as_one_large(api: Api) -> None:
@@ -234,7 +234,7 @@ def test_without_rights_the_missing_verb_is_named(
         assert f"in namespace {api.namespace}" in str(caught.value) and token not in str(caught.value)
         assert caught.value.exit_code == BAD_CONFIGURATION
     with Watch(poor, JOBS) as watch:
-        wait_for(lambda: "'watch' on 'jobs'" in watch.trouble, 30)
+        wait_for(lambda: "'watch' on 'jobs'" in watch.trouble)
 
 
 def may(attempt: Callable[..., Any], *arguments: Any) -> bool:
@@ -272,7 +272,7 @@ def test_a_pods_service_account_is_enough(
     monkeypatch.delenv("KUBECONFIG")
     inside = Api.connect()
     assert inside.namespace == api.namespace
-    wait_for(lambda: may(inside.list, JOBS), 30)
+    wait_for(lambda: may(inside.list, JOBS))
     inside.apply(JOBS, job())
     assert api.get(JOBS, "a")
 

@@ -141,7 +141,7 @@ def test_a_preempted_pod_uses_no_retry_and_the_run_says_that_it_was_preempted(
         first = wait_for(run.working)
         run.cluster.apply(run.namespace, blocker(run, high, device))
         second = wait_for(lambda: run.working(other_than=(first,)))
-        out, err = controller.communicate(timeout=120)
+        out, err = controller.communicate(timeout=300)
     assert controller.returncode == OK, out + err
     assert "starts again without using a retry: preempted by a Pod of higher priority" in out
     (pod,) = run.pods()
@@ -156,14 +156,14 @@ def test_an_index_that_is_disrupted_again_and_again_ends_the_stage_and_may_be_ru
         run.evict(first)
         second = wait_for(lambda: run.working(other_than=(first,)))
         run.evict(second)
-        out, err = controller.communicate(timeout=120)
+        out, err = controller.communicate(timeout=300)
     assert controller.returncode == TRY_AGAIN, out + err
     assert "index 0 was begun 3 times, more often than 0 retries and 1 disruptions allow" in err
     assert "starts again without using a retry: evicted" in out
     wait_for(lambda: not [pod for pod in run.pods() if pod["status"]["phase"] == "Running"])
     assert "begun 3 times" in i2p(preset, "status").stdout
     i2p(preset, "deploy", STAGE)
-    wait_for(lambda: len(run.jobs()) == 2 and run.working(other_than=(first, second)), 30)
+    wait_for(lambda: len(run.jobs()) == 2 and run.working(other_than=(first, second)))
 
 
 def test_a_pod_that_somebody_deletes_uses_a_retry(run: Run) -> None:

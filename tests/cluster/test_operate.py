@@ -41,7 +41,7 @@ def test_pausing_ends_the_pods_without_a_retry_and_resuming_finishes_with_the_ri
         assert controller.poll() is None, "it waits"
         assert "paused" in answer(preset, "status")[0]["job"]["summary"]
         i2p(preset, "resume")
-        out, err = controller.communicate(timeout=120)
+        out, err = controller.communicate(timeout=300)
     assert controller.returncode == OK, out + err
     job = run.job()
     assert "failed" not in job["status"] or not job["status"].get("failedIndexes")
@@ -57,7 +57,7 @@ def test_cancelling_removes_jobs_and_pods_and_is_remembered_until_resume(run: Ru
         wait_for(lambda: run.committed() == {"g0"} and run.working(1))
         name = run.job()["metadata"]["name"]
         assert f"{name}: stopped" in i2p(preset, "cancel").stdout
-        out, err = controller.communicate(timeout=60)
+        out, err = controller.communicate(timeout=300)
     assert controller.returncode == BAD_CONFIGURATION, out + err
     assert "`i2p resume` allows it again" in err
     wait_for(lambda: not run.jobs() and not run.pods())
@@ -131,7 +131,7 @@ def test_a_second_controller_beside_the_first_is_harmless(run: Run) -> None:
     preset = run.configured(grammars(QUICK, SLOW))
     with ExitStack() as both:
         controllers = [both.enter_context(begun(preset, "run")) for _ in range(2)]
-        ends = [controller.communicate(timeout=120) for controller in controllers]
+        ends = [controller.communicate(timeout=300) for controller in controllers]
     assert [controller.returncode for controller in controllers] == [OK, OK], ends
     assert run.job()["metadata"]["labels"]["image-to-prompts/generation"] == "1"
     assert len(run.pods()) == 2, "one Pod for each index"

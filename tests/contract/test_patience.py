@@ -61,7 +61,7 @@ def test_every_operation_waits(away: Away, operation: Callable[[S3Store], bool])
         wait_for(lambda: proxy.refused >= tries + 3, 30, "the operation to try again")
         assert not done.done()
         proxy.down = False
-        assert done.result(timeout=30)
+        assert done.result(timeout=120)
 
 
 VERSION: list[str] = []
@@ -86,7 +86,7 @@ def test_a_write_whose_answer_and_settling_are_lost_was_ours(away: Away, replaci
         done = pool.submit(write)
         wait_for(lambda: proxy.refused >= 2, 30, "the settling to be refused")
         proxy.down = False
-        assert done.result(timeout=30)
+        assert done.result(timeout=120)
     assert store.read("name").data == b"ours"
     assert len(proxy.matching("PUT", "name")) == (2 if replacing else 1), "written once, and once before"
 
@@ -103,7 +103,7 @@ def test_a_write_that_another_writer_won_during_the_outage_is_not_ours(
         wait_for(lambda: proxy.refused >= 2, 30, "the settling to be refused")
         s3_store.put("name", b"theirs")
         proxy.down = False
-        assert not done.result(timeout=30)
+        assert not done.result(timeout=120)
     assert store.read("name").data == b"theirs"
 
 
@@ -134,7 +134,7 @@ def test_a_worker_that_waits_for_its_store_ends_when_asked_to(away: Away, tmp_pa
         try:
             wait_for(lambda: "is away" in (tmp_path / "log").read_text(), 60, "the worker to wait")
             worker.send_signal(signal.SIGTERM)
-            assert worker.wait(timeout=40) == 75
+            assert worker.wait(timeout=120) == 75
         finally:
             worker.kill()
             worker.wait()

@@ -339,7 +339,7 @@ def test_a_process_that_died_while_the_others_waited_is_not_counted(monkeypatch:
     port = free_port()
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(rendezvous.meet, world(0, port, 3))
-        wait_for(lambda: _answers(port), 20)
+        wait_for(lambda: _answers(port))
         died = rendezvous.connect(world(1, port, 3))
         died.add("joined/1", 1)
         died.add("joined", 1)
@@ -378,7 +378,7 @@ def test_a_silent_process_ends_the_gang_and_a_living_one_does_not(ended: list[Ca
     time.sleep(2)
     assert not ended
     second._left.set()  # it beats no more, without a goodbye
-    wait_for(lambda: bool(ended), 20)
+    wait_for(lambda: bool(ended))
     ended[0]()
     assert [str(reason) for reason in reasons] == [
         "rank 1 has been silent for 1 s; a retry goes on from the newest checkpoint"
@@ -393,7 +393,7 @@ def test_a_replaced_process_ends_the_gang_it_was_of(ended: list[Callable[[], Non
     first.watch()
     with pytest.raises(rendezvous._NotYet, match="an earlier process of this rank"):
         rendezvous._gather(rendezvous.connect(first.world), world(1, first.world.port), until=time.monotonic())
-    wait_for(lambda: bool(ended), 20)
+    wait_for(lambda: bool(ended))
     ended[0]()
     assert [str(reason) for reason in reasons] == [
         "a Pod of the gang was replaced; a retry goes on from the newest checkpoint"

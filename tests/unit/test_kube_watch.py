@@ -215,7 +215,7 @@ def test_a_watch_that_loses_its_version_begins_anew_and_wakes(server: FakeApiSer
     server.answer = in_turn(Events(loss), Events([]))
     with Watch(api, JOBS, version="7") as watch:
         assert watch.wait(5)
-        wait_for(lambda: not watch.trouble, 5)
+        wait_for(lambda: not watch.trouble)
     assert [asked.query.get("resourceVersion") for asked in server.watches] == ["7", None]
 
 
@@ -233,7 +233,7 @@ def test_a_stream_that_ends_or_falls_silent_goes_on_from_where_it_was(
 ) -> None:
     server.answer = in_turn(Events([event("MODIFIED", 9)], then), Events([event("MODIFIED", 10)]))
     with Watch(api, JOBS, version="7") as watch:
-        wait_for(lambda: len(server.watches) >= 2, 5)
+        wait_for(lambda: len(server.watches) >= 2)
         assert watch.wait(2)
     assert server.watches[1].query["resourceVersion"] == "9"
     assert api.unreachable_since is None, "a stream that breaks off says nothing about the server"
@@ -246,7 +246,7 @@ def test_a_version_that_yields_nothing_for_a_whole_stream_is_forgotten(
     server.answer = in_turn(Events([], "end"), Events([event("ADDED", 3)]))
     with Watch(api, JOBS, version="7") as watch:
         assert watch.wait(5)
-        wait_for(lambda: watch.age < 1, 5)
+        wait_for(lambda: watch.age < 1)
     assert [asked.query.get("resourceVersion") for asked in server.watches] == ["7", None]
 
 
@@ -275,7 +275,7 @@ def test_a_watch_ends_promptly(server: FakeApiServer, api: Api, answer: Reply | 
 
     server.answer = reply
     with Watch(api, JOBS):
-        wait_for(lambda: bool(server.watches), 5)
+        wait_for(lambda: bool(server.watches))
         time.sleep(0.1)
         began = time.monotonic()
     assert time.monotonic() - began < (0.5 if isinstance(answer, Events) else 1.5)

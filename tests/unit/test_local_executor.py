@@ -110,10 +110,10 @@ def test_workers_end_when_the_executor_is_killed(tmp_path: Path) -> None:
     )
     parent = subprocess.Popen([sys.executable, "-c", code])
     pid_file = tmp_path / "pid"
-    wait_for(lambda: pid_file.exists() and pid_file.read_text(), 20)
+    wait_for(lambda: pid_file.exists() and pid_file.read_text())
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
-    wait_for(lambda: not alive(int(pid_file.read_text())), 20)
+    wait_for(lambda: not alive(int(pid_file.read_text())))
 
 
 def alive(pid: int) -> bool:

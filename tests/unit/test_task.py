@@ -153,9 +153,9 @@ def test_the_log_is_in_the_store_from_the_start_and_grows_while_the_work_goes_on
     store = LocalStore(tmp_path)
     log.note("started")
     with Diagnostics(store, 3, "abc").shipping():
-        wait_for(lambda: [stat.name for stat in store.list("logs/")] == ["logs/00003-abc.jsonl"], 10)
+        wait_for(lambda: [stat.name for stat in store.list("logs/")] == ["logs/00003-abc.jsonl"])
         log.note("something new")
-        wait_for(lambda: uploaded(store)[-1]["event"] == "something new", 10)
+        wait_for(lambda: uploaded(store)[-1]["event"] == "something new")
         log.note("last")
     assert uploaded(store)[-1]["event"] == "last"
     assert {row["index"] for row in logs(store, index=3)} == {3}
@@ -382,7 +382,7 @@ task = TaskDescription(store={str(tmp_path)!r}, run="run", stage="collect", para
 run_task(stage_named("collect"), task, index=0, attempt="a")
 """
     started = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert "asked to stop by SIGTERM" in done.stderr
     assert time.monotonic() - started < 30, "it did not work on"
     (failure,) = (tmp_path / "run" / "collect" / "failures").glob("*.json")
