@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jobs.errors import TRY_AGAIN, BadConfiguration, I2PError
+from jobs.report.formatting import plural
 from jobs.shards.dataset import publish_manifest, restore_record
 from jobs.shards.records import record_name
 from jobs.shards.removal import announced, refuse_announced
@@ -159,8 +160,8 @@ class Controller:
             took = f" in {time.time() - job.started:.0f} s" if job and job.started else ""
             self.notify(
                 action.stage,
-                f"done{took}: {_count(len(shards), 'shard')}, "
-                f"{_count(sum(shard.samples for shard in shards), 'sample')}",
+                f"done{took}: {plural(len(shards), 'shard')}, "
+                f"{plural(sum(shard.samples for shard in shards), 'sample')}",
             )
         elif isinstance(action, Restore):
             for outcome in action.outcomes:
@@ -175,7 +176,7 @@ class Controller:
             at_once = min(job_plan_.task.completions, job_plan_.resources.parallelism)
             self.notify(
                 action.stage,
-                f"started: {plan.pending} of {_count(len(plan.units or ()), 'unit')} to make"
+                f"started: {plan.pending} of {plural(len(plan.units or ()), 'unit')} to make"
                 + (f", {at_once} at once" if at_once > 1 else ""),
             )
         elif isinstance(action, Replace):
@@ -201,7 +202,3 @@ class Controller:
         if self._trouble_since is not None:
             self.notify("", f"goes on after {time.monotonic() - self._trouble_since:.0f} s")
             self._trouble_since = None
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from jobs.catalog import STAGES
 from jobs.errors import BAD_DATA, Corrupt, I2PError, NotFound
+from jobs.report.formatting import plural
 from jobs.runtime.spec import StageSpec
 from jobs.shards.dataset import load_manifest
 from jobs.shards.records import Manifest
@@ -97,7 +98,11 @@ def _ended(executor: Executor, running: dict[str, JobPlan]) -> dict[str, Mapping
 
 
 def _text(spec: StageSpec, manifest: Manifest, counts: Mapping[str, int], config: RunConfig) -> str:
-    shards, samples = len(manifest.shards), sum(shard.samples for shard in manifest.shards)
-    found = [f"{shards:,} shards, {samples:,} samples", *(f"{number:,} {what}" for what, number in counts.items())]
+    samples = sum(shard.samples for shard in manifest.shards)
+    found = [
+        plural(len(manifest.shards), "shard"),
+        plural(samples, "sample"),
+        *(f"{number:,} {what}" for what, number in counts.items()),
+    ]
     origin = config.origin(spec.name)
     return ", ".join([*found, *([f"of the run {origin}"] if origin != config.run else [])])

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from jobs.report.formatting import plural
 from jobs.runtime.diagnostics import reason_in
 from pipeline.executors.kubernetes import labels
 
@@ -25,14 +26,12 @@ def waiting(job: Object, pods: Sequence[Object], events: Iterable[Object], now: 
         queue = job["metadata"]["labels"].get(labels.QUEUE)
         return f"suspended: Kueue has not admitted it from the queue {queue} yet" if queue else "suspended"
     reasons = Counter(reason for pod in pods if (reason := _pod_waits(pod, now)))
-    found = [f"{_pods(count)}: {reason}" if len(pods) > 1 else reason for reason, count in reasons.most_common(3)]
+    found = [
+        f"{plural(count, 'Pod')}: {reason}" if len(pods) > 1 else reason for reason, count in reasons.most_common(3)
+    ]
     if not pods and not job.get("status", {}).get("active") and (reason := _not_created(events)):
         found.append(reason)
     return "; ".join(found)
-
-
-def _pods(count: int) -> str:
-    return f"{count} Pod{'s' if count > 1 else ''}"
 
 
 def _pod_waits(pod: Object, now: float) -> str:
