@@ -171,7 +171,7 @@ def test_a_listing_tells_when_an_object_was_written(store: Store) -> None:
     store.create("in/name", b"x")
     (listed,), stat = store.list("in/"), store.stat("in/name")
     assert stat is not None and listed.modified == stat.modified
-    assert stat.modified is not None and before - 2 <= stat.modified <= time.time() + 2, "S3 tells whole seconds"
+    assert stat.modified is not None and before - 2 <= stat.modified <= time.time() + 2, "S3 gives whole seconds"
 
 
 def test_a_listing_has_more_than_one_page(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""An S3 server that says what a test tells it to, right or wrong."""
+"""An S3 server that answers as a test says, rightly or wrongly."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OBJECT = {"ETag": ETAG, "Last-Modified": "Wed, 25 Nov 2026 00:00:00 GMT", "Conte
 
 @dataclass(frozen=True)
 class Reply:
-    """Status, headers and body; a Content-Length is added where no header tells one, unless it is withheld."""
+    """Status, headers and body; a Content-Length is added where no header gives one, unless it is withheld."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)

@@ -94,7 +94,7 @@ def webp(*chunks: tuple[bytes, bytes], size: int | None = None) -> bytes:
 
 
 def vp8x(width: int, height: int, flags: int = 0) -> tuple[bytes, bytes]:
-    """The chunk that tells a canvas."""
+    """The chunk that declares a canvas."""
     return b"VP8X", bytes([flags, 0, 0, 0]) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
 
 

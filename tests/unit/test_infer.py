@@ -282,7 +282,7 @@ def blank(width: int, height: int) -> bytes:
 
 
 def with_bad_ones(folder: Path) -> Path:
-    """Of six files, 1 is no image, 2 is cut short, 3 and 4 are too large; 5 is told of, but not there."""
+    """Of six files, 1 is no image, 2 is cut short, 3 and 4 are too large; 5 is named, but not there."""
     folder_of(folder, *(f"{number}.png" for number in range(5)))
     (folder / "1.png").write_bytes(b"not an image at all")
     (folder / "2.png").write_bytes((folder / "2.png").read_bytes()[:60])

@@ -125,7 +125,7 @@ def alive(pid: int) -> bool:
 
 
 def test_a_store_that_can_be_away_is_waited_for_once_something_was_started() -> None:
-    assert LocalExecutor(remote_store=True).patience_seconds == 0, "a wrong address is told at once"
+    assert LocalExecutor(remote_store=True).patience_seconds == 0, "a wrong address is reported at once"
     for remote, seconds in ((True, 3600), (False, 0)):
         executor = start("pass", remote_store=remote)
         assert executor.patience_seconds == seconds

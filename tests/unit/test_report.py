@@ -1,4 +1,4 @@
-"""The report tells the run's own numbers, whatever stands in its prompts and however far the run is."""
+"""The report shows the run's own numbers, whatever stands in its prompts and however far the run is."""
 
 from __future__ import annotations
 
