@@ -86,6 +86,7 @@ def _command(folder: Path, host: str, ports: dict[str, int]) -> list[str | Path]
         "s3.localSocket": folder / "s3.sock",
         "s3.config": folder / "keys.json",
         "s3.port.iceberg": 0,
+        "s3.port.lance": 0,  # else a fixed one, which a second server of this machine has
         "s3.autoCreateBucket": "false",
         "s3.concurrentFileUploadLimit": 1,
     }

@@ -12,6 +12,8 @@ from typing import BinaryIO
 
 import pytest
 
+_TEMPORARY = Path(gettempdir())  # before a test gives itself another one
+
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
@@ -66,7 +68,7 @@ def undisturbed(name: str, *, alone: bool) -> Iterator[None]:
 
 def folder_of(name: str) -> Path:
     """A folder of this user's that all test processes of the machine share."""
-    folder = Path(gettempdir()) / f"i2p-tests-{name}-{os.getuid()}"
+    folder = _TEMPORARY / f"i2p-tests-{name}-{os.getuid()}"
     folder.mkdir(exist_ok=True)
     return folder
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,22 +18,16 @@ from jobs.shards.records import CommitRecord, Manifest, record_name
 from jobs.shards.s3 import S3Store
 from jobs.shards.store import UNFINISHED
 from tests.samples import noise, numbered_samples, record_of
+from tests.small_disk import limit_files, small_disk
 
 SPACE = 1 << 20  # bytes
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk of its own with very little space."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SPACE}", "none", folder], capture_output=True, text=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"needs the right to mount a small disk: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+@pytest.fixture(name="small_disk")
+def _small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk with very little space."""
+    with small_disk(tmp_path / "disk", SPACE) as folder:
+        yield folder
 
 
 def fill(folder: Path) -> Path:
@@ -106,8 +99,8 @@ def test_deleting_makes_space_on_a_full_disk(small_disk: Path) -> None:
     assert store.create("next", noise(SPACE // 4))
 
 
-def test_running_out_of_files_is_a_full_disk_too(small_disk: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,nr_inodes=12", small_disk], check=True)
+def test_running_out_of_files_is_a_full_disk_too(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit_files(small_disk, 12, monkeypatch)
     store = LocalStore(small_disk)
     with pytest.raises(StoreFull, match="is full"):
         for number in range(20):
