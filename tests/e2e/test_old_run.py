@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tarfile
 from pathlib import Path
 
 import pytest
 
 from jobs.catalog import STAGES
+from tests.archives import unpack
 from tests.e2e.runs import RUN, answer, i2p
 
 OLD_RUN = Path(__file__).parents[1] / "data" / "run_before_contracts.tar.xz"
@@ -26,8 +26,7 @@ SET = [part for setting in SETTINGS for part in ("--set", setting)]
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store that holds the run."""
     store = tmp_path_factory.mktemp("store")
-    with tarfile.open(OLD_RUN) as archive:
-        archive.extractall(store / RUN, filter="data")
+    unpack(OLD_RUN, store / RUN)
     return store
 
 

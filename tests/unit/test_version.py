@@ -21,6 +21,7 @@ from images.context import plan
 from pipeline.__main__ import main
 from pipeline.cli import version as of_version
 from pipeline.cli.version import ROOT, commit, version
+from tests.archives import unpack
 
 CHARTS = ROOT / "charts"
 
@@ -71,8 +72,7 @@ def test_an_archive_of_a_tag_builds_that_version(checkout: tuple[Path, Callable[
     _, git = checkout
     git("tag", "v1.2.0")
     git("archive", "--output", str(tmp_path / "archive.tar"), "HEAD")
-    with tarfile.open(tmp_path / "archive.tar") as archive:
-        archive.extractall(tmp_path / "unpacked", filter="data")
+    unpack(tmp_path / "archive.tar", tmp_path / "unpacked")
     done = subprocess.run(
         [sys.executable, "-m", "setuptools_scm"], cwd=tmp_path / "unpacked", capture_output=True, text=True, check=True
     )
