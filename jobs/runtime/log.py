@@ -16,7 +16,7 @@ from jobs.runtime.events import Event, ProgressMade
 _KEPT_LINES = 10_000
 _lines: dict[Hashable, str] = {}  # in order; of progress only the newest line of each unit, or it would drown the rest
 _numbers = itertools.count()
-_lock = threading.RLock()  # uploads and the upload of the log run in threads of their own
+_lock = threading.RLock()  # uploads of shards and of the log run in threads of their own
 _written = 0
 _last_progress = 0.0
 _unit: str | None = None
