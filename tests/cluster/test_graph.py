@@ -150,7 +150,7 @@ def test_every_stage_is_read_back_by_jobs_of_its_own_that_are_gone_then(
     preset, store = finished
     found = answer(preset, "verify")
     assert set(found) == set(NAMES)
-    assert all("shards" in text and "samples" in text for text in found.values()), found
+    assert all("shard" in text and "sample" in text for text in found.values()), found
     assert not jobs_of(cluster, home, "train-check")
     embedded = store.at(RUN).at("embed")
     manifest = load_manifest(embedded)
