@@ -17,9 +17,9 @@ import yaml
 
 from jobs.shards.s3 import S3Store
 from pipeline.executors.kubernetes import labels
+from tests.charts import CHARTS, NAMES, SETS, laid_over
 from tests.cluster.commands import helm, written
 from tests.cluster.conftest import CANARY, SECRET, Cluster
-from tests.unit.test_charts import CHARTS, NAMES, SETS, laid_over
 from tests.waiting import wait_for
 
 Object = dict[str, Any]

@@ -19,7 +19,7 @@ from pipeline.configuration.resources import Kubernetes, Resources, Settings, To
 from pipeline.executors.kubernetes import labels
 from pipeline.executors.kubernetes.pod import failure_policy, field_variable, pod_spec
 from pipeline.executors.kubernetes.pod_sources import Configured
-from tests.unit.test_charts import EVERYTHING, SETS, SMALLEST, job_spec, laid_over
+from tests.charts import EVERYTHING, SETS, SMALLEST, job_spec, laid_over
 
 Object = dict[str, Any]
 
