@@ -24,8 +24,10 @@ def small_disk(folder: Path, size: int) -> Iterator[Path]:
     """A folder, `folder` where one can be mounted, with at most `size` bytes of space; skips where there is none."""
     folder.mkdir()
     if not (refusal := _mount(folder, f"size={size}")):
-        yield folder
-        subprocess.run(["umount", "-l", folder], check=True)
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", "-l", folder], check=True)
     elif _SHARED_MEMORY.exists() and shutil.disk_usage(_SHARED_MEMORY).total <= _SMALL:
         with undisturbed("shared-memory", alone=True), _filled_but_for(size) as inside:
             yield inside
@@ -50,7 +52,7 @@ def limit_files(folder: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> N
 def _mount(folder: Path, options: str) -> str:
     """Why it could not be mounted; empty where it was."""
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", folder], capture_output=True, text=True)
-    return done.stderr.strip() if done.returncode else ""
+    return done.stderr.strip() or f"exit code {done.returncode}" if done.returncode else ""
 
 
 @contextmanager

@@ -25,6 +25,7 @@ class Undecodable(JsonModel):
     reason: str
 
 
-PIXELS: Service[ImageLimits, PixelsRequest, Decoded | Undecodable] = Service(
+Answer = Decoded | Undecodable
+PIXELS: Service[ImageLimits, PixelsRequest, Answer] = Service(
     "jobs.imaging.untrusted:SERVER", ImageLimits, PixelsRequest, (Decoded, Undecodable)
 )

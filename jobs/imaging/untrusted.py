@@ -15,7 +15,7 @@ from PIL import Image
 from jobs.imaging.decoding import BadImage, decode, resized
 from jobs.imaging.jpeg import check_jpeg, decode_jpeg
 from jobs.imaging.limits import ImageLimits
-from jobs.imaging.pixel_service import PIXELS, Decoded, PixelsRequest, Undecodable
+from jobs.imaging.pixel_service import PIXELS, Answer, Decoded, PixelsRequest, Undecodable
 from jobs.imaging.png import check_png, check_png_is_whole
 from jobs.imaging.webp import check_webp
 from jobs.runtime.sandbox.messages import Server
@@ -43,10 +43,10 @@ def decode_foreign(data: bytes, name: str, limits: ImageLimits) -> Image.Image:
         raise error if str(error).startswith(name) else BadImage(f"{name}: {error}", error.reason) from error
 
 
-def _start(limits: ImageLimits) -> Callable[[PixelsRequest, bytes], Iterator[tuple[Decoded | Undecodable, bytes]]]:
+def _start(limits: ImageLimits) -> Callable[[PixelsRequest, bytes], Iterator[tuple[Answer, bytes]]]:
     _load_decoders(limits)
 
-    def serve(request: PixelsRequest, data: bytes) -> Iterator[tuple[Decoded | Undecodable, bytes]]:
+    def serve(request: PixelsRequest, data: bytes) -> Iterator[tuple[Answer, bytes]]:
         try:
             image = decode_foreign(data, request.name, limits)
         except BadImage as error:

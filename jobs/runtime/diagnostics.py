@@ -125,9 +125,9 @@ def reason_in(message: str) -> str:
 
     A container that left no termination message has the last lines of its log in place of one.
     """
-    for line in reversed(message.splitlines()):
+    for line in reversed(message.encode(errors="replace").splitlines()):  # of bytes: text has more kinds of line ends
         with suppress(Corrupt):
-            return TerminationMessage.decode(line.encode(errors="replace"), "the termination message").error
+            return TerminationMessage.decode(line, "the termination message").error
         if isinstance(event := event_in(line), Failed | Exited):
             return event.error
     return ""

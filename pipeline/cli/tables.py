@@ -136,9 +136,7 @@ class Reason:
 
     @property
     def values(self) -> Row:
-        """As JSON; of a unit that is done nothing is said of failures."""
-        if self.row["action"] == "skip":
-            return self.row
+        """As JSON."""
         return {**self.row, "failure": self.failure.model_dump() if self.failure else None}
 
 
@@ -148,12 +146,11 @@ def why(store: Store, plan: StagePlan, unit: str | None) -> list[Reason]:
     if unit is not None and not rows:
         raise NotFound(f"stage {plan.spec.name} has no unit {unit!r}; `i2p plan --all` lists them")
     failures = sorted(failures_in(store), key=lambda failure: -failure.time)
-    return [
-        Reason(
-            row, next((one for one in failures if row["action"] != "skip" and one.unit in (None, row["shard"])), None)
-        )
-        for row in rows
-    ]
+
+    def newest(row: Row) -> Failure | None:
+        return next((one for one in failures if one.unit in (None, row["shard"])), None)
+
+    return [Reason(row, newest(row) if row["action"] != "skip" else None) for row in rows]
 
 
 def why_text(reasons: Sequence[Reason]) -> str:

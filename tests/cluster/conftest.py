@@ -39,6 +39,7 @@ NO_PODS: dict[str, Any] = {
     "metadata": {"name": "small"},
     "spec": {"hard": {"pods": "0"}},
 }
+_TRIES = 5  # of kubectl; each takes ten seconds where the server takes no connection
 
 # The longest modules begin first; the last one wants to be alone.
 FIRST, LAST = ("test_graph", "test_bucket_away", "test_training_runs", "test_kills", "test_outages"), "test_faults"
@@ -58,9 +59,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if ours and isinstance(reason := access.choose(MODELS), str):
         for item in ours:
             item.add_marker(pytest.mark.skip(reason=reason))
-
-
-_TRIES = 5  # each takes ten seconds where the server takes no connection
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def rows_of(kind: str, data: bytes, name: str = "a.x") -> int:
 def parquet_messages(data: bytes) -> int:
     """Decode in this process what is decoded in the sandbox."""
     file = os.memfd_create("a.parquet")
-    serve = parquet_rows.start(OpenFile(file=file, characters=1000))
+    serve = parquet_rows.SERVER.start(OpenFile(file=file, characters=1000))
     try:
         os.write(file, data)
         return sum(1 for _ in serve(ColumnsRequest(columns=("prompt", "prompt_nsfw")), b""))

@@ -193,6 +193,7 @@ NO_REASON = 'booting\n{"time": 1, "event": "started"}\nSegmentation fault\n'
     [
         (ended(65, message=REASON), (BAD_DATA, "BadData: row 7 is bad")),
         (ended(65, message=f"{REASON}\nand more"), (BAD_DATA, "BadData: row 7 is bad")),
+        (ended(65, message=REASON.replace("row 7", "row\u2028 7")), (BAD_DATA, "BadData: row 7 is bad")),
         (ended(1, message=FAILED), (1, "ValueError: no")),
         (ended(137, reason="OOMKilled"), (137, "it needed more than its 16Gi of memory; raise resources.memory")),
         (ended(139, message=NO_REASON), (139, "ended by exit code 139; it said last: Segmentation fault")),
@@ -208,6 +209,7 @@ NO_REASON = 'booting\n{"time": 1, "event": "started"}\nSegmentation fault\n'
     ids=[
         "its termination message",
         "something after it",
+        "a line end of Unicode in it",
         "its log in place of one",
         "out of memory",
         "a log without a reason",

@@ -14,25 +14,15 @@ from typing import Any
 import pyarrow as arrow
 import pyarrow.parquet as parquet
 
-from jobs.collect.sources.parquet_service import (
-    PARQUET,
-    ColumnsRequest,
-    End,
-    OpenFile,
-    Rows,
-    Table,
-    Unreadable,
-)
+from jobs.collect.sources.parquet_service import PARQUET, Answer, ColumnsRequest, End, OpenFile, Rows, Table, Unreadable
+from jobs.runtime.log import encodable
 from jobs.runtime.sandbox.messages import Server
-
-Answer = Table | Rows | End | Unreadable
 
 _ROWS = 8192
 _FRAME = 4 << 20  # characters of values; a message has the row more with which it gets there
 
 
-def start(settings: OpenFile) -> Callable[[ColumnsRequest, bytes], Iterator[tuple[Answer, bytes]]]:
-    """The server of PARQUET."""
+def _start(settings: OpenFile) -> Callable[[ColumnsRequest, bytes], Iterator[tuple[Answer, bytes]]]:
     _load_decoders(settings.characters)
 
     def serve(request: ColumnsRequest, _: bytes) -> Iterator[tuple[Answer, bytes]]:
@@ -49,12 +39,12 @@ def start(settings: OpenFile) -> Callable[[ColumnsRequest, bytes], Iterator[tupl
         except MemoryError:  # arrow's own is one, and an ArrowException
             raise
         except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
-            yield Unreadable(error=str(error)[:1000].encode(errors="replace").decode()), b""
+            yield Unreadable(error=encodable(str(error)[:1000])), b""
 
     return serve
 
 
-SERVER = Server(PARQUET, start)
+SERVER = Server(PARQUET, _start)
 
 
 def _rows(table: Any, columns: Sequence[str], most: int) -> Iterator[list[tuple[Any, ...]]]:

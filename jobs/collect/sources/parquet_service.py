@@ -48,12 +48,12 @@ class Unreadable(JsonModel):
     error: str
 
 
-PARQUET: Service[OpenFile, ColumnsRequest, Table | Rows | End | Unreadable] = Service(
+Answer = Table | Rows | End | Unreadable
+PARQUET: Service[OpenFile, ColumnsRequest, Answer] = Service(
     "jobs.collect.sources.parquet_rows:SERVER", OpenFile, ColumnsRequest, (Table, Rows, End, Unreadable)
 )
 
 # The bodies. A value that is neither text nor a number nor null is a list of the reason why it is none of these.
+Value = str | float | int | bool | list[str] | None
 NAMES: TypeAdapter[list[str]] = TypeAdapter(list[str], config=_STRICT)
-VALUES: TypeAdapter[list[list[str | float | int | bool | list[str] | None]]] = TypeAdapter(
-    list[list[str | float | int | bool | list[str] | None]], config=_STRICT
-)
+VALUES: TypeAdapter[list[list[Value]]] = TypeAdapter(list[list[Value]], config=_STRICT)

@@ -8,6 +8,7 @@ import resource
 import sys
 from typing import Any
 
+from jobs.runtime.log import encodable
 from jobs.runtime.sandbox.frames import BrokenOffPipe, receive, send
 from jobs.runtime.sandbox.landlock import confine
 from jobs.runtime.sandbox.messages import Failed, Order, Ready, Server
@@ -45,8 +46,8 @@ def main(argument: str) -> None:
 
 
 def _failed(error: Exception) -> bytes:
-    words = f"{type(error).__name__}: {error}"[:1000].encode(errors="replace").decode()
-    return Failed(error=words, out_of_memory=isinstance(error, MemoryError)).encode()
+    words = f"{type(error).__name__}: {error}"[:1000]
+    return Failed(error=encodable(words), out_of_memory=isinstance(error, MemoryError)).encode()
 
 
 def _pipes() -> tuple[int, int]:

@@ -42,12 +42,9 @@ class Failed(JsonModel):
     out_of_memory: bool
 
 
-_START: TypeAdapter[Ready | Failed] = TypeAdapter(Ready | Failed)
-
-
 def start_of(head: bytes) -> Ready | Failed:
     """What the first message of a process says; raises Corrupt."""
-    return decode(_START, head, "a message", "the first one")
+    return _one_of((Ready,), head)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +58,7 @@ class Service(Generic[S, Q, A]):
 
     def answer_in(self, head: bytes) -> A | Failed:
         """The answer in a message; raises Corrupt."""
-        answer: A | Failed = decode(_adapter(self.answers), head, "a message", "an answer")
-        return answer
+        return _one_of(self.answers, head)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +69,12 @@ class Server(Generic[S, Q, A]):
     start: Callable[[S], Callable[[Q, bytes], Iterator[tuple[A, bytes]]]]
 
 
+def _one_of(models: tuple[type[A], ...], head: bytes) -> A | Failed:
+    message: A | Failed = decode(_adapter(models), head, "a message", "one that was expected")
+    return message
+
+
 @cache
-def _adapter(answers: tuple[type[JsonModel], ...]) -> TypeAdapter[Any]:
-    union: Any = Union[(Failed, *answers)]
+def _adapter(models: tuple[type[JsonModel], ...]) -> TypeAdapter[Any]:
+    union: Any = Union[(Failed, *models)]
     return TypeAdapter(union)
