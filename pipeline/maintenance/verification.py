@@ -18,7 +18,7 @@ from jobs.shards.dataset import load_manifest
 from jobs.shards.records import Manifest
 from jobs.shards.store import Store
 from pipeline.configuration.run_config import RunConfig
-from pipeline.executors.base import Executor
+from pipeline.executors.base import Executor, JobStatus
 from pipeline.planning.job_plan import JobPlan, check_plan
 
 _SHARDS_EACH = 16  # of one index at least: a process needs half a second to start
@@ -61,19 +61,24 @@ def _plan(
 
 
 def _checked(executor: Executor, plans: Sequence[JobPlan]) -> Iterator[Mapping[str, int]]:
-    """The counts of each plan's check, in order; raises Corrupt, I2PError for the first one that fails."""
-    waiting, running, done = deque(plans), dict[str, JobPlan](), dict[str, Mapping[str, int]]()
+    """The counts of each plan's check, in order; raises Corrupt, I2PError for the first plan whose check fails.
+
+    First in the order of plans, not in time: what is wrong with a stage often shows in the later ones too.
+    """
+    waiting, running, ended = deque(plans), dict[str, JobPlan](), dict[str, JobStatus]()
     try:
         for plan in plans:
-            while plan.name not in done:
+            while plan.name not in ended:
                 while waiting and (executor.at_once is None or _tasks(running) < executor.at_once):
                     one = waiting.popleft()
                     executor.submit(one)
                     running[one.name] = one
-                done |= _ended(executor, running)
-                if plan.name not in done:
+                ended |= _ended(executor, running)
+                if any(job.state == "failed" for job in ended.values()):
+                    waiting.clear()  # all that come before the failed one were submitted
+                if plan.name not in ended:
                     executor.wait()
-            yield done[plan.name]
+            yield _counts(ended[plan.name])
     finally:
         for name in running:
             executor.remove(name)
@@ -83,18 +88,22 @@ def _tasks(running: Mapping[str, JobPlan]) -> int:
     return sum(plan.task.completions for plan in running.values())
 
 
-def _ended(executor: Executor, running: dict[str, JobPlan]) -> dict[str, Mapping[str, int]]:
-    """The counts of the checks that have ended since, which are then no longer running."""
-    found = {}
-    for name, job in executor.observe(running).jobs.items():
-        if name in running and job.state == "failed":
-            message = job.message.removeprefix(f"{Corrupt.__name__}: ")
-            raise (Corrupt if job.exit_code == BAD_DATA else I2PError)(message)
-        if name in running and job.state == "succeeded":
-            found[name] = job.counts
-            executor.remove(name)
-            del running[name]
-    return found
+def _ended(executor: Executor, running: dict[str, JobPlan]) -> dict[str, JobStatus]:
+    """The checks that have ended since, which are then no longer running."""
+    jobs = executor.observe(running).jobs.items()
+    ended = {name: job for name, job in jobs if name in running and job.state in ("failed", "succeeded")}
+    for name in ended:
+        executor.remove(name)
+        del running[name]
+    return ended
+
+
+def _counts(job: JobStatus) -> Mapping[str, int]:
+    """What a check that has ended has counted; raises Corrupt, I2PError where it failed."""
+    if job.state == "failed":
+        message = job.message.removeprefix(f"{Corrupt.__name__}: ")
+        raise (Corrupt if job.exit_code == BAD_DATA else I2PError)(message)
+    return job.counts
 
 
 def _text(spec: StageSpec, manifest: Manifest, counts: Mapping[str, int], config: RunConfig) -> str:

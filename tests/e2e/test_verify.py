@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from jobs.catalog import STAGES
-from jobs.errors import BAD_DATA, TRY_AGAIN
+from jobs.errors import BAD_DATA, TRY_AGAIN, Corrupt
 from jobs.shards.dataset import Dataset, Writer, load_manifest, publish_manifest
 from jobs.shards.local import LocalStore
-from jobs.shards.records import CommitRecord, Manifest, Outcome, record_name
+from jobs.shards.records import CommitRecord, Manifest, Outcome, fingerprint, record_name
 from jobs.shards.tar import Sample, json_field
 from pipeline.__main__ import main
+from pipeline.configuration.run_config import load_config
+from pipeline.executors.base import Executor, JobStatus, Observation
+from pipeline.maintenance import verification
+from pipeline.planning.job_plan import JobPlan
 from tests.e2e.runs import PRESET, RUN, copy_of, the_object, without
 from tests.samples import json_of
 
@@ -132,6 +136,16 @@ def test_a_record_whose_digest_is_of_another_shard(store: Path, finds: Callable[
     assert "another shard's" in finds(store)
 
 
+def test_an_outcome_of_a_newer_version(store: Path, finds: Callable[[Path], str]) -> None:
+    def renew(outcome: Outcome) -> Outcome:
+        settings, reads = outcome.settings, outcome.reads
+        made_by = fingerprint(stage="collect", version=99, unit=outcome.unit, settings=settings, reads=reads)
+        return replace(outcome, version=99, fingerprint=made_by)
+
+    rewrite(store, "collect", renew)
+    assert "it was made by version 99 of the stage, this is" in finds(store)
+
+
 def test_a_validation_prompt_among_the_training_ones(store: Path, finds: Callable[[Path], str]) -> None:
     dedup = Dataset(stage(store, "dedup"), manifest_of(store, "dedup"))
     (moved, *_) = dedup.samples("val")
@@ -168,6 +182,38 @@ def test_a_prompt_that_vanished(store: Path, finds: Callable[[Path], str]) -> No
     assert "the certificate says" in noted or "which is not kept" in noted
 
 
+class LastFirst:
+    """Ends one check a look, the newest first, each with a complaint of its own."""
+
+    def __init__(self, at_once: int | None) -> None:
+        self.at_once = at_once
+        self.running: list[str] = []
+
+    def submit(self, plan: JobPlan) -> None:
+        self.running.append(plan.name)
+
+    def observe(self, plans: Mapping[str, JobPlan]) -> Observation:
+        *_, ended = self.running
+        failed = JobStatus(state="failed", exit_code=BAD_DATA, message=f"Corrupt: {ended} is wrong")
+        return Observation({**{name: JobStatus(state="running") for name in self.running}, ended: failed})
+
+    def remove(self, name: str) -> None:
+        self.running.remove(name)
+
+    def wait(self) -> None: ...
+
+
+@pytest.mark.parametrize("at_once", [1, 2, None])
+def test_the_first_stage_that_is_wrong_is_named_whichever_check_ends_first(
+    undisturbed: Path, at_once: int | None
+) -> None:
+    config = load_config(PRESET, [f"store={undisturbed}"])
+    executor = LastFirst(at_once)
+    with pytest.raises(Corrupt, match=r"^collect-check is wrong"):
+        list(verification.verify(LocalStore(undisturbed / RUN), config, cast(Executor, executor)))
+    assert executor.running == []
+
+
 def stage(store: Path, name: str) -> LocalStore:
     return LocalStore(store / RUN / name)
 
@@ -183,11 +229,9 @@ def rewrite(store: Path, name: str, change: Callable[[Outcome], Outcome]) -> Non
     folder, outcomes = stage(store, name), []
     for outcome in manifest_of(store, name).outcomes:
         changed = change(outcome)
-        path = folder.root / record_name(outcome.unit, outcome.fingerprint)
-        record = CommitRecord.decode(path.read_bytes())
-        path.write_bytes(
-            CommitRecord(changed, record.attempt, record.seconds, record.finished, record.versions).encode()
-        )
+        record = CommitRecord.decode((folder.root / record_name(outcome.unit, outcome.fingerprint)).read_bytes())
+        path = folder.root / record_name(changed.unit, changed.fingerprint)
+        path.write_bytes(replace(record, outcome=changed).encode())
         outcomes.append(changed)
     publish_manifest(folder, Manifest(name, tuple(outcomes)))
 
