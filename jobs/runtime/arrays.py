@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -11,6 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.errors import Corrupt
+from jobs.shards.tar import Sample
+
+
+def vectors_of(samples: Iterable[Sample]) -> NDArray[np.float32]:
+    """The samples' vectors, float32 of shape (n, d); there is at least one. Raises Corrupt."""
+    return np.stack([from_npy(sample["npy"]) for sample in samples])
 
 
 def npy_field(array: NDArray[np.generic]) -> bytes:
