@@ -18,6 +18,7 @@ from pipeline.cli.terminal import print_error
 from pipeline.configuration.run_config import load_config
 
 INTERRUPTED = 130
+_KEPT = "what is committed is kept, run again to go on"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return OK
     except KeyboardInterrupt:
-        print_error("i2p: interrupted; what is committed is kept, run again to go on")
+        print_error(f"i2p: interrupted; {'nothing was written' if args.standalone else _KEPT}")
         return INTERRUPTED
 
 

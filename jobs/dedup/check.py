@@ -98,10 +98,10 @@ def _check_totals(task: CheckTask[DedupInputs, Deduplicated[Dataset]], certifica
     repeated = np.flatnonzero(kept[1:] == kept[:-1])
     if len(repeated):
         raise Corrupt(f"dedup: {kept[repeated[0]].decode()} is kept twice")
-    shards = task.output.dropped.shards()
-    for before, after in pairwise(shards):
-        if (before.last_key or "") >= (after.first_key or ""):
-            raise Corrupt(f"dedup: {after.name} begins with {after.first_key}, which is not after {before.last_key}")
+    if task.output.decisions.shards():
+        _check_decisions(task, certificate)
+    else:  # made before decisions were stored: all dropped prompts in one order
+        _check_ascending(task.output.dropped.shards())
     found = {
         "prompts": sum(shard.samples for shard in task.inputs.embedded.shards()),
         "kept": len(kept),
@@ -117,6 +117,40 @@ def _check_totals(task: CheckTask[DedupInputs, Deduplicated[Dataset]], certifica
             f"dedup: {certificate.prompts} prompts came in, but {certificate.kept} kept and {certificate.dropped} "
             "dropped came out"
         )
+
+
+def _check_decisions(task: CheckTask[DedupInputs, Deduplicated[Dataset]], certificate: Certificate) -> None:
+    """Every embedded shard is decided, what is not kept was dropped, and the shards of a split are in order of keys."""
+    dropped = {shard.name: shard for shard in task.output.dropped.shards()}
+    decided = {sample.key: sample for sample in task.output.decisions.samples()}
+    for position, shard in enumerate(task.inputs.embedded.shards()):
+        if shard.name not in decided:
+            raise Corrupt(f"dedup: nothing is decided of {shard.name}")
+        counts, of_shard = decided[shard.name].value, dropped.pop(f"{task.output.dropped.name}-{position:05d}", None)
+        number = of_shard.samples if of_shard else 0
+        if counts.prompts != shard.samples or counts.kept + number != counts.prompts:
+            raise Corrupt(
+                f"dedup: of the {shard.samples} prompts of {shard.name}, {counts.kept} were kept and {number} dropped"
+            )
+        if of_shard and not all(
+            (key or "").endswith(f"-{shard.name}") for key in (of_shard.first_key, of_shard.last_key)
+        ):
+            raise Corrupt(f"dedup: {of_shard.name} holds prompts that are not of {shard.name}")
+    if dropped:
+        raise Corrupt(f"dedup: {min(dropped)} is of no embedded shard")
+    keys = sorted(key for sample in decided.values() if (text := sample["keys"]) for key in text.split(b"\n"))
+    if (found := sha256(b"\n".join(keys))) != certificate.kept_keys_sha256:
+        raise Corrupt(
+            f"dedup: the certificate says kept_keys_sha256 = {certificate.kept_keys_sha256}, decided: {found}"
+        )
+    for split in certificate.splits:
+        _check_ascending(task.output.splits[split].shards())
+
+
+def _check_ascending(shards: Sequence[Shard]) -> None:
+    for before, after in pairwise(shards):
+        if (before.last_key or "") >= (after.first_key or ""):
+            raise Corrupt(f"dedup: {after.name} begins with {after.first_key}, which is not after {before.last_key}")
 
 
 def _check_block(dropped: Sequence[Dropped], kept: Keys, embedded: Embedded[Dataset], certificate: Certificate) -> None:

@@ -1,8 +1,8 @@
-"""What dedup reads and leaves: the kept prompts by split, every dropped one with its witness, and the certificate."""
+"""What dedup reads and leaves: decisions, kept prompts by split, dropped ones with witnesses, and a certificate."""
 
 from __future__ import annotations
 
-from jobs.contract.declaration import Access, Contract, Inputs, Many, One, Splits, Stats
+from jobs.contract.declaration import Access, Contract, Inputs, Many, One, Splits
 from jobs.contract.samples import Origin
 from jobs.embed.contract import Embedded
 from jobs.shards.dataset import Dataset
@@ -13,6 +13,14 @@ class DedupInputs(Inputs):
     """All embedded prompts."""
 
     embedded: Embedded[Dataset]
+
+
+class ShardDecisions(JsonModel):
+    """How many of an embedded shard's prompts were kept."""
+
+    source: str
+    prompts: Count
+    kept: Count
 
 
 class Verdict(Origin):
@@ -41,9 +49,13 @@ class Certificate(JsonModel):
 
 
 class Deduplicated(Contract[Access], stage="dedup"):
-    """Groups are the splits; a dropped prompt's key is its own and the name of the shard that it was embedded in."""
+    """Groups are the splits, whose shards each hold a range of keys.
+
+    Decisions are under the name of the embedded shard that they are about; `keys` are those of its kept prompts, one a
+    line, in the order of the filter. A dropped prompt's key is its own and the name of its embedded shard.
+    """
 
     splits = Splits(Origin, "txt", "npy", key="prompt")
+    decisions = Many(ShardDecisions, "keys")
     dropped = Many(Verdict, "txt")
     certificate = One(Certificate)
-    stats = Stats(Certificate)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from jobs.catalog import STAGES
+from jobs.catalog import COMMANDS, EXPORTS, STAGES
 from jobs.registry import names_in
+from jobs.runtime.commands import Command
 from pipeline.cli.call import Call
-from pipeline.cli.commands import explaining, inspecting, maintaining, operating, running
+from pipeline.cli.commands import explaining, exporting, inspecting, maintaining, operating, running
 from pipeline.cli.terminal import print_text
 from pipeline.cli.version import version_line
 from pipeline.configuration.run_config import presets
@@ -67,6 +68,11 @@ class _Commands:
         """A command that needs no configuration; the parser is among its arguments."""
         return self._added(name, function.__doc__, [], command=None, standalone=function, parser=self._parser)
 
+    def add_brought(self, one: Command) -> None:
+        """A command that a package of `jobs` brings along; it needs no configuration either."""
+        added = self._added(one.name, one.about, [], command=None, standalone=exporting.run_command, brought=one)
+        one.arguments(added)
+
     def _added(
         self, name: str, about: str | None, parents: list[argparse.ArgumentParser], **defaults: object
     ) -> argparse.ArgumentParser:
@@ -114,6 +120,11 @@ def _add_inspecting(commands: _Commands) -> None:
     commands.add("report", inspecting.report)
     commands.add("doctor", inspecting.doctor)
     commands.add("render", inspecting.render)
+    export = commands.add("export", exporting.export)
+    about = "; ".join(f"{one.name}: {one.about}" for one in EXPORTS)
+    export.add_argument("what", choices=[one.name for one in EXPORTS], metavar="WHAT", help=about)
+    export.add_argument("--out", metavar="FOLDER", help="where the files go (default: RUN-WHAT)")
+    export.add_argument("--force", action="store_true", help="replace what was exported to that folder before")
 
 
 def _add_maintaining(commands: _Commands) -> None:
@@ -137,6 +148,8 @@ def _add_operating(commands: _Commands) -> None:
 
 
 def _add_standalone(commands: _Commands) -> None:
+    for one in COMMANDS:
+        commands.add_brought(one)
     explain = commands.add_standalone("explain", explaining.explain)
     explain.add_argument("name", nargs="?", help="like kubernetes.queue, a stage, 65 or plan; all names without one")
     explain.add_argument("--json", action="store_true", help="answer in JSON")

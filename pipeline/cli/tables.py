@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from jobs.errors import NotFound
+from jobs.report.formatting import count, duration, plural
 from jobs.runtime.diagnostics import Failure, failures_in
 from jobs.runtime.events import events_in, log_of
 from jobs.shards.dataset import Committed
@@ -15,6 +16,7 @@ from jobs.shards.store import Store
 from pipeline.cli.display import described
 from pipeline.executors.base import JobStatus, Observation
 from pipeline.planning.plan import StagePlan
+from pipeline.planning.takeover import Takeover
 
 Row = dict[str, Any]
 
@@ -39,12 +41,37 @@ def plan_text(rows: Sequence[Row], *, all_rows: bool) -> str:
         return "\n".join(f"{row['stage']:<17} {row['shard']:<20} {row['action']:<5} {row['reason']}" for row in rows)
     counts = Counter((row["stage"], row["action"], row["reason"]) for row in rows)
     lines = []
-    for (stage, action, reason), count in counts.items():
+    for (stage, action, reason), number in counts.items():
         units = [
             row["shard"] for row in rows if (row["stage"], row["action"], row["reason"]) == (stage, action, reason)
         ]
-        lines.append(f"{stage:<17} {action:<5} {units[0] if count == 1 else f'{count} units':<20} {reason}")
+        which = units[0] if number == 1 else f"{number} units"
+        lines.append(f"{stage:<17} {action:<5} {which:<20} {reason}")
     return "\n".join(lines)
+
+
+def takeover_rows(found: Sequence[Takeover]) -> list[Row]:
+    """A row for every stage that takes over samples, after those of the units; shard is `*`, and action `take`."""
+    return [{**asdict(one), "shard": "*", "action": "take", "reason": _takeover_reason(one)} for one in found]
+
+
+def takeover_text(found: Sequence[Takeover]) -> str:
+    """The same in words."""
+    return "\n".join(
+        f"{one.stage:<17} take  {_about(one) + plural(one.taken, 'sample'):<20} {_takeover_reason(one)}"
+        for one in found
+    )
+
+
+def _about(one: Takeover) -> str:
+    return "" if one.exact else "about "
+
+
+def _takeover_reason(one: Takeover) -> str:
+    left = f"made before by the same recipe; {_about(one)}{count(one.made)} to make"
+    if not one.made:
+        return left
+    return f"{left}, in {duration(one.seconds)}" if one.seconds is not None else f"{left}, no figures yet of how long"
 
 
 def changes_text(rows: Sequence[Mapping[str, str]]) -> str:

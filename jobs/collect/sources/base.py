@@ -74,7 +74,7 @@ class _Expanding(io.RawIOBase):
         if self._size > max(_EXPANDS_FREELY, self._most * self._outside.tell()):
             raise BadData(
                 f"{self._label} expands to {self._size:,} bytes and more, over {self._most:g} times what was read of "
-                "it; if that is right, raise `limits.expansion` of the source"
+                "it; if that is right, decompress it, or raise `limits.expansion` of the source"
             )
         buffer[: len(data)] = data
         return len(data)
@@ -169,10 +169,10 @@ class TextSource(FileSource):
             if buffered.peek(len(codecs.BOM_UTF8)).startswith(codecs.BOM_UTF8):
                 buffered.read(len(codecs.BOM_UTF8))
             text = io.TextIOWrapper(buffered, encoding=self.encoding, errors="surrogateescape", newline="")
-            yield _bounded(text, self.limits.line_characters)
+            yield bounded_lines(text, self.limits.line_characters)
 
 
-def _bounded(text: TextIO, most: int) -> Iterator[Line]:
+def bounded_lines(text: TextIO, most: int) -> Iterator[Line]:
     """The lines, counted from 1, of which one that is too long is never held whole."""
     number = 0
     while line := text.readline(most):

@@ -9,7 +9,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as arrow
 import pyarrow.parquet as parquet
@@ -17,6 +17,8 @@ import pyarrow.parquet as parquet
 from jobs.collect.sources.parquet_service import PARQUET, Answer, ColumnsRequest, End, OpenFile, Rows, Table, Unreadable
 from jobs.runtime.log import encodable
 from jobs.runtime.sandbox.messages import Server
+
+A = TypeVar("A")
 
 _ROWS = 8192
 _FRAME = 4 << 20  # characters of values; a message has the row more with which it gets there
@@ -27,21 +29,26 @@ def _start(settings: OpenFile) -> Callable[[ColumnsRequest, bytes], Iterator[tup
 
     def serve(request: ColumnsRequest, _: bytes) -> Iterator[tuple[Answer, bytes]]:
         sent = 0
-        try:
-            with os.fdopen(settings.file, "rb", closefd=False) as file:
-                file.seek(0)
-                table = parquet.ParquetFile(file)
-                yield Table(rows=table.metadata.num_rows), json.dumps(table.schema_arrow.names).encode()
-                for rows in _rows(table, request.columns, settings.characters):
-                    sent += len(rows)
-                    yield Rows(), json.dumps(rows).encode()
-            yield End(sent=sent), b""
-        except MemoryError:  # arrow's own is one, and an ArrowException
-            raise
-        except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
-            yield Unreadable(error=encodable(str(error)[:1000])), b""
+        with os.fdopen(settings.file, "rb", closefd=False) as file:
+            file.seek(0)
+            table = parquet.ParquetFile(file)
+            yield Table(rows=table.metadata.num_rows), json.dumps(table.schema_arrow.names).encode()
+            for rows in _rows(table, request.columns, settings.characters):
+                sent += len(rows)
+                yield Rows(), json.dumps(rows).encode()
+        yield End(sent=sent), b""
 
-    return serve
+    return lambda request, body: or_unreadable(serve(request, body))
+
+
+def or_unreadable(answers: Iterator[tuple[A, bytes]]) -> Iterator[tuple[A | Unreadable, bytes]]:
+    """The answers, and why there are no more where the file cannot be read further."""
+    try:
+        yield from answers
+    except MemoryError:  # arrow's own is one, and an ArrowException
+        raise
+    except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        yield Unreadable(error=encodable(str(error)[:1000])), b""
 
 
 SERVER = Server(PARQUET, _start)

@@ -16,6 +16,7 @@ from pipeline.control.time_left import seconds_by_unit, time_left
 from pipeline.maintenance.preflight import examine
 from pipeline.maintenance.verification import verify
 from pipeline.planning.plan import make_plan
+from pipeline.planning.takeover import takeovers
 from pipeline.report.summaries import summaries
 from pipeline.report.writing import write_report
 
@@ -27,6 +28,9 @@ def plan(call: Call) -> int:
     plans = make_plan(call.store, call.config)
     rows = tables.plan_rows(plans)
     text = tables.plan_text(rows, all_rows=call.args.all)
+    if found := list(takeovers(call.store, call.config, plans)):
+        rows += tables.takeover_rows(found)
+        text += f"\n{tables.takeover_text(found)}"
     changes = call.kind.changes(plans)
     if changes is None:
         call.answer(rows, text)

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from itertools import chain
 
 from jobs.errors import OK, BadConfiguration, NotFound
+from jobs.runtime.former_shards import forget
 from jobs.runtime.spec import StageSpec
 from jobs.shards.address import open_store
 from jobs.shards.records import record_name
@@ -49,6 +50,8 @@ def redo(call: Call) -> int:
     units = [unit for unit in plan.units or () if wanted in (None, unit.unit)]
     if not units:
         raise NotFound(f"{stage} has no unit {wanted!r} now; `i2p plan --all` lists what it has")
+    if plan.spec.per_sample:
+        forget(call.store.at(stage))  # else it would be taken over from shards of before, or from other runs
     for unit in units:
         if unit.outcome is not None:
             call.store.at(stage).delete(record_name(unit.unit, unit.fingerprint))

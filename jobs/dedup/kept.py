@@ -1,0 +1,79 @@
+"""Writes what was kept: shards of prompts by split and range of keys, and the certificate of what holds of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from jobs.dedup.contract import Certificate, Deduplicated
+from jobs.dedup.order import KEYS, ORDER, Keys
+from jobs.dedup.stage import DedupParams, KeyRange, splits
+from jobs.embed.contract import Embedded
+from jobs.runtime import log
+from jobs.runtime.prefetch import prefetch
+from jobs.shards.dataset import Dataset, Writer
+from jobs.shards.digests import sha256
+from jobs.shards.keys import split_of
+from jobs.shards.records import Shard
+from jobs.shards.tar import Sample
+
+_PREFETCHED = 2  # shards that are read before they are asked for
+_PREFIX_DIGITS = 8  # of a key: 4 billion ranges at most
+
+
+def write_kept(
+    ranges: Sequence[KeyRange],
+    embedded: Embedded[Dataset],
+    kept: dict[str, Keys],
+    params: DedupParams,
+    output: Deduplicated[Writer],
+) -> None:
+    """Write the kept prompts of these ranges, those that hold any; `kept` are keys by embedded shard.
+
+    All embedded shards are read, and the prompts of the ranges are held.
+    """
+    gathered: dict[KeyRange, list[Sample]] = {one: [] for one in ranges}
+    range_counts = {one.split: one.of for one in ranges}
+    shards = [shard for shard in embedded.shards() if len(kept[shard.name])]
+
+    def chosen(shard: Shard) -> list[tuple[KeyRange, Sample]]:
+        keys = {key.decode() for key in kept[shard.name].tolist()}
+        found = []
+        for sample in embedded.data.read(shard):
+            if sample.key in keys:
+                split = split_of(sample.key, params.held_out)
+                one = KeyRange(split, number_of(sample.key, range_counts.get(split, 1)), range_counts.get(split, 1))
+                if one in gathered:
+                    found.append((one, sample))
+        return found
+
+    for number, found in enumerate(prefetch(chosen, shards, threads=_PREFETCHED, depth=_PREFETCHED), start=1):
+        for one, sample in found:
+            gathered[one].append(sample)
+        log.progress(number, len(shards), "embedded shards")
+    for one in ranges:
+        if gathered[one]:
+            output.splits.write_shard(one.shard, sorted(gathered.pop(one), key=lambda sample: sample.key))
+
+
+def number_of(key: str, ranges: int) -> int:
+    """In which of so many equal ranges of keys, a power of two, a key is."""
+    return int(key[:_PREFIX_DIGITS], 16) * ranges >> 4 * _PREFIX_DIGITS
+
+
+def certificate(kept: Iterable[Keys], num_prompts: int, params: DedupParams) -> Certificate:
+    """What holds of the kept set, and what it takes to check it."""
+    keys = np.sort(np.concatenate([np.empty(0, KEYS), *kept])).tolist()
+    counts = Counter(split_of(key.decode(), params.held_out) for key in keys)
+    return Certificate(
+        threshold=params.threshold,
+        order=ORDER,
+        prompts=num_prompts,
+        kept=len(keys),
+        dropped=num_prompts - len(keys),
+        kept_keys_sha256=sha256(b"\n".join(keys)),
+        held_out=params.held_out,
+        splits={split: counts[split] for split in splits(params)},
+    )
