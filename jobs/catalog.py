@@ -1,6 +1,7 @@
 """The graph: every stage's specification, in an order in which each comes after what it reads. Free of torch.
 
-A stage is a package of `jobs` with a module `stage`, which defines one StageSpec; nothing else lists it.
+A stage is a package of `jobs` with a module `stage`, which defines one StageSpec; nothing else lists it. What a package
+adds to the command line stands in its module `command`.
 """
 
 from __future__ import annotations
@@ -9,18 +10,25 @@ import importlib
 import pkgutil
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
+from types import ModuleType
 
 import jobs
 from jobs.errors import BadConfiguration
+from jobs.runtime.commands import Command, Export
 from jobs.runtime.spec import StageSpec
 
 
-def _defined() -> Iterator[StageSpec]:
+def _modules(name: str) -> Iterator[ModuleType]:
+    """The module of that name of every package that has one."""
     for package in pkgutil.iter_modules(jobs.__path__, "jobs."):
-        if package.ispkg and find_spec(f"{package.name}.stage"):
-            module = importlib.import_module(f"{package.name}.stage")
-            (spec,) = (one for one in vars(module).values() if isinstance(one, StageSpec))
-            yield spec
+        if package.ispkg and find_spec(f"{package.name}.{name}"):
+            yield importlib.import_module(f"{package.name}.{name}")
+
+
+def _defined() -> Iterator[StageSpec]:
+    for module in _modules("stage"):
+        (spec,) = (one for one in vars(module).values() if isinstance(one, StageSpec))
+        yield spec
 
 
 def _in_order(specs: Sequence[StageSpec]) -> tuple[StageSpec, ...]:
@@ -36,6 +44,10 @@ def _in_order(specs: Sequence[StageSpec]) -> tuple[StageSpec, ...]:
 
 
 STAGES = _in_order(list(_defined()))
+
+_ADDED = [one for module in _modules("command") for one in vars(module).values()]
+COMMANDS = tuple(one for one in _ADDED if isinstance(one, Command))  # of the command line, without a run
+EXPORTS = tuple(one for one in _ADDED if isinstance(one, Export))
 
 
 def stage_named(name: str) -> StageSpec:

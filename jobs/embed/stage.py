@@ -16,7 +16,8 @@ class EmbedParams(ModelParams):
     revision: str | None = Field(default="c9745ed1d9f207416be6d2e6f8de32d1f16199bf", pattern=r"^[0-9a-f]{40}$")
 
     batch_size: int = Field(default=64, ge=1)
-    """Prompts at once; they are sorted by length first, so that little is padded."""
+    """The most prompts at once. A batch has four word pieces for each of them, so it has fewer of longer prompts.
+    Part of the result: another number adds in another order."""
 
 
 def units(params: EmbedParams, inputs: EmbedInputs) -> list[Unit]:
@@ -30,5 +31,7 @@ EMBED = StageSpec(
     units=units,
     worker="jobs.embed.worker:run",
     check="jobs.embed.check:check",
+    version=2,
+    per_sample=True,
     about="adds every prompt's MiniLM vector",
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,10 +16,10 @@ from jobs.evaluate.thumbnails import centred, thumbnail
 from jobs.imaging.pixels import decode, image_in
 from jobs.regressor.model import Regressor
 from jobs.regressor.predict import predict
-from jobs.regressor.retrieval import nearest, vectors_of
 from jobs.runtime import log
-from jobs.runtime.arrays import from_npy
+from jobs.runtime.arrays import from_npy, vectors_of
 from jobs.shards.records import Shard
+from jobs.similarity.closest import closest
 
 Floats = NDArray[np.float32]
 Samples = ReadGroup[Origin]
@@ -72,7 +71,6 @@ class Closest:
 
 def closest_prompts(prompts: Samples, held_out: HeldOut, params: EvaluateParams) -> Closest:
     """Compare with every training prompt, a shard at a time; raises BadData where there are none."""
-    faiss.omp_set_num_threads(params.threads)
     total, done = np.zeros(held_out.true.shape[1]), 0
     num_prompts = prompts.num_samples
     if not num_prompts:
@@ -89,7 +87,8 @@ def closest_prompts(prompts: Samples, held_out: HeldOut, params: EvaluateParams)
             log.progress(done, num_prompts, "training prompts")
 
     count = len(held_out.true)
-    cosines, numbers = nearest(blocks(), np.concatenate([held_out.true, held_out.predicted]), params.num_candidates)
+    queries = np.concatenate([held_out.true, held_out.predicted])
+    cosines, numbers = closest(blocks(), queries, params.num_candidates, threads=params.threads, device=params.device)
     constant = (total / np.linalg.norm(total)).astype(np.float32)
     return Closest(
         num_prompts, constant, (cosines[:count, :1], numbers[:count, :1]), (cosines[count:], numbers[count:])

@@ -7,6 +7,7 @@ Left out of it are the invisible watermark and the safety checker, which blacken
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,17 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from numpy.typing import NDArray
 from PIL import Image
+from transformers import CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
 from jobs.errors import BadConfiguration, BadData
 from jobs.generate_images.stage import GenerateImagesParams
-from jobs.runtime.device import prepare_torch
+from jobs.runtime.device import gpu_memory_for, prepare_torch
 from jobs.runtime.models import locate
 from jobs.shards.keys import seed_of
 from jobs.shards.tar import Sample
+
+_NO_PIPELINE = "model: {name} is not a folder with a Stable Diffusion pipeline: {error}"
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -51,11 +55,26 @@ def load(params: GenerateImagesParams) -> Any:
     except (OSError, ValueError) as error:
         if revision is not None:
             raise  # the hub, which a retry may reach
-        raise BadConfiguration(f"model: {name} is not a folder with a Stable Diffusion pipeline: {error}") from error
+        raise BadConfiguration(_NO_PIPELINE.format(name=name, error=error)) from error
     pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)  # type: ignore[no-untyped-call]
     pipe.set_progress_bar_config(disable=True)
     pipe.vae.enable_slicing()  # decodes one by one: 3 % of the work, but most of the memory
-    return pipe.to(device)
+    with gpu_memory_for(f"the pipeline in {params.precision}", "use a larger GPU"):
+        return pipe.to(device)
+
+
+def load_tokenizer(params: GenerateImagesParams) -> Any:
+    """The pipeline's tokenizer alone; raises BadConfiguration as `load`."""
+    name, revision = locate(params)
+    try:
+        if revision is None and not (Path(name) / "tokenizer").is_dir():
+            raise OSError("it has no tokenizer")  # of which transformers makes an empty one
+        tokenizer: Any = CLIPTokenizer  # typed as if `revision` were required
+        return tokenizer.from_pretrained(name, subfolder="tokenizer", revision=revision)
+    except (OSError, ValueError) as error:
+        if revision is not None:
+            raise  # the hub, which a retry may reach
+        raise BadConfiguration(_NO_PIPELINE.format(name=name, error=error)) from error
 
 
 def generate(pipe: Any, samples: Sequence[Sample], params: GenerateImagesParams) -> Iterator[Image.Image]:
@@ -88,12 +107,12 @@ def to_uint8(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
     return (255.0 * pixels).astype(np.uint8)
 
 
-def num_cut(pipe: Any, prompts: Sequence[str]) -> int:
+def num_cut(tokenizer: Any, prompts: Sequence[str]) -> int:
     """How many of the prompts the text encoder does not see whole: more than 77 tokens with the two at the ends."""
     if not prompts:
         return 0
-    tokens = pipe.tokenizer(list(prompts), truncation=False, verbose=False)["input_ids"]
-    return sum(len(one) > pipe.tokenizer.model_max_length for one in tokens)
+    tokens = tokenizer(list(prompts), truncation=False, verbose=False)["input_ids"]
+    return sum(len(one) > tokenizer.model_max_length for one in tokens)
 
 
 def _pixels(pipe: Any, prompts: list[str], keys: list[str], params: GenerateImagesParams) -> NDArray[np.float32]:
@@ -101,7 +120,8 @@ def _pixels(pipe: Any, prompts: list[str], keys: list[str], params: GenerateImag
     side = params.size // pipe.vae_scale_factor
     shape = (pipe.unet.config.in_channels, side, side)
     latents = torch.stack([noise(key, shape) for key in keys]).to(pipe.unet.dtype)
-    try:
+    what = f"batch_size: {params.batch_size} at {params.size} px in {params.precision}"
+    with gpu_memory_for(what, "set a smaller batch_size"):
         images: NDArray[np.float32] = pipe(
             prompts,
             negative_prompt=[params.negative_prompt] * len(prompts),
@@ -113,9 +133,4 @@ def _pixels(pipe: Any, prompts: list[str], keys: list[str], params: GenerateImag
             latents=latents,
             output_type="np",
         ).images
-    except torch.OutOfMemoryError as error:
-        raise BadConfiguration(
-            f"the GPU has too little memory for batch_size: {params.batch_size} at {params.size} px in "
-            f"{params.precision}; set a smaller batch_size"
-        ) from error
     return images

@@ -45,10 +45,13 @@ def page(view: RunView) -> StagePage:
         return StagePage(sections=(section(missing=GeneratedImages.stage),), tiles=(tile,))
     shown = gallery(images)
     size = formatting.size(shown.num_bytes)
+    taken = view.taken.get(GeneratedImages.stage, 0)
+    numbers = formatting.count(taken), formatting.count(shown.images - taken)
+    made = "; {} taken over from what was made before, {} made".format(*numbers) if taken else ""
     tile = Tile(
         title="Images",
         value=formatting.count(shown.images),
-        text=f"one for each chosen prompt, {size} with their vectors.",
+        text=f"one for each chosen prompt, {size} with their vectors{made}.",
     )
     return StagePage(sections=(section(values={"gallery": shown}),), tiles=(tile,))
 

@@ -61,8 +61,9 @@ class GenerateImagesParams(ModelParams):
 
     max_prompts: dict[str, int] | None = None
     """For each split named here, only its first shards, until so many prompts are covered: {"train": 3000, "val": 500};
-    whole shards are taken, so there may be a few more. Splits not named are whole; 0 leaves a split out. Not part of
-    the result: enlarging it leaves the shards already made as they are."""
+    whole shards are taken, so there may be more, by less than a shard. A shard holds a range of keys, so this is a fair
+    sample of all sources, whatever their order. Splits not named are whole; 0 leaves a split out. Not part of the
+    result: enlarging it leaves the shards already made as they are."""
 
     @model_validator(mode="after")
     def _can_work(self) -> GenerateImagesParams:
@@ -105,5 +106,6 @@ GENERATE_IMAGES = StageSpec(
     worker="jobs.generate_images.worker:run",
     check="jobs.generate_images.check:check",
     section="jobs.generate_images.section:page",
+    per_sample=True,
     about="makes every kept prompt's image",
 )

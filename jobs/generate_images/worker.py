@@ -1,8 +1,9 @@
-"""Adds the prompt's image, in a field named by its format, to every sample."""
+"""Adds the prompt's image, in a field named by its format, to every sample: taken over, or made."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 
 from PIL import Image
 
@@ -19,34 +20,48 @@ CountCut = Callable[[Sequence[Sample]], int]  # the samples whose prompt is not 
 
 
 def run(task: Task[GenerateImagesInputs, GeneratedImages[Writer]], params: GenerateImagesParams) -> None:
-    """Make the images of the pending shards; an image depends on its sample's prompt and key and on the parameters."""
-    generator: tuple[Generate, CountCut] | None = None
+    """Add the images of the pending shards; an image depends on its sample's prompt and key and on the parameters.
+
+    Those that were made before are taken over; what makes the others is loaded when the first of them is to be made.
+    """
+    generate, count_cut = generator(params), cut_counter(params)
     for unit in task.pending():
-        generate, count_cut = generator = generator or load(params)
         with task.writing(unit) as output:
             (shard,) = unit.shards
             samples = [sample.raw for sample in task.inputs.kept.splits.read(shard)]
+            taken = task.taken_over(unit, samples, params.format)
             output.stats.write(ImageCounts(images=len(samples), cut=count_cut(samples)))
-            output.splits.write_shard(shard.name, with_images(samples, generate, params))
+            output.splits.write_shard(shard.name, with_images(samples, taken, generate, params))
 
 
-def load(params: GenerateImagesParams) -> tuple[Generate, CountCut]:
-    """What makes the images: the drawing, or Stable Diffusion, which is loaded here."""
+def generator(params: GenerateImagesParams) -> Generate:
+    """What makes the images: the drawing, or Stable Diffusion, which is loaded for the first image."""
     if params.model == DRAWING:
         from jobs.synthetic.drawing import draw
 
-        return lambda samples: (draw(sample.text(), size=params.stored_size) for sample in samples), lambda samples: 0
+        return lambda samples: (draw(sample.text(), size=params.stored_size) for sample in samples)
     from jobs.generate_images import diffusion  # the drawing needs no torch
 
-    pipe = diffusion.load(params)
-    return (
-        lambda samples: diffusion.generate(pipe, samples, params),
-        lambda samples: diffusion.num_cut(pipe, [sample.text() for sample in samples]),
-    )
+    pipe = cache(partial(diffusion.load, params))
+    return lambda samples: diffusion.generate(pipe(), samples, params) if samples else ()
 
 
-def with_images(samples: Sequence[Sample], generate: Generate, params: GenerateImagesParams) -> Iterator[Sample]:
-    """The samples with their images, one at a time; nothing that was in them changes."""
-    for number, (sample, image) in enumerate(zip(samples, generate(samples), strict=True), start=1):
-        yield sample.adding(**{params.format: encode_image(image, params)})
+def cut_counter(params: GenerateImagesParams) -> CountCut:
+    """What counts the cut prompts: of the drawing none, else with the tokenizer alone."""
+    if params.model == DRAWING:
+        return lambda samples: 0
+    from jobs.generate_images import diffusion
+
+    tokenizer = cache(partial(diffusion.load_tokenizer, params))
+    return lambda samples: diffusion.num_cut(tokenizer(), [sample.text() for sample in samples])
+
+
+def with_images(
+    samples: Sequence[Sample], taken: Mapping[str, bytes], generate: Generate, params: GenerateImagesParams
+) -> Iterator[Sample]:
+    """The samples with their images, taken over or made, one at a time; nothing that was in them changes."""
+    made = iter(generate([sample for sample in samples if sample.key not in taken]))
+    for number, sample in enumerate(samples, start=1):
+        image = taken.get(sample.key) or encode_image(next(made), params)
+        yield sample.adding(**{params.format: image})
         log.progress(number, len(samples), "images")

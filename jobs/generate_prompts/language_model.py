@@ -19,7 +19,7 @@ from transformers.utils import logging
 
 from jobs.errors import BadConfiguration
 from jobs.generate_prompts.stage import GeneratePromptsParams
-from jobs.runtime.device import prepare_torch
+from jobs.runtime.device import gpu_memory_for, prepare_torch
 from jobs.runtime.models import locate
 
 
@@ -86,18 +86,17 @@ def write(language_model: LanguageModel, *, shard: int, beginnings: Sequence[str
     """
     params, model = language_model.params, language_model.model
     devices = [model.device] if model.device.type == "cuda" else []
+    what = f"batch_size: {params.batch_size} at max_new_tokens: {params.max_new_tokens}"
     for batch, start in enumerate(range(0, len(beginnings), params.batch_size)):
         inputs = _inputs(language_model, beginnings[start : start + params.batch_size])
         penalty = RepetitionPenaltyLogitsProcessor(params.repetition_penalty, inputs["input_ids"].shape[1])
-        with torch.random.fork_rng(devices), torch.inference_mode():
+        with (
+            gpu_memory_for(what, "set a smaller batch_size"),
+            torch.random.fork_rng(devices),
+            torch.inference_mode(),
+        ):
             torch.manual_seed(batch_seed(params.seed, shard, batch))
-            try:
-                tokens = model.generate(**inputs, logits_processor=LogitsProcessorList([penalty]))
-            except torch.OutOfMemoryError as error:
-                raise BadConfiguration(
-                    f"the GPU has too little memory for batch_size: {params.batch_size} at max_new_tokens: "
-                    f"{params.max_new_tokens}; set a smaller batch_size"
-                ) from error
+            tokens = model.generate(**inputs, logits_processor=LogitsProcessorList([penalty]))
         yield from language_model.tokenizer.batch_decode(
             tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from jobs.contract.samples import TRAIN
-from jobs.errors import NotFound, StalePlan
+from jobs.errors import BadData, NotFound, StalePlan
 from jobs.imaging.pixels import BadImage, Pixels, image_in
 from jobs.infer.contract import InferInputs, Predicted, Prediction, PredictionCounts
 from jobs.infer.files import NOT_READ, digest_of_files, escaped, refused_names
@@ -20,11 +19,10 @@ from jobs.infer.stage import FILES, InferParams, files_by_unit, split_in
 from jobs.regressor.calibration import expected
 from jobs.regressor.model import Regressor
 from jobs.regressor.predict import in_batches, predict, predict_batches
-from jobs.regressor.retrieval import nearest, vectors_of
 from jobs.regressor.saved_model import load_regressor
 from jobs.regressor.values import Calibration, Candidate
 from jobs.runtime import log
-from jobs.runtime.arrays import npy_field
+from jobs.runtime.arrays import npy_field, vectors_of
 from jobs.runtime.device import prepare_torch
 from jobs.runtime.environment import store_patience
 from jobs.runtime.spec import Unit
@@ -33,6 +31,7 @@ from jobs.shards.address import open_store
 from jobs.shards.dataset import Writer
 from jobs.shards.keys import key_of_id
 from jobs.shards.tar import Sample
+from jobs.similarity.closest import AnyIndex, closest_in, index_of
 
 _GONE = "deleted before it was read"
 
@@ -52,7 +51,7 @@ class Known:
     """What predictions are made and explained with, loaded once for a task."""
 
     regressor: Regressor
-    vectors: list[Floats]  # of the training prompts, a block for each shard
+    index: AnyIndex  # of the training prompts' vectors
     prompts: list[str]
     calibration: Calibration
 
@@ -123,22 +122,26 @@ def load(inputs: InferInputs, params: InferParams) -> Known:
     """Load the network, all training prompts and the calibration; raises BadData, NotFound."""
     prompts = inputs.prompts.splits[TRAIN]
     device = prepare_torch(params)
-    faiss.omp_set_num_threads(params.threads)
-    vectors, texts = [], []
-    for shard in prompts.shards():
-        samples = list(prompts.read(shard))
-        if samples:
-            vectors.append(vectors_of(sample.raw for sample in samples))
-            texts += [sample.text() for sample in samples]
+    if not prompts.num_samples:
+        raise BadData(f"the dataset {prompts.stage} has no training prompts to explain predictions with")
+    texts: list[str] = []
+
+    def vectors() -> Iterator[Floats]:
+        for shard in prompts.shards():
+            if samples := list(prompts.read(shard)):
+                texts.extend(sample.text() for sample in samples)
+                yield vectors_of(sample.raw for sample in samples)
+
+    index = index_of(vectors(), params.device)
     regressor = load_regressor(inputs.trained.model.sample()).to(device)
-    return Known(regressor, vectors, texts, inputs.evaluated.calibration.value())
+    return Known(regressor, index, texts, inputs.evaluated.calibration.value())
 
 
 def explained(
     images: Sequence[Image | Read], vectors: Floats, known: Known, params: InferParams, output: Predicted[Writer]
 ) -> Iterator[Sample]:
     """The sample of each image; `vectors` are the predictions, float32 of shape (len(images), 384)."""
-    cosines, numbers = nearest(known.vectors, vectors, params.num_candidates)
+    cosines, numbers = closest_in(known.index, vectors, params.num_candidates, threads=params.threads)
     sure = expected(known.calibration, cosines[:, 0])
     for row, image in enumerate(images):
         candidates = tuple(

@@ -60,6 +60,7 @@ class RunView:
     datasets: Mapping[str, Dataset]
     made: frozenset[str]  # the stages that this run makes; others are another run's or nobody's
     address: str
+    taken: Mapping[str, int] = field(default_factory=dict)  # samples taken over from what was made before, by stage
 
     def get(self, contract: type[C]) -> C | None:
         """A stage's dataset, bound to its contract; None before it is done."""

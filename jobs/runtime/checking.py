@@ -133,8 +133,10 @@ def _check_records(
             raise Corrupt(f"{spec.name}/{name} is missing or cannot be read, but the manifest names it")
         if record.outcome != outcome:
             raise Corrupt(f"{where}: its record {name} says otherwise than the manifest")
-        if version not in (None, outcome.version) or _fingerprint(spec.name, outcome) != outcome.fingerprint:
+        if _fingerprint(spec.name, outcome) != outcome.fingerprint:
             raise Corrupt(f"{where}: its fingerprint is not that of its settings, inputs and version")
+        if version is not None and outcome.version > version:  # one of before is whole, and planned to be made anew
+            raise Corrupt(f"{where}: it was made by version {outcome.version} of the stage, this is {version}")
         for shard in outcome.shards:
             if shard.object != object_name(shard.name, shard.sha256):
                 raise Corrupt(

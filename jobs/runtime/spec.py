@@ -92,6 +92,7 @@ class StageSpec:
     summary: str = ""  # "jobs.evaluate.summary:summary", its figures as text
     version: int = 1  # counted up when the same parameters and inputs give another output
     parallel: bool = True  # False: the whole stage is one task
+    per_sample: bool = False  # what it adds to a sample follows from key, `txt`, settings and version alone
     gang: bool = False  # several Pods may work on its one task together, as one world of torch.distributed
     about: str = ""
 

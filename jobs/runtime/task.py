@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,16 +22,18 @@ from jobs.contract.declaration import Contract, Inputs
 from jobs.errors import BadConfiguration, BadData, Corrupt, StalePlan
 from jobs.runtime import events, log
 from jobs.runtime.diagnostics import Diagnostics
+from jobs.runtime.earlier import Earlier
 from jobs.runtime.environment import ATTEMPT_VARIABLE, store_patience
 from jobs.runtime.events import Finished, Started, UnitBegun
+from jobs.runtime.former_shards import folders_of
 from jobs.runtime.spec import StageSpec, Unit, load
 from jobs.runtime.stopping import ending_when_stuck, stop, stop_when_asked_early
 from jobs.runtime.task_description import TaskDescription
 from jobs.shards.address import open_store, without_patience
-from jobs.shards.dataset import Committed, Dataset, Writer, commit, load_manifest
+from jobs.shards.dataset import Committed, Dataset, Writer, commit, load_manifest, missing_objects, read_record
 from jobs.shards.digests import digest_of
 from jobs.shards.patience import give_up
-from jobs.shards.records import CommitRecord, Outcome, Shard
+from jobs.shards.records import CommitRecord, Manifest, Outcome, Shard
 from jobs.shards.store import Store
 from jobs.shards.tar import Sample
 
@@ -55,6 +57,9 @@ class Task(Generic[In, Out]):
     failures: list[BadData] = field(default_factory=list)
     planned: tuple[str, ...] | None = None  # names of the units that this Job is for; None: all
     gang: bool = False
+    earlier_runs: tuple[Store, ...] = ()  # others, from which samples may be taken over
+    _earlier: Earlier | None = None
+    _taken: dict[str, int] = field(default_factory=dict)  # samples taken over, by unit
 
     @classmethod
     def open(cls, spec: StageSpec, description: TaskDescription, *, index: int, attempt: str) -> Self:
@@ -85,6 +90,7 @@ class Task(Generic[In, Out]):
             attempt,
             planned=description.units,
             gang=description.gang,
+            earlier_runs=tuple(store.at(run) for run in description.earlier if run != description.run),
         )
 
     def units(self) -> list[Unit]:
@@ -97,13 +103,22 @@ class Task(Generic[In, Out]):
         Sliced before what is committed is subtracted, so that indexes never overlap, whatever was done by earlier
         attempts and however many indexes those had.
         """
-        units = self.units()
-        if self.planned is not None:
-            wanted = set(self.planned)
-            units = [unit for unit in units if unit.name in wanted]
-            if gone := wanted - {unit.name for unit in units}:
-                raise StalePlan(f"{self.spec.name} has no unit {min(gone)!r} any more; the controller plans it again")
+        units = self._planned_units()
         return units if self.gang else units[self.index :: self.completions]
+
+    def index_of(self, unit: Unit) -> int | None:
+        """The index whose share a unit is in; None for one that this Job is not for."""
+        names = [one.name for one in self._planned_units()]
+        return names.index(unit.name) % self.completions if unit.name in names else None
+
+    def _planned_units(self) -> list[Unit]:
+        units = self.units()
+        if self.planned is None:
+            return units
+        wanted = set(self.planned)
+        if gone := wanted - {unit.name for unit in units}:
+            raise StalePlan(f"{self.spec.name} has no unit {min(gone)!r} any more; the controller plans it again")
+        return [unit for unit in units if unit.name in wanted]
 
     def pending(self) -> Iterator[Unit]:
         """This index's units that are not committed yet."""
@@ -116,10 +131,29 @@ class Task(Generic[In, Out]):
                 log.working_on(unit.name)
                 yield unit
 
+    def left_by(self, unit: Unit) -> Contract[Dataset] | None:
+        """What a unit of this stage has left, whoever made it; None while it is not committed. Raises StoreError."""
+        record = read_record(self.output, unit.name, self.spec.fingerprint(unit))
+        if record is None or missing_objects(self.output, record.outcome):
+            return None
+        return self.spec.writes(Dataset(self.output, Manifest(self.spec.name, (record.outcome,))))
+
     def read(self, shard: Shard) -> Iterator[Sample]:
         """A shard's verified samples, whichever input it is of."""
         (source,) = (one.data for one in self.inputs if shard in one.shards())
         return source.read(shard)
+
+    def taken_over(self, unit: Unit, samples: Iterable[Sample], name: str) -> dict[str, bytes]:
+        """{key: the field of that name} of the samples that were made before by the unit's recipe, byte for byte.
+
+        How many they were is noted in the unit's commit record. Only for stages that are `per_sample`.
+        """
+        if self._earlier is None:
+            inputs = [contract.data for contract in self.inputs]
+            self._earlier = Earlier(self.spec, folders_of(self.spec, self.output, inputs, self.earlier_runs))
+        found = self._earlier.take(unit, samples, name)
+        self._taken[unit.name] = len(found)
+        return found
 
     @contextmanager
     def writing(self, unit: Unit) -> Iterator[Out]:
@@ -145,7 +179,9 @@ class Task(Generic[In, Out]):
             stats=writer.stats,
         )
         seconds = round(time.monotonic() - started, 3)
-        won = commit(self.output, CommitRecord(outcome, self.attempt, seconds, time.time(), library_versions()))
+        taken = self._taken.pop(unit.name, 0)
+        record = CommitRecord(outcome, self.attempt, seconds, time.time(), library_versions(), taken)
+        won = commit(self.output, record)
         samples = sum(shard.samples for shard in writer.shards)
         log.emit(events.Committed(unit=unit.name, samples=samples, seconds=seconds, won=won))
 

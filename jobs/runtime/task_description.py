@@ -36,6 +36,9 @@ class TaskDescription(JsonModel):
     runs: dict[str, str] = Field(default_factory=dict)
     """Stage -> run of this store that its dataset is taken from, where that is another one."""
 
+    earlier: tuple[str, ...] = ()
+    """Other runs of this store from which samples of the stage may be taken over."""
+
     gang: bool = False
     """Whether all indexes work on the same units, as one world of torch.distributed."""
 

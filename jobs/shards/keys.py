@@ -56,7 +56,7 @@ def split_of(key: str, held_out: Mapping[str, float]) -> str:
     later one never moves an earlier one's keys, and the order of the mapping, which JSON does not keep, is no matter.
     """
     position = _hash64("split", key) / 2**64
-    for name in sorted(held_out, key=_split_rank):
+    for name in sorted(held_out, key=split_rank):
         if position < held_out[name]:
             return name
         position -= held_out[name]
@@ -68,7 +68,8 @@ def seed_of(key: str, image: int = 0) -> int:
     return _hash64(f"seed/{image}", key) >> 1
 
 
-def _split_rank(split: str) -> tuple[int, str]:
+def split_rank(split: str) -> tuple[int, str]:
+    """What held-out splits are sorted by, wherever their order counts: val, test, then any others by name."""
     known = split in _SPLITS_IN_ORDER
     return (_SPLITS_IN_ORDER.index(split) if known else len(_SPLITS_IN_ORDER)), split
 

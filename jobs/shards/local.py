@@ -71,6 +71,13 @@ class LocalStore:
             found = list(_walk(self._path(folder) if folder else self.root, folder + slash, start))
         return iter(sorted(found, key=lambda found: found.name))  # by code points, which is S3's order of UTF-8 bytes
 
+    def folders(self) -> Sequence[str]:
+        try:
+            with self._errors("."), os.scandir(self.root) as entries:
+                return sorted(one.name for one in entries if one.name != UNFINISHED and one.is_dir())
+        except NotFound:
+            return []
+
     def create(self, name: str, body: bytes | BinaryIO) -> bool:
         path, source = self._path(name), _file(body)
         with self._errors(name):

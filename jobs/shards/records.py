@@ -72,9 +72,13 @@ class CommitRecord:
     seconds: Seconds
     finished: Seconds  # Unix time
     versions: Mapping[str, str]  # of Python and the libraries used
+    taken: Count = 0  # samples of which what the stage adds was taken over from earlier shards
 
     def encode(self) -> bytes:
-        return seal(_RECORD.dump_python(self))
+        values = _RECORD.dump_python(self)
+        if not self.taken:  # as all records were before; an older release reads them
+            del values["taken"]
+        return seal(values)
 
     @classmethod
     def decode(cls, data: bytes, where: str = "it") -> CommitRecord:

@@ -31,6 +31,7 @@ from jobs.shards.s3_replies import (
     check_whole,
     check_written,
     etag_of,
+    folders_of,
     is_rest,
     length_of,
     unix_time,
@@ -142,6 +143,13 @@ class S3Store:
         markers = {"ContinuationToken": "NextContinuationToken"}
         for page in self._connection.pages(where, ask, markers, "Contents"):
             yield from listed.stats(page)
+
+    def folders(self) -> Sequence[str]:
+        prefix = self._key("")
+        ask = partial(self.client.list_objects_v2, Bucket=self.bucket, Prefix=prefix, Delimiter="/")
+        markers = {"ContinuationToken": "NextContinuationToken"}
+        pages = self._connection.pages(self.url, ask, markers, "CommonPrefixes")
+        return sorted(name for page in pages for name in folders_of(self.url, page, prefix))
 
     def create(self, name: str, body: bytes | BinaryIO) -> bool:
         return self._write(name, body, IfNoneMatch="*")

@@ -131,6 +131,15 @@ class Listed:
                 yield ObjectStat(key[len(self._root) :], size, item.get("ETag"), unix_time(item.get("LastModified")))
 
 
+def folders_of(where: str, page: Reply, prefix: str) -> list[str]:
+    """The names of the folders below a prefix on a page of a listing with a delimiter."""
+    found = [_text(where, "Prefix", one.get("Prefix")) for one in page.get("CommonPrefixes", ())]
+    for key in found:
+        if not key.startswith(prefix) or not key.endswith("/"):
+            raise StoreError(f"{where}: the listing holds {key!r}, which was not asked for; {_HINT}")
+    return [name for key in found if (name := key[len(prefix) : -1])]
+
+
 def uploads_of(where: str, page: Reply) -> list[tuple[str, str, float]]:
     """Key, id and Unix time of the uploads in parts on a page."""
     return [

@@ -75,6 +75,9 @@ class Store(Protocol):
     def list(self, prefix: str) -> Iterator[ObjectStat]:
         """All objects whose names start with `prefix`, in order of name; none where there is nothing yet."""
 
+    def folders(self) -> Sequence[str]:
+        """The names of the folders directly below, in order, without going through what is in them."""
+
     def create(self, name: str, body: bytes | BinaryIO) -> bool:
         """Create the object if there is none of that name; False where there is one, which is then left as it is.
 

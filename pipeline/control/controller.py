@@ -22,7 +22,8 @@ from pipeline.control.decisions import Action, Finish, Hold, Publish, Replace, R
 from pipeline.control.time_left import TimeLeft, seconds_by_unit, time_left
 from pipeline.executors.base import Executor, JobStatus, Observation
 from pipeline.planning.desired_state import read_desired_state
-from pipeline.planning.job_plan import job_plan, job_plans
+from pipeline.planning.earlier_runs import earlier_runs
+from pipeline.planning.job_plan import job_plan, job_plans, taking_over
 from pipeline.planning.plan import StagePlan, make_plan
 
 _LONGEST_WAIT_SECONDS = 30.0  # between two tries while something does not answer
@@ -171,6 +172,8 @@ class Controller:
         elif isinstance(action, Submit):
             plan = next(plan for plan in plans if plan.spec.name == action.stage)
             job_plan_ = job_plan(self.config, plan, action.generation)
+            if plan.spec.per_sample:
+                job_plan_ = taking_over(job_plan_, earlier_runs(self.config, action.stage))
             self.executor.submit(job_plan_)
             self._submitted[action.stage] += 1
             at_once = min(job_plan_.task.completions, job_plan_.resources.parallelism)

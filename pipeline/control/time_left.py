@@ -35,13 +35,17 @@ class TimeLeft:
 
 
 def seconds_by_unit(store: Store, config: RunConfig) -> dict[str, float]:
-    """How long a unit of each stage took when it was made before, with whatever parameters; `store` is the run's."""
+    """How long a unit of each stage took when it was made before, with whatever parameters; `store` is the run's.
+
+    By units of which nothing was taken over, where there are some.
+    """
     found = {}
     for spec in config.specs:
         committed = Committed.of(store.at(spec.name))
         records = [one for unit in sorted(committed.by_unit)[-_LOOKED_AT:] for one in committed.others(unit)[:1]]
         if records:
-            found[spec.name] = mean(record.seconds for record in records)
+            made = [record for record in records if not record.taken]
+            found[spec.name] = mean(record.seconds for record in made or records)
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jobs.runtime.spec import StageSpec
 from jobs.runtime.task_description import TaskDescription
@@ -58,6 +58,11 @@ def job_plan(config: RunConfig, plan: StagePlan, generation: int) -> JobPlan:
         gang=size.pods > 1 or (spec.gang and size.gpus > 1),
     )
     return JobPlan(task=task, generation=generation, resources=size, store_label=config.store_label)
+
+
+def taking_over(plan: JobPlan, runs: tuple[str, ...]) -> JobPlan:
+    """The same Job, whose workers may take over samples from these other runs, too."""
+    return replace(plan, task=plan.task.model_copy(update={"earlier": runs})) if runs else plan
 
 
 def check_plan(config: RunConfig, spec: StageSpec, inputs: Mapping[str, str], *, parallelism: int) -> JobPlan:

@@ -13,8 +13,13 @@ from pipeline.configuration.run_config import RunConfig
 
 def open_run(config: RunConfig) -> Store:
     """The run's store; below it `at(STAGE)` is wherever that stage's dataset comes from."""
-    root = open_store(config.store)
+    root = root_of(config)
     return cast(Store, _RunStore(root, config)) if config.inputs else root.at(config.run)
+
+
+def root_of(config: RunConfig) -> Store:
+    """The store, in which every run is a folder."""
+    return open_store(config.store)
 
 
 def identified(config: RunConfig) -> RunConfig:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jobs.catalog import STAGES
 from jobs.report.page import RunView, Section, StagePage, Tile
@@ -61,13 +61,18 @@ class Page:
 
 def collect_page(store: Store, config: RunConfig) -> Page:
     """The values of a run's report; raises Corrupt or NotFound for what is damaged."""
-    datasets = published(store)
-    made = frozenset(spec.name for spec in config.specs)
-    view = RunView(datasets, made, store.url)
+    view = view_of(store, config)
+    facts = tuple(stage_facts(spec, view.datasets) for spec in STAGES)
+    view = replace(view, taken={stage.name: stage.taken for stage in facts})
     return Page(
         run=config.run,
         address=store.url,
-        stages=tuple(stage_facts(spec, datasets) for spec in STAGES),
+        stages=facts,
         parts=tuple((spec, load(spec.section)(view)) for spec in STAGES if spec.section),
-        made=made,
+        made=view.made,
     )
+
+
+def view_of(store: Store, config: RunConfig) -> RunView:
+    """The run as its stages look at it; `store` is the run's."""
+    return RunView(published(store), frozenset(spec.name for spec in config.specs), store.url)

@@ -49,6 +49,7 @@ class StageFacts:
     shards: int = 0
     samples: int = 0
     bytes: int = 0
+    taken: int = 0  # samples taken over from what was made before, as far as records say
     seconds: float | None = None  # of the attempts that were committed, all units together
     finished: float | None = None  # Unix time of the last commit
     digest: str = ""
@@ -83,6 +84,7 @@ def stage_facts(spec: StageSpec, datasets: Datasets) -> StageFacts:
         shards=len(shards),
         samples=sum(shard.samples for shard in shards),
         bytes=sum(shard.size for shard in shards),
+        taken=sum(record.taken for record in records),
         seconds=sum(record.seconds for record in records) if records else None,
         finished=max((record.finished for record in records), default=None),
         digest=dataset.manifest.digest,

@@ -11,6 +11,7 @@ from typing import Any
 
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, PEER_LOST, BadConfiguration
 from jobs.runtime import environment
+from jobs.runtime.task_description import TaskDescription
 from jobs.shards.digests import digest_of
 from pipeline.configuration.resources import Kubernetes
 from pipeline.executors.kubernetes import labels
@@ -116,11 +117,13 @@ def job_name(plan: JobPlan, cluster: Kubernetes) -> str:
 
 
 def work(plan: JobPlan, cluster: Kubernetes) -> str:
-    """Digits of everything that shapes the Job, but for how much of it is left and how many do it at once.
+    """Digits of everything that shapes the Job, but for how much of it is left, how many do it at once, and what other
+    runs there were.
 
     So two controllers that look at different moments, or after different progress, name the same Job.
     """
-    whole = plan.task.model_copy(update={"units": None, "completions": plan.resources.pods})
+    asked = plan.task.model_dump(exclude={"earlier"}, exclude_unset=True)
+    whole = TaskDescription(**{**asked, "units": None, "completions": plan.resources.pods})
     all_of_it = replace(plan, task=whole, generation=0)
     pod = _pod(all_of_it, cluster, "")
     limits = _limits(all_of_it)
