@@ -24,7 +24,7 @@ from benchmarks.common import save
 from jobs.catalog import stage_named
 from jobs.collect.contract import CollectCounts, Collected, CollectedOrigin
 from jobs.contract.samples import DIMENSIONS
-from jobs.dedup.contract import Certificate, Deduplicated, Verdict
+from jobs.dedup.contract import Certificate, Deduplicated, ShardDecisions, Verdict
 from jobs.dedup.stage import DEDUP
 from jobs.embed.contract import Embedded
 from jobs.embed.stage import EMBED
@@ -94,10 +94,10 @@ def make_run(run: Store, count: int) -> None:
     """Publish collect, generate-prompts, embed and dedup of a made-up run."""
     random = np.random.default_rng(0)
     kept: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
-    dropped: list[Sample] = []
     collected, embedded = Writer(run.at("collect")), Writer(run.at("embed"))
     deduplicated = Writer(run.at("dedup"))
-    output, kept_keys = Deduplicated(deduplicated), []
+    output, kept_keys = Deduplicated(deduplicated), list[str]()
+    decisions = []
     for number, start in enumerate(range(0, count, _PER_SHARD)):
         name = f"made-{number:05d}"
         prompts = sorted(
@@ -117,6 +117,7 @@ def make_run(run: Store, count: int) -> None:
             name, [Sample(one.key, {"txt": one["txt"], "json": one["json"]}) for one in samples]
         )
         Embedded(embedded).prompts.write_shard(name, samples)
+        dropped, kept_here = [], []
         for row, sample in enumerate(samples):
             if row % _DROPPED == 1:
                 witness = vectors[row - 1].astype(float)
@@ -125,23 +126,26 @@ def make_run(run: Store, count: int) -> None:
                 verdict = Verdict(source="made", row=row, witness=samples[row - 1].key, cosine=round(cosine, 9))
                 dropped.append(output.dropped.sample(f"{sample.key}-{name}", verdict, txt=sample["txt"]))
             else:
-                kept_keys.append(sample.key)
+                kept_here.append(sample.key)
                 kept[split_of(sample.key, _HELD_OUT)].append(sample)
+        output.dropped.write_shard(f"dropped-{number:05d}", dropped)
+        counts = ShardDecisions(source="made", prompts=len(samples), kept=len(kept_here))
+        decisions.append(output.decisions.sample(name, counts, keys="\n".join(kept_here).encode()))
+        kept_keys += kept_here
+    output.decisions.write_shard("decisions-00000", decisions)
     for split, members in kept.items():
-        output.splits.write(split, members, size=_PER_SHARD)
-    output.dropped.write(sorted(dropped, key=lambda one: one.key), size=_PER_SHARD)
+        output.splits.write(split, sorted(members, key=lambda one: one.key), size=_PER_SHARD)
     certificate = Certificate(
         threshold=0.8,
         order="made up",
         prompts=count,
         kept=len(kept_keys),
-        dropped=len(dropped),
+        dropped=count - len(kept_keys),
         kept_keys_sha256=sha256("\n".join(sorted(kept_keys)).encode()),
         held_out=_HELD_OUT,
         splits={split: len(members) for split, members in kept.items()},
     )
     output.certificate.write(certificate)
-    output.stats.write(certificate)
     rows = {"rows": count, "kept": count, "repeated": 0, "too_short": 0, "too_long": 0, "unreadable": 0}
     Collected(collected).stats.write(CollectCounts(**rows))
     publish(run, Collected.stage, 1, [Unit("made", {}, {})], collected)
