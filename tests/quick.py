@@ -20,7 +20,7 @@ from tests.s3_servers import SERVERS
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("tests", "jobs", "pipeline", "images", "benchmarks")
 HEAVY = ("torch", "transformers", "sentence_transformers", "diffusers", "timm", "open_clip", "accelerate", "webdataset")
-STARTS_PROCESSES = {"subprocess", "multiprocessing", "jobs.runtime.sandbox.pool"}
+STARTS_PROCESSES = {"subprocess", "multiprocessing", "jobs.runtime.sandbox.pool", "jobs.dedup.tool.tables.parquet"}
 """What only test code is asked about: nearly everything of `pipeline` could start one."""
 GIVEN = {"bucket_on", "undisturbed", "data"}
 """Fixtures that take seconds to make what they give."""

@@ -17,13 +17,28 @@ from jobs.shards.tar import Sample
 
 
 def run_stage(
-    run: Store, spec: StageSpec, params: Params, inputs: Sequence[Dataset] = (), *, completions: int = 1
+    run: Store,
+    spec: StageSpec,
+    params: Params,
+    inputs: Sequence[Dataset] = (),
+    *,
+    completions: int = 1,
+    earlier_runs: Sequence[Store] = (),
 ) -> Dataset:
     """Run all tasks of a stage one after the other and publish its manifest; raises what the worker raises."""
     module, _, function = spec.worker.partition(":")
     for index in range(completions):
         home, attempt = run.at(spec.name), f"test-{index}"
-        task: Task[Any, Any] = Task(spec, params, spec.reads(inputs), home, index, completions, attempt=attempt)
+        task: Task[Any, Any] = Task(
+            spec,
+            params,
+            spec.reads(inputs),
+            home,
+            index,
+            completions,
+            attempt=attempt,
+            earlier_runs=tuple(earlier_runs),
+        )
         getattr(importlib.import_module(module), function)(task, params)
         if task.failures:
             raise task.failures[0]

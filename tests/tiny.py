@@ -55,6 +55,26 @@ def language_model(folder: Path, *, positions: int = 64) -> Path:
     return folder
 
 
+def sentence_model(folder: Path, *, width: int = 16) -> Path:
+    """A sentence embedding model of the BERT kind with vectors of `width` numbers, the mean of its words'."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizer
+
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *string.ascii_lowercase, *string.digits, *WORDS]
+    bert = folder.with_name(f"{folder.name}-bert")
+    config = BertConfig(
+        vocab_size=len(tokens), hidden_size=width, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        BertModel(config).save_pretrained(bert)
+    BertTokenizer(vocab={token: number for number, token in enumerate(tokens)}).save_pretrained(bert)
+    SentenceTransformer(modules=[Transformer(str(bert)), Pooling(width)], device="cpu").save(str(folder))
+    return folder
+
+
 def stable_diffusion(folder: Path) -> Path:
     """A whole StableDiffusionPipeline of the SD 2 kind: v-prediction, DDIM, linear projections, 77 CLIP tokens.
 

@@ -20,7 +20,7 @@ from tests.cluster.conftest import Cluster
 from tests.waiting import wait_for
 
 NAMES = [*(spec.name for spec in STAGES), CONTROLLER]
-WITHOUT_TORCH = ("collect", "dedup", "submission", CONTROLLER)
+WITHOUT_TORCH = ("collect", "submission", CONTROLLER)
 FIRST_PULL = 600.0  # seconds; a node unpacks torch's 6 GB once, in a minute or two
 
 # Runs in the Pod instead of the entry point, and prints what it sees there.

@@ -181,6 +181,18 @@ def test_a_listing_has_more_than_one_page(store: Store) -> None:
     assert len(names(store, "many/0100")) == 5
 
 
+def test_folders_are_those_directly_below_and_of_more_than_one_page(store: Store) -> None:
+    assert list(store.folders()) == []
+    for name in ("b/embed/commits/1.json", "b/x", "a/x", "store.json"):
+        assert store.create(name, b"1")
+    assert list(store.folders()) == ["a", "b"]
+    assert list(store.at("b").folders()) == ["embed"]
+    assert list(store.at("b/embed/commits").folders()) == list(store.at("never").folders()) == []
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: store.create(f"many/{number:05d}/x", b"x"), range(1005)))
+    assert list(store.at("many").folders()) == [f"{number:05d}" for number in range(1005)]
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_a_name_that_not_every_store_can_hold_is_refused(store: Store, name: str) -> None:
     asks: list[Callable[[], object]] = [

@@ -16,11 +16,13 @@ from typing import Any
 
 import pytest
 
+from jobs.catalog import COMMANDS
 from pipeline.__main__ import main
 from tests.docs.blocks import Block, Command, blocks_of, commands_of, matches, pages
 from tests.e2e.conftest import undisturbed as undisturbed
 from tests.e2e.runs import PRESET, RUN
 
+STANDALONE = {"explain", "completion", *(command.name for command in COMMANDS)}
 RUNNABLE = [page for page in pages() if any(block.is_run for block in blocks_of(page))]
 
 
@@ -72,7 +74,7 @@ def run(text: str) -> int:
     words = shlex.split(text)
     if words[0] != "i2p" or ">" in words or "|" in words:
         return subprocess.run(["bash", "-euo", "pipefail", "-c", text], check=False).returncode
-    if any(word in words for word in ("explain", "completion", "--version", "--preset")):
+    if words[1] in STANDALONE or any(word in words for word in ("--version", "--preset")):
         arguments = words[1:]
     else:
         arguments = [*words[1:], "--preset", ".small.yaml"]

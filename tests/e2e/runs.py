@@ -40,7 +40,8 @@ def manifest_digests(store: Path, run: str = RUN) -> dict[str, str]:
 
 def to_do(store: Path, *arguments: str) -> set[tuple[str, str]]:
     """The (stage, shard) that the plan does not skip."""
-    return {(row["stage"], row["shard"]) for row in answer(store, "plan", *arguments) if row["action"] != "skip"}
+    rows = answer(store, "plan", *arguments)
+    return {(row["stage"], row["shard"]) for row in rows if row["action"] not in ("skip", "take")}
 
 
 def records(store: Path) -> dict[str, bytes]:

@@ -6,11 +6,13 @@ import gzip
 import io
 import os
 import struct
+import tempfile
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
@@ -23,6 +25,8 @@ from jobs.collect.sources.parquet_service import ColumnsRequest, OpenFile
 from jobs.collect.sources.rows import Row
 from jobs.contract.reading import TypedSample
 from jobs.contract.samples import Origin
+from jobs.dedup.tool.tables.formats import format_of
+from jobs.dedup.tool.tables.reading import copy_rows, open_tables, prompts
 from jobs.imaging.limits import ImageLimits
 from jobs.imaging.pixel_service import PIXELS, Decoded, Undecodable
 from jobs.imaging.untrusted import decode_foreign
@@ -100,6 +104,17 @@ def parquet_messages(data: bytes) -> int:
         os.close(file)
 
 
+def table_copied(name: str, data: bytes) -> int:
+    """Read a file of prompts as the filter of files does, and copy every other row."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, name)
+        path.write_bytes(data)
+        tables = open_tables([path], format_of(path), None)
+        rows = list(prompts(tables[0]))
+        copy_rows(tables, [[row % 2 == 0 for row in range(len(rows))]], io.BytesIO())
+    return len(rows)
+
+
 def answer(data: bytes) -> object:
     """Read what a process in the sandbox sends."""
     reading, writing = os.pipe()
@@ -146,11 +161,12 @@ _RECORD = record_of("train-00000")
 _CLAIM = Claim(1, datetime(2026, 11, 22, 3, tzinfo=UTC), "s3://a/b", ("a.png", "b.png"))
 _CSV = b'id,prompt\n1,"a ""big"" cat,\nin two lines"\n2,dog\n'
 _ROWS = {"prompt": ["a cat", "a dog", None], "image_name": ["1", "2", "3"], "prompt_nsfw": [0.1, 0.9, None]}
-_PARQUETS = [
+PARQUETS = [
     table(_ROWS),
     table(_ROWS, compression="zstd", use_dictionary=False),
     table({**_ROWS, "prompt": [b"a", b"b", None]}),
 ]
+_BOM_TEXT = "\ufeffa cat\r\n\n a   dög \na cat".encode()
 _INTERLACED = chunk(b"IDAT", zlib.compress(bytes(79)))  # the seven passes of 8 x 8 pixels of a byte, and their filters
 _PNGS = [
     PNG,
@@ -196,5 +212,8 @@ ENTRIES: dict[str, Entry] = {
         partial(rows_of, "text", name="a.txt.gz"),
         [gzip.compress(b"a cat\na dog\n" * 50, mtime=0), gzip.compress(b"", mtime=0)],
     ),
-    "parquet": Entry(parquet_messages, _PARQUETS, (MemoryError,)),
+    "text table": Entry(partial(table_copied, "a.txt"), [_BOM_TEXT]),
+    "csv table": Entry(partial(table_copied, "a.csv"), [_CSV, b"prompt\n" + b"a cat\n" * 20]),
+    "json table": Entry(partial(table_copied, "a.jsonl"), [b'{"n": 1, "prompt": "a cat"}\n\n{"prompt": "a dog"}\n']),
+    "parquet": Entry(parquet_messages, PARQUETS, (MemoryError,)),
 }

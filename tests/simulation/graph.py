@@ -1,7 +1,12 @@
-"""Three small stages that show what a sample was made of, and the configuration that runs them."""
+"""Three small stages that show what a sample was made of, and the configuration that runs them.
+
+collect deals three prompts out to its units, embed adds to each prompt what follows from it alone, or takes that over,
+and dedup puts everything into one text.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -11,10 +16,13 @@ from jobs.runtime.spec import Params, StageSpec, Unit, one_unit, unit_per_shard
 from jobs.runtime.task import Task
 from jobs.shards.dataset import Dataset, Writer
 from jobs.shards.strict_json import JsonModel
+from jobs.shards.tar import Sample
 from pipeline.configuration.resources import Kubernetes, Resources
 
 RUN = "run"
+OTHER_RUN = "other"
 STORE = "s3://simulated/runs"
+NUM_PROMPTS = 3
 
 
 class SimulatedParams(Params):
@@ -29,7 +37,9 @@ def _collect_units(params: SimulatedParams, inputs: Any) -> list[Unit]:
 
 
 class Text(JsonModel):
-    """The samples of the simulation have no JSON to speak of."""
+    """What a sample is of."""
+
+    of: str = ""
 
 
 class Collected(Contract[Access], stage="collect"):
@@ -47,7 +57,7 @@ class EmbedInputs(Inputs):
 class Embedded(Contract[Access], stage="embed"):
     """Groups are those of its input."""
 
-    texts = Splits(Text, "txt")
+    texts = Splits(Text, "txt", "vec")
 
 
 class DedupInputs(Inputs):
@@ -62,28 +72,38 @@ class Deduplicated(Contract[Access], stage="dedup"):
     texts = Splits(Text, "txt")
 
 
-def _stage(reads: type[Inputs], writes: type[Contract[Any]], units: Any, *, parallel: bool = True) -> StageSpec:
+def _stage(
+    reads: type[Inputs],
+    writes: type[Contract[Any]],
+    units: Any,
+    worker: str,
+    *,
+    parallel: bool = True,
+    per_sample: bool = False,
+) -> StageSpec:
     return StageSpec(
         reads=reads,
         writes=writes,
         params=SimulatedParams,
         units=units,
-        worker="tests.simulation.graph:run",
+        worker=f"tests.simulation.graph:{worker}",
         parallel=parallel,
+        per_sample=per_sample,
     )
 
 
 def _embed_units(params: SimulatedParams, inputs: EmbedInputs) -> list[Unit]:
-    return unit_per_shard(params, inputs.collected.stage, inputs.collected.shards())
+    whatever_cut = params.model_copy(update={"num_units": 0})  # a sample is the same in any shard
+    return unit_per_shard(whatever_cut, inputs.collected.stage, inputs.collected.shards())
 
 
 def _dedup_units(params: SimulatedParams, inputs: DedupInputs) -> list[Unit]:
     return one_unit("c", params, inputs.embedded.reads())
 
 
-COLLECT = _stage(Inputs, Collected, _collect_units)
-EMBED = _stage(EmbedInputs, Embedded, _embed_units)
-DEDUP = _stage(DedupInputs, Deduplicated, _dedup_units, parallel=False)
+COLLECT = _stage(Inputs, Collected, _collect_units, "collect")
+EMBED = _stage(EmbedInputs, Embedded, _embed_units, "embed", per_sample=True)
+DEDUP = _stage(DedupInputs, Deduplicated, _dedup_units, "dedup", parallel=False)
 SPECS = (COLLECT, EMBED, DEDUP)
 BY_NAME = {spec.name: spec for spec in SPECS}
 
@@ -97,15 +117,50 @@ def linger() -> None:
     """How long a worker takes between its data and their record; the simulation replaces it."""
 
 
-def run(task: Task[Inputs, Any], params: SimulatedParams) -> None:
-    """Write for each unit a text that holds the texts it was made of."""
+def content(samples: Iterable[Sample]) -> str:
+    """All that the samples hold, as text."""
+    return "|".join(
+        f"{sample.text('json')} {sample.text()} {sample.fields.get('vec', b'').decode()}" for sample in samples
+    )
+
+
+def collect(task: Task[Inputs, Any], params: SimulatedParams) -> None:
+    """Deal the prompts out to the units; their texts are the same whatever the tag."""
     for unit in task.pending():
         with task.writing(unit) as output:
-            text = f"{task.spec.name} {unit.name} {params.tag}{salt(task)}("
-            shards = unit.shards or [shard for dataset in task.inputs for shard in dataset.shards()]
-            text += "|".join(sample.text() for shard in shards for sample in task.read(shard))
-            name = f"{unit.name}-00000" if task.spec is COLLECT else unit.name
-            output.texts.write_shard(name, [output.texts.sample("k", Text(), txt=f"{text})".encode())])
+            mine = range(int(unit.name[1:]), NUM_PROMPTS, params.num_units)
+            origin = Text(of=f"{unit.name} {params.tag}")
+            samples = [
+                output.texts.sample(f"k{number}", origin, txt=f"prompt {number}{salt(task)}".encode())
+                for number in mine
+            ]
+            output.texts.write_shard(f"{unit.name}-00000", samples)
+            linger()
+
+
+def embed(task: Task[Inputs, Any], params: SimulatedParams) -> None:
+    """Add to each prompt what follows from it and the tag; what was made before is taken over."""
+    for unit in task.pending():
+        with task.writing(unit) as output:
+            samples = [sample for shard in unit.shards for sample in task.read(shard)]
+            taken = task.taken_over(unit, samples, "vec")
+            made = {
+                sample.key: f"embed {params.tag}{salt(task)}({sample.text()})".encode()
+                for sample in samples
+                if sample.key not in taken
+            }
+            vectors = {**taken, **made}
+            output.texts.write_shard(unit.name, [sample.adding(vec=vectors[sample.key]) for sample in samples])
+            linger()
+
+
+def dedup(task: Task[Inputs, Any], params: SimulatedParams) -> None:
+    """Write a text that holds everything that it was made of."""
+    for unit in task.pending():
+        with task.writing(unit) as output:
+            shards = [shard for dataset in task.inputs for shard in dataset.shards()]
+            text = f"dedup {params.tag}{salt(task)}({'|'.join(content(task.read(shard)) for shard in shards)})"
+            output.texts.write_shard(unit.name, [output.texts.sample("k", Text(), txt=text.encode())])
             linger()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 
@@ -10,7 +11,8 @@ from jobs.shards.dataset import Dataset, load_manifest, read_record
 from jobs.shards.digests import sha256
 from jobs.shards.records import CommitRecord, Manifest, Outcome
 from jobs.shards.store import Store
-from tests.simulation.graph import BY_NAME
+from jobs.shards.tar import Sample, read_tar
+from tests.simulation.graph import BY_NAME, content
 from tests.simulation.s3 import Bucket, Object
 from tests.simulation.world import Actor, World
 
@@ -24,6 +26,7 @@ AGREE = "records say what the manifest says"
 ENDS = "it ends, with everything done or the reason said"
 RAW = "no raw error"
 CLAIMED = "every input is claimed once, and predicted"
+TAKEN = "what is taken over is whole, and of the same recipe"
 CLEAN = "in the end only what is reachable is left"
 
 _PREFIX = "runs/run/"
@@ -58,6 +61,8 @@ class Watcher:
         for shard in outcome.shards:
             self.named_by[f"{stage}/{shard.object}"].add(key)
         self.disturbed.discard(key)
+        if stage.endswith("/embed"):
+            self._taken(stage, outcome)
         if not self._is_whole(stage, outcome):
             self.world.violate(DATA_FIRST, f"{key} names {outcome.shards[0].object}, which is not there")
         if before is None:
@@ -69,6 +74,15 @@ class Watcher:
         damaged = any(f"{stage}/{shard.object}" in self.disturbed for shard in former.shards)
         if former != outcome and not damaged and self._is_whole(stage, former):
             self.world.violate(ONE_WINNER, f"{key}: a record that counted was replaced by another outcome")
+
+    def _taken(self, stage: str, outcome: Outcome) -> None:
+        """What embed adds to a prompt must be of that prompt and of the record's own parameters, made or taken over."""
+        for shard in outcome.shards:
+            one = self.bucket.objects.get(f"{stage}/{shard.object}")
+            for sample in read_tar(one.body) if one and sha256(one.body) == shard.sha256 else ():
+                form = rf"embed {outcome.settings['tag']}( \d)?\({re.escape(sample.text())}\)"
+                if not re.fullmatch(form, sample["vec"].decode(errors="replace")):
+                    self.world.violate(TAKEN, f"{stage}/{shard.object} has {sample['vec']!r} for {sample.text()!r}")
 
     def _manifest(self, key: str) -> None:
         stage = key.removesuffix("/manifest.json")
@@ -113,6 +127,7 @@ class Watcher:
 def check_end(world: World, run: Store) -> None:
     """Everything is done: what the run says it has can be read, and was made of one another."""
     texts: dict[str, dict[str, str]] = {}
+    inputs: dict[str, str] = {}  # what embed's shards hold of collect's
     for name in BY_NAME:
         stage = run.at(name)
         try:
@@ -125,13 +140,17 @@ def check_end(world: World, run: Store) -> None:
                 if record is None or record.outcome != outcome:
                     world.violate(AGREE, f"{name}/{outcome.unit}")
             dataset = Dataset(stage, manifest)
-            texts[name] = {
-                shard.name: "".join(sample.text() for sample in dataset.read(shard)) for shard in manifest.shards
-            }
+            texts[name] = {shard.name: content(dataset.read(shard)) for shard in manifest.shards}
+            if name == "embed":
+                inputs = {shard.name: content(map(_without_vector, dataset.read(shard))) for shard in manifest.shards}
         except I2PError as error:
             world.violate(WHOLE, f"{name} cannot be read although the run is done: {error}")
             return
-    _check_lineage(world, texts)
+    _check_lineage(world, texts, inputs)
+
+
+def _without_vector(sample: Sample) -> Sample:
+    return Sample(sample.key, {name: body for name, body in sample.fields.items() if name != "vec"})
 
 
 def check_clean(world: World, bucket: Bucket) -> None:
@@ -146,9 +165,9 @@ def check_clean(world: World, bucket: Bucket) -> None:
         world.violate(CLEAN, f"{left[0]} is left")
 
 
-def _check_lineage(world: World, texts: Mapping[str, Mapping[str, str]]) -> None:
-    for shard, text in texts["embed"].items():
-        if texts["collect"].get(shard, "?") not in text:
+def _check_lineage(world: World, texts: Mapping[str, Mapping[str, str]], inputs: Mapping[str, str]) -> None:
+    for shard, text in inputs.items():
+        if texts["collect"].get(shard) != text:
             world.violate(LINEAGE, f"embed/{shard} was not made of the collect/{shard} that is published")
     for shard, text in texts["embed"].items():
         if not all(text in made for made in texts["dedup"].values()):

@@ -57,6 +57,11 @@ class MemoryStore:
             ]
         )
 
+    def folders(self) -> Sequence[str]:
+        self._call("LIST", "")
+        names = [key.removeprefix(self._prefix) for key in self._bucket.listed() if key.startswith(self._prefix)]
+        return sorted({name.partition("/")[0] for name in names if "/" in name})
+
     def create(self, name: str, body: bytes | BinaryIO) -> bool:
         return self._write(name, _bytes(body), None)
 

@@ -12,12 +12,16 @@ from typing import Any
 from unittest.mock import patch
 
 import jobs.runtime.task
+from jobs.runtime import former_shards
+from jobs.runtime.earlier import Earlier
+from jobs.runtime.former_shards import Former
 from jobs.runtime.spec import StageSpec
 from jobs.shards import dataset, removal
 from jobs.shards.dataset import Committed, load_manifest
 from jobs.shards.digests import digest_of
 from jobs.shards.records import MANIFEST, CommitRecord, Manifest, record_name
 from jobs.shards.store import Store, overwrite
+from jobs.shards.tar import Sample, read_tar
 from pipeline.control import controller
 from pipeline.maintenance import garbage
 from pipeline.maintenance.garbage import Ages
@@ -26,6 +30,7 @@ from pipeline.scheduled import batches, claims
 from pipeline.scheduled.claims import Claim
 from tests.simulation import scenario
 from tests.simulation.cluster import Rules as ClusterRules
+from tests.simulation.invariants import TAKEN
 from tests.simulation.s3 import Rules
 from tests.simulation.scenario import Plan
 
@@ -42,6 +47,7 @@ class Mutant:
     change: Patches = nullcontext
     plan: Plan = _ANY
     firings: bool = False  # shown by inference on cron, else by a run
+    breaks: str = ""  # the invariant that must show it, where any other does not do
     first: int = 0  # the seed to begin with, where it takes long to come to one that shows it
 
 
@@ -121,9 +127,19 @@ def _several(*swaps: Patches) -> Patches:
     return change
 
 
+def _samples_unverified(self: Former) -> Iterator[Sample]:
+    return read_tar(self.folders.stage.read(self.shard.object).data)
+
+
+def _of_any_recipe(self: Earlier, unit: Any) -> list[Former]:
+    return former_shards.formers(self.spec, self.runs)
+
+
 _LOSES_NODES = ClusterRules(node_lost_once_in=20)
 _RETURNS = Plan(past="yx", returns=True, damages=())
 _HALF_DONE = Plan(past="x", past_calls=(60, 90, 120, 160, 200), damages=("record",), most_damages=6)
+
+_CUT_OTHERWISE = Plan(past="x", damages=("flip",), most_damages=6, returns=False)
 
 MUTANTS = (
     Mutant(
@@ -191,6 +207,18 @@ MUTANTS = (
         _swap(removal, "RENEWED_SECONDS", float("inf")),
         replace(_HALF_DONE, damages=(), loses_records=True, reproducible=True, returns=False),
         first=450,
+    ),
+    Mutant(
+        "what is taken over is not verified",
+        _swap(Former, "samples", _samples_unverified),
+        _CUT_OTHERWISE,
+        breaks=TAKEN,
+    ),
+    Mutant(
+        "samples of another recipe are taken over",
+        _swap(Earlier, "_of_recipe", _of_any_recipe),
+        Plan(past="y", damages=()),
+        breaks=TAKEN,
     ),
     Mutant("claims leave gaps", _swap(batches, "create_claim", _claims_with_gaps), firings=True),
     Mutant(

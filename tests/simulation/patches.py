@@ -23,6 +23,7 @@ from jobs.runtime.events import Event
 from jobs.shards import records, strict_json
 from jobs.shards.store import Store
 from pipeline.maintenance import live_runs
+from pipeline.planning import run_store
 from tests.simulation import graph
 from tests.simulation.s3 import Client
 from tests.simulation.world import World
@@ -103,6 +104,7 @@ def simulated() -> Iterator[None]:
         patch.object(jobs.runtime.task, "signal", SimpleNamespace(signal=lambda *_: None, SIGTERM=15, SIG_IGN=1)),
         patch.object(jobs.runtime.task, "library_versions", dict),
         patch.object(jobs.runtime.task, "open_store", lambda *_, **__: _NOW.root),
+        patch.object(run_store, "open_store", lambda *_, **__: _NOW.root),
         patch.object(jobs.runtime.task, "without_patience", lambda store: store),
         patch.object(graph, "salt", lambda _: ""),
         patch.object(graph, "linger", lambda: None),

@@ -174,9 +174,15 @@ class Client:
 
         return self._send(f"DELETE {Key}", act)
 
-    def list_objects_v2(self, *, Bucket: str, Prefix: str = "", ContinuationToken: str = "", **_: Any) -> Reply:
+    def list_objects_v2(
+        self, *, Bucket: str, Prefix: str = "", ContinuationToken: str = "", Delimiter: str = "", **_: Any
+    ) -> Reply:
         def act() -> Reply:
             objects = self._bucket.listed()
+            if Delimiter:
+                below = [key.removeprefix(Prefix) for key in objects if key.startswith(Prefix)]
+                folders = sorted({f"{Prefix}{name.partition('/')[0]}/" for name in below if "/" in name})
+                return _reply(Name=Bucket, CommonPrefixes=[{"Prefix": one} for one in folders], IsTruncated=False)
             keys = sorted(key for key in objects if key.startswith(Prefix) and key > ContinuationToken)
             page = keys[:_PAGE]
             more = {"NextContinuationToken": page[-1]} if len(keys) > _PAGE else {}

@@ -28,7 +28,7 @@ from tests.simulation import graph, patches
 from tests.simulation.choices import Choices
 from tests.simulation.cluster import Cluster
 from tests.simulation.cluster import Rules as ClusterRules
-from tests.simulation.graph import BY_NAME, RUN, STORE, Config
+from tests.simulation.graph import BY_NAME, OTHER_RUN, RUN, STORE, Config
 from tests.simulation.invariants import ENDS, RAW, Watcher, check_clean, check_end
 from tests.simulation.memory import MemoryStore
 from tests.simulation.s3 import Bucket, Client, Rules
@@ -37,6 +37,7 @@ from tests.simulation.world import CALL_SECONDS, Actor, World
 DAMAGES = (  # some more often, because they show only at some moments
     "delete",
     "delete",
+    "garbage",
     "garbage",
     "garbage",
     "garbage",
@@ -53,6 +54,7 @@ _LAST_TRIES = 3  # runs after the faults are over
 _DAY = 86_400.0
 _DIES_ONCE_IN = 150  # calls
 _IN_THE_TEXT = 1544  # a byte of a shard's first text, behind the headers of it and of the JSON, and the JSON
+_IN_THE_VECTOR = 2572  # the same of what embed adds, which comes after the text
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,8 @@ class Schedule:
         self.world.faults = tags is None
         for tag in tags or self.choices.one_of(["yx", "y", "x", "xy"]):
             config = replace(self.config, tag=tag, num_units=self.choices.one_of([self.config.num_units, 1, 2]))
+            if tags is None and self.choices.below(4) == 1:  # another run made it, from which this one may take over
+                config = replace(config, run=OTHER_RUN)
             calls = self.choices.one_of([900, 300, 100]) if tags is None else self.choices.one_of(self.plan.past_calls)
             controller, until = self._controller(config), self.world.calls + calls
             while not controller.done and self.world.calls < until:
@@ -239,9 +243,10 @@ class Schedule:
 
         def control() -> Finish:
             number = len(self.world.trace)
-            executor = Executor(self.cluster, self.run, config, Caller(f"call-{number}"), world=self.world)
-            note = LiveNote(self.run, config)  # type: ignore[arg-type]
-            controller = SimulatedController(self.run, config, executor, renew=note.renew, repair=repair)  # type: ignore[arg-type]
+            run = self.root.at(config.run)
+            executor = Executor(self.cluster, run, config, Caller(f"call-{number}"), world=self.world)
+            note = LiveNote(run, config)  # type: ignore[arg-type]
+            controller = SimulatedController(run, config, executor, renew=note.renew, repair=repair)  # type: ignore[arg-type]
             controller.counts_on = counts_on
             controller._past = {"collect": 1.0}  # only for people, and costs a third of all calls
             try:
@@ -324,7 +329,7 @@ class Schedule:
         self.world.trace.append((self.world.now, "operator", f"{how} {key}"))
         self.watcher.disturbed.add(key)
         body = self.bucket.objects[key].body
-        position = min(_IN_THE_TEXT, len(body) - 1)
+        position = min(_IN_THE_VECTOR if "/embed/" in key else _IN_THE_TEXT, len(body) - 1)
         if how == "cut":
             self.bucket.put(key, body[:512])
         elif how == "flip":

@@ -11,11 +11,13 @@ import pytest
 
 from jobs.catalog import stage_named
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, OK, STORE_AWAY, TRY_AGAIN, StoreError
+from jobs.shards.dataset import commit
 from jobs.shards.local import LocalStore
-from jobs.shards.records import Manifest, Outcome
+from jobs.shards.records import CommitRecord, Manifest, Outcome
 from pipeline.configuration.run_config import load_config
 from pipeline.control.controller import Controller
 from pipeline.control.decisions import Finish, Hold, Publish, Replace, Restore, Submit, Wait, decide
+from pipeline.control.time_left import seconds_by_unit
 from pipeline.executors.base import JobStatus, Observation
 from pipeline.executors.kubernetes.client.api_errors import Unreachable
 from pipeline.planning.desired_state import write_desired_state
@@ -78,6 +80,14 @@ def stage(name: str, state: str) -> StagePlan:
 def test_decide(stages: Any, jobs: Any, expected: Any) -> None:
     actions = decide([stage(name, state) for name, state in stages.items()], jobs)
     assert [f"publish {one.stage}" if isinstance(one, Publish) else one for one in actions] == expected
+
+
+def test_how_long_a_unit_takes_is_known_from_those_of_which_nothing_was_taken_over(tmp_path: Path) -> None:
+    run = LocalStore(tmp_path)
+    for number, (seconds, taken) in enumerate([(100.0, 0), (120.0, 0), (1.0, 50)]):
+        outcome = Outcome(f"train-{number:05d}", "f" * 64, 1, {}, {}, ())
+        commit(run.at("generate-images"), CommitRecord(outcome, "a", seconds, 0.0, {}, taken))
+    assert seconds_by_unit(run, load_config("demo")) == {"generate-images": 110.0}
 
 
 def test_it_does_not_submit_for_ever() -> None:

@@ -269,7 +269,16 @@ def test_a_subset_takes_the_first_shards_of_a_split(tmp_path: Path) -> None:
 
 def test_no_prompts_are_no_images(tmp_path: Path, model: str) -> None:
     assert made(tmp_path, params_of(model), kept(tmp_path)).shards() == ()
-    assert diffusion.num_cut(diffusion.load(params_of(model)), []) == 0
+    assert diffusion.num_cut(diffusion.load_tokenizer(params_of(model)), []) == 0
+
+
+def test_the_tokenizer_alone_counts_as_that_of_the_pipeline(model: str) -> None:
+    params = params_of(model)
+    prompts = [*PROMPTS, "x " * 75, "x " * 76, "été " * 90]
+    alone, of_pipeline = diffusion.load_tokenizer(params), diffusion.load(params).tokenizer
+    assert alone.model_max_length == of_pipeline.model_max_length == 77
+    assert alone(prompts)["input_ids"] == of_pipeline(prompts)["input_ids"]
+    assert diffusion.num_cut(alone, prompts) == diffusion.num_cut(of_pipeline, prompts) == 3
 
 
 def test_an_image_that_is_not_finite_fails_its_shard_and_no_other(
@@ -303,7 +312,9 @@ def test_what_cannot_work_is_a_bad_configuration(tmp_path: Path) -> None:
         (params_of("someone/some-model"), "needs `revision`"),
     ]:
         with pytest.raises(BadConfiguration, match=message):
-            worker.load(wrong)
+            worker.generator(wrong)([sample_of("a fox")])
+        with pytest.raises(BadConfiguration, match=message):
+            worker.cut_counter(wrong)([sample_of("a fox")])
     for given, message in [
         ({"precision": "fp16"}, "needs `device: cuda`"),
         ({"model": "drawing", "device": "cuda"}, "drawing runs on the CPU"),

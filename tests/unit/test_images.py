@@ -206,12 +206,12 @@ def test_a_new_torch_changes_the_images_that_hold_it_and_no_other(tree: Path) ->
     lock.write_text(re.sub(r"(?m)^torch==.*$", "torch==99.0.0", lock.read_text()))
     after = {name: planned(name, tree).tag for name in image_names()}
     changed = {name for name in before if before[name] != after[name]}
-    assert changed == {"generate-prompts", "embed", "generate-images", "train", "evaluate", "infer"}
+    assert changed == {"generate-prompts", "embed", "dedup", "generate-images", "train", "evaluate", "infer"}
 
 
 def test_a_tag_follows_the_base_and_faiss_where_they_count() -> None:
     assert planned("collect", BASE="a").tag != planned("collect", BASE="b").tag
-    assert planned("dedup", FAISS="faiss-gpu==1.15.1").tag != planned("dedup").tag
+    assert planned("infer", FAISS="faiss-gpu==1.15.1").tag != planned("infer").tag
     assert planned("collect", FAISS="faiss-gpu==1.15.1").tag == planned("collect").tag
 
 
@@ -242,7 +242,7 @@ def test_a_name_that_the_lock_lacks_is_asked_for() -> None:
 def test_another_faiss_is_installed_instead_of_the_one_of_the_lock_and_never_beside_it(name: str) -> None:
     plain, other = requirements(name), requirements(name, FAISS="faiss-gpu==1.15.1")
     assert len(plain) == len(other)
-    changed = {("faiss-cpu==1.15.1", "faiss-gpu==1.15.1")} if name in ("dedup", "evaluate", "infer") else set()
+    changed = {("faiss-cpu==1.15.1", "faiss-gpu==1.15.1")} if name in ("evaluate", "infer") else set()
     assert {pair for pair in zip(plain, other, strict=True) if pair[0] != pair[1]} == changed
 
 
@@ -257,7 +257,7 @@ def test_an_images_requirements_are_complete(name: str) -> None:
                 assert re.sub(r"[-_.]+", "-", needed.name).lower() in pins, f"{name}: {pin} needs {needed}"
 
 
-@pytest.mark.parametrize("name", ["collect", "dedup", "submission", "controller"])
+@pytest.mark.parametrize("name", ["collect", "submission", "controller"])
 def test_an_image_that_computes_without_torch_does_not_carry_it(name: str) -> None:
     assert not [line for line in requirements(name) if line.startswith("torch")]
     parent = planned(name).parent

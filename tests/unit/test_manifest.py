@@ -10,12 +10,13 @@ import pytest
 import yaml
 
 from jobs.errors import BAD_CONFIGURATION, BAD_DATA, PEER_LOST, BadConfiguration
+from jobs.runtime.environment import TASK_VARIABLE
 from jobs.runtime.task_description import TaskDescription
 from pipeline.cli.manifests_text import NumberQuotingDumper
 from pipeline.configuration.resources import Kubernetes, Resources
 from pipeline.configuration.run_config import check_config
 from pipeline.executors.kubernetes import manifests
-from pipeline.planning.job_plan import JobPlan
+from pipeline.planning.job_plan import JobPlan, taking_over
 
 DNS_LABEL = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 LONGEST_PREFIX_OF_A_POD = 58  # Kubernetes cuts the Job's name so that index and five random letters fit into 63
@@ -119,6 +120,16 @@ def test_whoever_submits_it_and_wherever_from_the_name_is_the_same() -> None:
 )
 def test_anything_that_shapes_the_job_gives_another_name(other: Any, values: Any) -> None:
     assert manifests.job_name(other, cluster(**values)) != manifests.job_name(plan(), cluster())
+
+
+def test_the_other_runs_to_take_over_from_are_asked_of_workers_and_do_not_name_the_job() -> None:
+    one, other = (taking_over(plan(), runs) for runs in (("a", "b"), ("c",)))
+    assert manifests.job_name(one, cluster()) == manifests.job_name(other, cluster())
+    assert manifests.job_name(one, cluster()) == manifests.job_name(plan(), cluster())
+    description = TaskDescription.from_variable(env(one)[TASK_VARIABLE])
+    assert description.earlier == ("a", "b")
+    assert TaskDescription.from_variable(env(plan())[TASK_VARIABLE]).earlier == ()
+    assert '"earlier"' not in env(plan())[TASK_VARIABLE]
 
 
 def test_two_limits_of_failed_indexes_are_two_jobs_also_when_fewer_indexes_are_left() -> None:

@@ -10,9 +10,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import faiss
 import numpy as np
 import pytest
 import safetensors.torch
@@ -28,13 +26,12 @@ from jobs.regressor.model import Regressor
 from jobs.regressor.params import PredictParams
 from jobs.regressor.predict import predict
 from jobs.regressor.pretrained import load_pretrained, normalisation
-from jobs.regressor.retrieval import nearest
 from jobs.regressor.values import Architecture, Calibration
 from jobs.runtime.prefetch import prefetch
 from jobs.shards.digests import sha256
 from jobs.shards.tar import Sample
 from tests.networks import from_sample, to_sample
-from tests.pictures import TINY, picture, unit_vectors
+from tests.pictures import TINY, picture
 
 
 def architecture(model: str = TINY, *, head: str = "linear", image_size: int = 32) -> Architecture:
@@ -322,7 +319,7 @@ def test_the_metric_is_a_mean_of_cosines_of_vectors_of_any_length() -> None:
 
 def test_minilm_vectors_of_the_prompts_score_one_on_the_sample_submission(data: Path) -> None:
     from jobs.embed.stage import EmbedParams
-    from jobs.embed.worker import embed, load_model
+    from jobs.sentences import embed, load_model
 
     folder, values = data / "competition_sample", dict[str, list[float]]()
     for row in csv.DictReader((folder / "sample_submission.csv").read_text().splitlines()):
@@ -332,38 +329,6 @@ def test_minilm_vectors_of_the_prompts_score_one_on_the_sample_submission(data: 
     vectors = embed(model, [row["prompt"] for row in rows], batch_size=8)
     assert len(rows) == 7
     assert f"{mean_cosine(vectors, [values[row['imgId']] for row in rows]):.6f}" == "1.000000"
-
-
-@pytest.mark.parametrize("size", [1, 7, 50, 1000])
-def test_the_nearest_are_exact_however_the_rows_are_cut_into_blocks(size: int) -> None:
-    known = unit_vectors(200, seed=3)
-    known[150] = known[20]  # of equal rows the earlier comes first
-    queries = np.concatenate([unit_vectors(5, seed=4), known[20:21]])
-    found, numbers = nearest([known[start : start + size] for start in range(0, 200, size)], queries, 4)
-    products = queries @ known.T
-    order = np.argsort(-products, axis=1, kind="stable")[:, :4]
-    assert np.array_equal(numbers[:5], order[:5])
-    assert numbers[5, :2].tolist() == [20, 150]
-    assert np.allclose(found, np.take_along_axis(products, numbers, 1), atol=1e-6)
-
-
-def test_the_nearest_are_the_same_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    known, queries = unit_vectors(300, seed=5), unit_vectors(40, seed=6)
-    expected = nearest([known], queries, 5)
-
-    def another_machine(queries: Any, block: Any, count: int, metric: int) -> Any:
-        cosines = queries @ block.T + np.random.default_rng(7).uniform(-2e-5, 2e-5, (40, 300))
-        rows = (-cosines).argsort(axis=1)[:, :count]
-        return np.take_along_axis(cosines, rows, 1).astype(np.float32), rows
-
-    monkeypatch.setattr(faiss, "knn", another_machine)
-    found, rows = nearest([known], queries, 5)
-    assert np.array_equal(found, expected[0]) and np.array_equal(rows, expected[1])
-
-
-def test_a_index_smaller_than_what_is_asked_for_gives_all_it_has() -> None:
-    found, numbers = nearest([unit_vectors(2, seed=0)], unit_vectors(3, seed=1), 5)
-    assert found.shape == numbers.shape == (3, 2)
 
 
 def test_the_calibration_rises_and_finds_the_relation_through_the_noise() -> None:

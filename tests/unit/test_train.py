@@ -156,14 +156,21 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     run = local_run(tmp_path)
     task = attempt(run, settings())
     with monkeypatch.context() as patched:
-        do_step = worker.do_step
+        do_step, save = worker.do_step, Checkpoints.save
 
         def dying(learner: Any, *arguments: Any, **named: Any) -> Any:
             if learner.step == 7:
                 raise Killed
             return do_step(learner, *arguments, **named)
 
+        def save_and_wait(
+            checkpoints: Checkpoints, *arguments: Any
+        ) -> None:  # else the kill may come before it is there
+            save(checkpoints, *arguments)
+            checkpoints.wait()
+
         patched.setattr(worker, "do_step", dying)
+        patched.setattr(Checkpoints, "save", save_and_wait)
         with pytest.raises(Killed):
             worker.run(task, task.params)
     (newest,) = (run.root / "train/checkpoints").glob("*/000000006-*.safetensors")
