@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.executors.kubernetes.client import connection as connection_module
 from pipeline.executors.kubernetes.client import watch as watch_module
 from pipeline.executors.kubernetes.client.api import JOBS, PODS, Api
 from pipeline.executors.kubernetes.client.api_errors import Unreachable
@@ -257,6 +258,35 @@ def test_streams_that_do_not_last_are_not_asked_for_in_a_loop(server: FakeApiSer
             api.list(JOBS)  # which opens the gate again and again
             time.sleep(0.1)
     assert len(server.watches) <= 4
+
+
+def test_a_watch_that_gets_no_answer_keeps_nobody_from_listing(
+    server: FakeApiServer, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a proxy that holds streams back."""
+    monkeypatch.setattr(connection_module, "READ_SECONDS", 0.2)
+    server.answer = lambda asked: Reply(fault="hang") if asked.watch else listing()
+    with Watch(api, JOBS) as watch:
+        while len(server.watches) < 3:
+            api.list(JOBS)
+            time.sleep(0.01)
+        assert "no answer comes in time" in watch.trouble
+    assert api.unreachable_since is None
+
+
+def test_a_watch_waits_while_the_server_fails(server: FakeApiServer, connect: Callable[..., Api]) -> None:
+    clock = Clock()
+    api = connect(server.address, gate=Gate(clock, lambda: 1.0))
+    server.answer = in_turn(Reply(fault="reset"), listing(), Events([], "end"))
+    watch = Watch(api, JOBS)
+    with pytest.raises(Unreachable):
+        api.list(JOBS)
+    clock.now += 60  # the gate would let one request through; that is the next list
+    assert watch.follow() == 1.0
+    assert not server.watches
+    api.list(JOBS)
+    watch.follow()
+    assert len(server.watches) == 1
 
 
 def test_a_watch_that_is_not_allowed_says_so_and_raises_nothing(server: FakeApiServer, api: Api) -> None:

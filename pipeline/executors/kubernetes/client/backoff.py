@@ -38,7 +38,7 @@ class Backoff:
 
 
 class Gate:
-    """Every request to one server passes here. Open while the server answers.
+    """Every request to one server asks here first. Open while the server answers.
 
     After a failure it is closed for a while: a request that comes too early is not sent and does not sleep, it raises
     Unreachable at once with `retry_in`, so that a controller can go on showing what it knows and decide how long to
@@ -80,19 +80,26 @@ class Gate:
             if probe:
                 self._probing = False
 
+    def check(self, wanted: str) -> None:
+        """For a request that neither tries whether the server is back nor says so: raises Unreachable unless open."""
+        with self._lock:
+            if self._failures:
+                raise self._too_early(wanted, max(self._opens - self._clock(), _PROBE_SECONDS))
+
     def _enter(self, wanted: str) -> tuple[int, bool]:
         with self._lock:
             if not self._failures:
                 return 0, False
-            now = self._clock()
-            wait = max(self._opens - now, _PROBE_SECONDS if self._probing else 0.0)
+            wait = max(self._opens - self._clock(), _PROBE_SECONDS if self._probing else 0.0)
             if wait > 0:
-                ago = now - (self._since or now)
-                raise Unreachable(
-                    f"{wanted}: not asked again yet, the server has failed for {ago:.0f} s ({self._why})", wait
-                )
+                raise self._too_early(wanted, wait)
             self._probing = True
             return self._failures, True
+
+    def _too_early(self, wanted: str, wait: float) -> Unreachable:
+        now = self._clock()
+        ago = now - (self._since or now)
+        return Unreachable(f"{wanted}: not asked again yet, the server has failed for {ago:.0f} s ({self._why})", wait)
 
     def _succeeded(self) -> None:
         with self._lock:

@@ -113,11 +113,11 @@ class Connection:
     def stream(self, request: Request, silence_seconds: float) -> Iterator[Stream]:
         """An answer that is read line by line and may be silent for so long once it has begun.
 
-        That it begins is under the ordinary time limit; only that counts for the gate, for a stream that breaks off
-        later says nothing about the server (a load balancer may have ended it).
+        That it begins is under the ordinary time limit. Nothing of it counts for the gate: a proxy may hold streams
+        back that answers everything else, and as the gate's only try each would keep the others out for 15 seconds.
         """
-        with self.gate.passage(self._wanted(request)):
-            response = self._open(request)
+        self.gate.check(self._wanted(request))
+        response = self._open(request)
         try:
             socket = getattr(response.connection, "sock", None)
             if socket:  # else the server wants to close after this answer, and the ordinary limit stays

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import threading
 import time
@@ -36,8 +37,8 @@ class Watch:
 
     It starts at `version`, a listing's, or else with one event for each object there is; in both cases it goes on from
     the last version it saw, until the server no longer knows that one. After such a loss it wakes the controller once,
-    for whatever was missed. It shares the gate of its `api` for reaching the server, and has its own back-off for
-    streams that begin well and do not last. Nothing that happens in here is ever raised to the controller.
+    for whatever was missed. It waits while the gate of its `api` is closed, and has its own back-off for streams that
+    do not begin or do not last. Nothing that happens in here is ever raised to the controller.
     """
 
     def __init__(self, api: Api, resource: Resource, *, labels: str = "", version: str = "") -> None:
@@ -51,6 +52,7 @@ class Watch:
         self._woke = float("-inf")
         self._last_event = time.monotonic()
         self._stream: Stream | None = None
+        self._began = math.inf  # time.monotonic() when the present stream began; not yet
         self._thread = threading.Thread(target=self._run, name=f"watch-{resource.plural}", daemon=True)
         self.trouble = ""  # why it does not follow just now; "" while it does
 
@@ -95,25 +97,25 @@ class Watch:
 
     def follow(self) -> float:
         """One stream from its beginning to its end, whatever that is; returns the seconds to wait before the next."""
-        began, pause = time.monotonic(), 0.0
+        self._began = math.inf
         try:
             self._read()
             self.trouble = ""
         except Unreachable as error:
-            self.trouble, pause = str(error), error.retry_in
-            if pause:  # the gate's, which has its own back-off
-                return pause
+            self.trouble = str(error)
+            if error.retry_in:  # the gate's, which has its own back-off, or the server's
+                return error.retry_in
         except Exception as error:  # an answer of any other kind, or a fault of our own: begin anew
             self.trouble = str(error) if isinstance(error, ClusterError | _Lost) else repr(error)
             self._version = ""
         finally:
             self._stream = None
-        if time.monotonic() - began >= _LIVED:
+        if time.monotonic() - self._began >= _LIVED:
             self._backoff.reset()
-            if (
-                self._last_event < began
-            ):  # not even a bookmark: a server that was restored from a backup waits in silence
-                self._version = ""  # until it gets to our version again
+            # Without even a bookmark: a server that was restored from a backup waits in silence until it gets to our
+            # version again.
+            if self._last_event < self._began:
+                self._version = ""
         return self._backoff.next()
 
     def _read(self) -> None:
@@ -125,7 +127,7 @@ class Watch:
             "timeoutSeconds": str(seconds),
         }
         with self._api.stream(self._resource, query, silence_seconds=seconds + _MARGIN) as stream:
-            self._stream = stream
+            self._stream, self._began = stream, time.monotonic()
             self.trouble = ""
             if not self._version:
                 self._happened.set()  # a deletion in the meantime would otherwise show in nothing
