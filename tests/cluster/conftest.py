@@ -195,9 +195,10 @@ def namespaces(cluster: Cluster) -> Iterator[Callable[[], str]]:
         return name
 
     yield make
-    for name in made:
-        cluster.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
-        cluster.kubectl("delete", "persistentvolume", f"{name}-models", "--wait=false", "--ignore-not-found")
+    with undisturbed("cluster", alone=False):  # another process may be at the tests that stop the API server
+        for name in made:
+            cluster.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+            cluster.kubectl("delete", "persistentvolume", f"{name}-models", "--wait=false", "--ignore-not-found")
 
 
 @pytest.fixture
