@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from jobs.shards.local import LocalStore
 from jobs.shards.s3 import S3Store
@@ -27,6 +28,10 @@ from tests.sharing import made_once
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # a test that reaches for the network fails, and at once
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+# By default an example fails that took more than 200 ms, on a busy machine any of them.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 BucketOn = Callable[[str], S3Store]
 

@@ -60,7 +60,7 @@ def clustered(seed: int, rows: int, dimensions: int = 16) -> Vectors:
     return (centres[random.integers(len(centres), size=rows)] + noise).astype(np.float32)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     rows=st.integers(1, 300),

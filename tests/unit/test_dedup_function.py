@@ -62,7 +62,7 @@ def clusters(seed: int, rows: int) -> np.ndarray:
     return (centres[random.integers(len(centres), size=rows)] + random.normal(size=(rows, 8)) * 0.4).astype(np.float32)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 1000), st.integers(0, 60), st.floats(0.3, 1))
 def test_of_vectors_it_decides_as_the_stage_does(seed: int, rows: int, threshold: float) -> None:
     vectors = clusters(seed, rows)
@@ -73,7 +73,7 @@ def test_of_vectors_it_decides_as_the_stage_does(seed: int, rows: int, threshold
     assert (found.repeats, len(found.empty)) == (0, 0)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.lists(st.sampled_from(["", " ", "a", "a ", "b", "c", "d  d", "d d", "e"])), st.integers(0, 99))
 def test_rows_follow_from_the_decisions_on_distinct_prompts(prompts: list[str], seed: int) -> None:
     """As if each row were decided anew, where equal prompts have equal vectors."""

@@ -20,7 +20,7 @@ from jobs.dedup.tool.tables.formats import Format, common_format, format_of
 from jobs.dedup.tool.tables.reading import copy_rows, open_tables, prompts
 from jobs.errors import BadConfiguration, BadData
 
-FOLDER_IS_SHARED = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FOLDER_IS_SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 PIECES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\n\x85"), max_size=12)
 FIELDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -154,7 +154,6 @@ def test_names_that_are_no_keys_share_an_id_or_pretend_to_be_anothers_key_hold_n
 NAMES = st.lists(st.text(st.characters(), min_size=1, max_size=90).filter(lambda name: "\0" not in name), max_size=12)
 
 
-@settings(deadline=None)
 @given(NAMES)
 def test_whatever_files_are_called_each_gets_a_key_of_its_own_that_a_shard_can_hold(names: list[str]) -> None:
     files = sorted({name + ".png" for name in names} | {key_of_id(id_of(f"{name}.x")) + ".png" for name in names})

@@ -64,7 +64,7 @@ def exact_cosines(left: Floats, right: Floats) -> Any:
 
 
 @pytest.mark.parametrize("name", SCREENS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 2**32 - 1),
     level=st.floats(-0.5, 0.999),

@@ -102,7 +102,7 @@ def test_webdataset_reads_what_is_written_here(tmp_path: Path) -> None:
         assert {name: body for name, body in one.items() if not name.startswith("__")} == sample.fields
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.dictionaries(KEYS, BODIES, min_size=1, max_size=4))
 def test_webdataset_reads_whatever_is_written_here(contents: dict[str, dict[str, bytes]]) -> None:
     data, _ = written(Sample(key, contents[key]) for key in sorted(contents))
