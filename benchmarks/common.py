@@ -48,6 +48,18 @@ def run_pipeline(*chosen: str) -> dict[str, Any]:
     }
 
 
+def memory_of(process: int | str) -> dict[str, int]:
+    """A process's memory in KB by the kernel's names: VmRSS now, VmHWM at its peak; nothing of one that has ended.
+
+    The kernel's ru_maxrss would count what the parent held at the fork, too.
+    """
+    try:
+        lines = [line.split() for line in Path(f"/proc/{process}/status").read_text().splitlines()]
+    except OSError:
+        return {}
+    return {name.removesuffix(":"): int(rest[0]) for name, *rest in lines if rest[-1:] == ["kB"]}
+
+
 def _cpu() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import ROOT, save
+from benchmarks.common import ROOT, memory_of, save
 from benchmarks.prompt_vectors import clustered_vectors, real_vectors
 
 THRESHOLD, NEIGHBOURS = 0.8, 100
@@ -113,7 +113,7 @@ def measure(way: str, data: str, count: int, threads: int) -> dict[str, Any]:
     started = time.process_time()
     kept = run()
     seconds = time.process_time() - started
-    peak = memory_of()["VmHWM"]
+    peak = memory_of("self")["VmHWM"]
     rows = np.flatnonzero(kept)
     return {
         "vectors": len(vectors),
@@ -129,13 +129,7 @@ def measure(way: str, data: str, count: int, threads: int) -> dict[str, Any]:
 def memory_now() -> int:
     """KB that this process has; its peak is counted from here."""
     Path("/proc/self/clear_refs").write_text("5")
-    return memory_of()["VmRSS"]
-
-
-def memory_of() -> dict[str, int]:
-    """This process's memory in KB by the kernel's names: VmRSS now, VmHWM at its peak."""
-    lines = (line.split() for line in Path("/proc/self/status").read_text().splitlines())
-    return {name.removesuffix(":"): int(rest[0]) for name, *rest in lines if rest[-1:] == ["kB"]}
+    return memory_of("self")["VmRSS"]
 
 
 def rates(vectors: Floats, kept: Kept, seconds: float, threads: int) -> dict[str, Any]:
@@ -184,13 +178,7 @@ def ours(vectors: Floats, threads: int) -> Callable[[], Kept]:
 def top_neighbours(vectors: Floats, threads: int) -> Callable[[], Kept]:
     """The 100 nearest of every vector, then each is kept unless a kept one before it is among them."""
     faiss = _faiss(threads)
-
-    def run() -> Kept:
-        index = faiss.IndexFlatIP(vectors.shape[1])
-        index.add(vectors)
-        return _greedy_over_neighbours(index, vectors)
-
-    return run
+    return lambda: _greedy_over_neighbours(faiss.IndexFlatIP(vectors.shape[1]), vectors)
 
 
 def hnsw(vectors: Floats, threads: int) -> Callable[[], Kept]:
@@ -200,7 +188,6 @@ def hnsw(vectors: Floats, threads: int) -> Callable[[], Kept]:
     def run() -> Kept:
         index = faiss.IndexHNSWFlat(vectors.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction = index.hnsw.efSearch = 64
-        index.add(vectors)
         return _greedy_over_neighbours(index, vectors)
 
     return run
@@ -268,6 +255,7 @@ WAYS: dict[str, Callable[[Floats, int], Callable[[], Kept]]] = {
 
 
 def _greedy_over_neighbours(index: Any, vectors: Floats) -> Kept:
+    index.add(vectors)
     kept = np.zeros(len(vectors), bool)
     for start in range(0, len(vectors), 4096):
         scores, ids = index.search(vectors[start : start + 4096], NEIGHBOURS)

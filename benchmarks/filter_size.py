@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import save
+from benchmarks.common import memory_of, save
 from jobs.catalog import stage_named
 from jobs.collect.contract import CollectedOrigin
 from jobs.dedup.contract import Deduplicated
@@ -140,7 +140,7 @@ def run_until_done(run: LocalStore, params: dict[str, Any], *, kills: int, withi
             ended, status, usage = os.wait4(worker.pid, os.WNOHANG)
             if ended:
                 break
-            peak = max(peak, _peak_memory(worker.pid))
+            peak = max(peak, memory_of(worker.pid).get("VmHWM", 0) * 1024)
             if time.monotonic() > dies:
                 os.kill(worker.pid, signal.SIGKILL)
             time.sleep(0.05)
@@ -150,15 +150,6 @@ def run_until_done(run: LocalStore, params: dict[str, Any], *, kills: int, withi
             return Ran(starts, seconds, peak)
         if worker.returncode != -signal.SIGKILL or starts > kills:
             raise RuntimeError(f"the worker ended with {worker.returncode}")
-
-
-def _peak_memory(process: int) -> int:
-    """Bytes that the process has held at most; the kernel's ru_maxrss would count what its parent held at the fork."""
-    try:
-        status = Path(f"/proc/{process}/status").read_text()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0)
 
 
 def description(run: LocalStore, params: dict[str, Any]) -> TaskDescription:

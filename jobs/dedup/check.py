@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from jobs.contract.samples import DIMENSIONS
 from jobs.dedup.contract import Certificate, DedupInputs, Deduplicated, Verdict
+from jobs.dedup.stage import dropped_shard
 from jobs.embed.contract import Embedded
 from jobs.errors import Corrupt
 from jobs.runtime.arrays import from_npy
@@ -126,7 +127,7 @@ def _check_decisions(task: CheckTask[DedupInputs, Deduplicated[Dataset]], certif
     for position, shard in enumerate(task.inputs.embedded.shards()):
         if shard.name not in decided:
             raise Corrupt(f"dedup: nothing is decided of {shard.name}")
-        counts, of_shard = decided[shard.name].value, dropped.pop(f"{task.output.dropped.name}-{position:05d}", None)
+        counts, of_shard = decided[shard.name].value, dropped.pop(dropped_shard(position), None)
         number = of_shard.samples if of_shard else 0
         if counts.prompts != shard.samples or counts.kept + number != counts.prompts:
             raise Corrupt(

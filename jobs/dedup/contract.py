@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobs.contract.declaration import Access, Contract, Inputs, Many, One, Splits
+from jobs.contract.reading import TypedSample
 from jobs.contract.samples import Origin
 from jobs.embed.contract import Embedded
 from jobs.shards.dataset import Dataset
@@ -31,6 +32,11 @@ class Verdict(Origin):
 
     cosine: float
     """Their cosine, to 9 decimals."""
+
+
+def is_repeat(dropped: TypedSample[Verdict]) -> bool:
+    """Whether a dropped prompt is word for word the witness, so that both have the same key."""
+    return dropped.key.partition("-")[0] == dropped.value.witness
 
 
 class Certificate(JsonModel):

@@ -12,6 +12,7 @@ from jobs.contract.samples import Origin
 from jobs.dedup.contract import Deduplicated, ShardDecisions, Verdict
 from jobs.dedup.greedy import KEPT
 from jobs.dedup.order import KEYS, Keys, Ordered
+from jobs.dedup.stage import dropped_shard
 from jobs.embed.contract import Embedded
 from jobs.shards.dataset import Dataset, Writer
 from jobs.shards.records import Shard
@@ -68,7 +69,7 @@ def write_decisions(decided: Decided, embedded: Embedded[Dataset], name: str, ou
                 for sample in embedded.prompts.read(shard)
                 if decided.witness[row_of[sample.key]] != KEPT
             )
-            output.dropped.write_shard(f"{output.dropped.name}-{position:05d}", dropped)
+            output.dropped.write_shard(dropped_shard(position), dropped)
 
 
 def _dropped(

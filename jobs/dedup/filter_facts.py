@@ -10,7 +10,7 @@ from jobs.collect.contract import Collected
 from jobs.collect.stage import source_of
 from jobs.contract.reading import TypedSample
 from jobs.contract.samples import Origin
-from jobs.dedup.contract import Certificate, Deduplicated, Verdict
+from jobs.dedup.contract import Certificate, Deduplicated, Verdict, is_repeat
 from jobs.generate_prompts.contract import Generated
 from jobs.report.page import RunView
 from jobs.report.text_difference import Runs, marked
@@ -77,7 +77,7 @@ def filter_facts(dedup: Deduplicated[Dataset], view: RunView) -> FilterFacts:
     """The filter's outcome, and the way of each source's rows into it."""
     certificate = dedup.certificate.value()
     dropped = list(_some_dropped(dedup))
-    near = [sample for sample in dropped if not _is_repeat(sample)]
+    near = [sample for sample in dropped if not is_repeat(sample)]
     return FilterFacts(
         threshold=certificate.threshold,
         order=certificate.order,
@@ -109,10 +109,6 @@ def _dropped_by_source(dedup: Deduplicated[Dataset], dropped: Sequence[Dropped])
     for one in decided:
         counts[one.source] += one.prompts - one.kept
     return counts
-
-
-def _is_repeat(dropped: Dropped) -> bool:
-    return dropped.key.partition("-")[0] == dropped.value.witness
 
 
 def _sources(view: RunView, dropped: Mapping[str, int]) -> tuple[SourceCounts, ...]:

@@ -44,8 +44,8 @@ def write_kept(
         for sample in embedded.data.read(shard):
             if sample.key in keys:
                 split = split_of(sample.key, params.held_out)
-                one = KeyRange(split, number_of(sample.key, range_counts.get(split, 1)), range_counts.get(split, 1))
-                if one in gathered:
+                count = range_counts.get(split)  # None for one that is another unit's
+                if count and (one := KeyRange(split, number_of(sample.key, count), count)) in gathered:
                     found.append((one, sample))
         return found
 

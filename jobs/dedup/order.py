@@ -37,10 +37,6 @@ class Ordered:
     keys: Keys
     vectors: Floats
 
-    def of_keys(self, keys: list[str]) -> Floats:
-        """The vectors of some of the prompts, given in this order."""
-        return self.vectors[np.isin(self.keys, np.array(keys, KEYS))]
-
 
 def read_in_order(embedded: Embedded[Dataset], shards: Iterable[Shard]) -> Iterator[Ordered]:
     """The prompts of each of the shards; raises Corrupt, NotFound."""

@@ -159,6 +159,11 @@ def _part(number: int, start: int, end: int) -> Part:
     return Part(f"{Deduplicated.decisions.name}-{number:05d}", start, end)
 
 
+def dropped_shard(position: int) -> str:
+    """The name of the shard of prompts that were dropped of the embedded shard at that position."""
+    return f"{Deduplicated.dropped.name}-{position:05d}"
+
+
 def _source_of(shard: Shard) -> str:
     """The source of an embedded shard by its name, in which a file's number may stand."""
     return re.sub(r"-\d{4}$", "", shard.group)

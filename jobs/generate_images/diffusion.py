@@ -7,6 +7,7 @@ Left out of it are the invisible watermark and the safety checker, which blacken
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,6 @@ from jobs.runtime.models import locate
 from jobs.shards.keys import seed_of
 from jobs.shards.tar import Sample
 
-_NO_PIPELINE = "model: {name} is not a folder with a Stable Diffusion pipeline: {error}"
-
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -42,7 +41,7 @@ def load(params: GenerateImagesParams) -> Any:
         logging.set_verbosity_error()  # they warn of every prompt that is cut; those are counted instead
         logging.disable_progress_bar()
     name, revision = locate(params)
-    try:
+    with _folder_errors_translated(name, revision):
         pipe: Any = StableDiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
             name,
             revision=revision,
@@ -52,10 +51,6 @@ def load(params: GenerateImagesParams) -> Any:
             feature_extractor=None,
             requires_safety_checker=False,
         )
-    except (OSError, ValueError) as error:
-        if revision is not None:
-            raise  # the hub, which a retry may reach
-        raise BadConfiguration(_NO_PIPELINE.format(name=name, error=error)) from error
     pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config)  # type: ignore[no-untyped-call]
     pipe.set_progress_bar_config(disable=True)
     pipe.vae.enable_slicing()  # decodes one by one: 3 % of the work, but most of the memory
@@ -66,15 +61,11 @@ def load(params: GenerateImagesParams) -> Any:
 def load_tokenizer(params: GenerateImagesParams) -> Any:
     """The pipeline's tokenizer alone; raises BadConfiguration as `load`."""
     name, revision = locate(params)
-    try:
+    with _folder_errors_translated(name, revision):
         if revision is None and not (Path(name) / "tokenizer").is_dir():
             raise OSError("it has no tokenizer")  # of which transformers makes an empty one
         tokenizer: Any = CLIPTokenizer  # typed as if `revision` were required
         return tokenizer.from_pretrained(name, subfolder="tokenizer", revision=revision)
-    except (OSError, ValueError) as error:
-        if revision is not None:
-            raise  # the hub, which a retry may reach
-        raise BadConfiguration(_NO_PIPELINE.format(name=name, error=error)) from error
 
 
 def generate(pipe: Any, samples: Sequence[Sample], params: GenerateImagesParams) -> Iterator[Image.Image]:
@@ -113,6 +104,17 @@ def num_cut(tokenizer: Any, prompts: Sequence[str]) -> int:
         return 0
     tokens = tokenizer(list(prompts), truncation=False, verbose=False)["input_ids"]
     return sum(len(one) > tokenizer.model_max_length for one in tokens)
+
+
+@contextmanager
+def _folder_errors_translated(name: str, revision: str | None) -> Iterator[None]:
+    """Raises BadConfiguration for a folder that cannot be loaded; the hub's errors stay: a retry may reach it."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        if revision is not None:
+            raise
+        raise BadConfiguration(f"model: {name} is not a folder with a Stable Diffusion pipeline: {error}") from error
 
 
 def _pixels(pipe: Any, prompts: list[str], keys: list[str], params: GenerateImagesParams) -> NDArray[np.float32]:

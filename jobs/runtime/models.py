@@ -13,6 +13,7 @@ from pydantic import Field
 
 from jobs.errors import BadConfiguration
 from jobs.runtime.spec import TorchParams
+from jobs.shards.digests import sha256_of_file
 
 _PACKAGE = "package:"
 
@@ -50,7 +51,7 @@ def by_content(model: str) -> str:
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         if file.is_file():
             with file.open("rb") as content:
-                found = hashlib.file_digest(content, "sha256").hexdigest()
+                found = sha256_of_file(content)
             digest.update(f"{file.relative_to(path).as_posix()} {found}\n".encode())
     return f"{path.name} sha256:{digest.hexdigest()}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, BinaryIO
 
 
 def canonical_json(value: Any) -> bytes:
@@ -16,6 +16,11 @@ def canonical_json(value: Any) -> bytes:
 def sha256(data: bytes | bytearray | memoryview) -> str:
     """SHA-256 as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_file(file: BinaryIO) -> str:
+    """SHA-256 of what is in an open file from where it stands to its end."""
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type] # any file that can be read
 
 
 def digest_of(value: Any) -> str:

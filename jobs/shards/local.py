@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import io
 import os
 import shutil
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from jobs.errors import BadConfiguration, NotFound, StoreError
-from jobs.shards.digests import sha256
+from jobs.shards.digests import sha256, sha256_of_file
 from jobs.shards.store import UNFINISHED, Body, ObjectStat, checked, translate_full_disk
 
 _BLOCK = 1 << 20
@@ -245,12 +244,12 @@ def _same(path: Path, source: BinaryIO) -> bool:
     if path.stat().st_size != source.seek(0, io.SEEK_END):
         return False
     source.seek(0)
-    return _digest(path) == hashlib.file_digest(source, "sha256").hexdigest()  # type: ignore[arg-type]
+    return _digest(path) == sha256_of_file(source)
 
 
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of_file(file)
 
 
 def _sync(folder: Path) -> None:

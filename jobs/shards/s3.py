@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from jobs.errors import NotFound, StoreError
 from jobs.shards import s3_client
-from jobs.shards.digests import sha256
+from jobs.shards.digests import sha256, sha256_of_file
 from jobs.shards.s3_checks import checks_of
 from jobs.shards.s3_client import Connection, pause
 from jobs.shards.s3_errors import Away, BrokenOff, Busy, Unclear, Unmet, translate_broken_off
@@ -305,4 +305,4 @@ def _copy(body: Any, into: BinaryIO, where: str) -> None:
 
 def _digest(file: BinaryIO) -> str:
     file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    return sha256_of_file(file)

@@ -163,8 +163,10 @@ def spooling() -> Iterator[None]:
 
 
 @contextmanager
-def translate_full_disk(folder: Path) -> Iterator[None]:
-    """Make a full disk below `folder` a StoreFull that names it."""
+def translate_full_disk(
+    folder: Path, advice: str = "free some space and run again, everything committed is kept"
+) -> Iterator[None]:
+    """Make a full disk below `folder` a StoreFull that names it and ends with the advice."""
     try:
         yield
     except OSError as error:
@@ -172,6 +174,6 @@ def translate_full_disk(folder: Path) -> Iterator[None]:
             raise
         there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         raise StoreFull(
-            f"the disk of {folder} is full, {shutil.disk_usage(there).free:,} bytes are free ({error.strerror}); free "
-            "some space and run again, everything committed is kept"
+            f"the disk of {folder} is full, {shutil.disk_usage(there).free:,} bytes are free ({error.strerror}); "
+            f"{advice}"
         ) from error

@@ -9,7 +9,7 @@ from typing import Any
 
 from jobs.collect.contract import Collected
 from jobs.collect.stage import source_of
-from jobs.dedup.contract import Deduplicated
+from jobs.dedup.contract import Deduplicated, is_repeat
 from jobs.dedup.tool.results import new_results
 from jobs.dedup.tool.summary import closing_text
 from jobs.dedup.tool.tables.formats import Format
@@ -22,7 +22,7 @@ _KEPT = Format(".jsonl").kept  # because sources have members of their own, for 
 
 Position = tuple[int, int, int]  # of a row: the file's number, the shard's for prompts that a model wrote, the row's
 Kept = dict[str, tuple[Position, bytes]]  # by key: where it is written, and its line of JSON
-DroppedRow = tuple[Position, int, str, str, float, str]  # its row, prompt, the witness's key, cosine, file
+DroppedRow = tuple[Position, int, str, str, float, str, bool]  # row, prompt, witness's key, cosine, file, repeat
 Origins = Mapping[str, Any]  # the members of a sample's JSON
 
 
@@ -50,7 +50,7 @@ def write(view: RunView, folder: Path, *, force: bool) -> Summary:
             "rows": certificate.prompts,
             "kept": len(kept),
             "dropped": len(dropped),
-            "repeats": sum(_is_repeat(row, kept) for row in dropped),
+            "repeats": sum(repeat for *_, repeat in dropped),
             "splits": certificate.splits,
             "kept_keys_sha256": certificate.kept_keys_sha256,
             "kept_file": _KEPT,
@@ -74,19 +74,16 @@ def _dropped(dedup: Deduplicated[Dataset], files: Mapping[str, int]) -> Iterator
     for sample in dedup.dropped.samples():
         verdict = sample.value
         origin = verdict.model_dump(exclude_unset=True)
-        yield _position(origin, files), verdict.row, sample.text(), verdict.witness, verdict.cosine, _file(origin)
+        row = verdict.row, sample.text(), verdict.witness, verdict.cosine, _file(origin)
+        yield _position(origin, files), *row, is_repeat(sample)
 
 
 def _with_witnesses(dropped: list[DroppedRow], kept: Kept) -> Iterator[tuple[int, str, int, str, float, str, str]]:
-    for _, row, prompt, key, cosine, file in dropped:
+    for _, row, prompt, key, cosine, file, _ in dropped:
         if key not in kept:
             raise Corrupt(f"{prompt!r} was dropped for {key}, which is not kept; `i2p verify` says more")
         witness = json.loads(kept[key][1])
         yield row, prompt, witness["row"], witness["prompt"], cosine, file, _file(witness)
-
-
-def _is_repeat(row: DroppedRow, kept: Kept) -> bool:
-    return bool(row[2] == json.loads(kept[row[3]][1])["prompt"])
 
 
 def _file(origin: Origins) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import errno
-import hashlib
 import io
 import json
 import os
@@ -15,12 +13,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from jobs.dedup.tool.tables.formats import EVERY
-from jobs.errors import BadConfiguration, StoreFull
+from jobs.errors import BadConfiguration
+from jobs.shards.digests import sha256_of_file
+from jobs.shards.store import translate_full_disk
 
 DROPPED, SUMMARY = "dropped.csv", "summary.json"
 # The last two say of which file a row is. They are there for one file too, so that a program reads one kind of table.
 COLUMNS = ("row", "prompt", "witness row", "witness", "cosine", "file", "witness file")
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_IF_FULL = "no file was left there: free some space, or choose another folder"
 _UNFINISHED = ".unfinished"  # behind the name of a file that is being written
 
 
@@ -81,7 +81,7 @@ def new_results(folder: Path, *, force: bool, inputs: Sequence[Path] = ()) -> It
     made = _make(folder)
     results, finished = Results(folder), False
     try:
-        with _full_disk_translated(folder):
+        with translate_full_disk(folder, _IF_FULL):
             yield results
             (folder / SUMMARY).unlink(missing_ok=True)  # without it a result is none
             for path in earlier:
@@ -102,33 +102,18 @@ def new_results(folder: Path, *, force: bool, inputs: Sequence[Path] = ()) -> It
 def digest_of(path: Path) -> str:
     """The SHA-256 of a file."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of_file(file)
 
 
 def _make(folder: Path) -> list[Path]:
     """Make the folder; returns which folders were not there, the innermost first."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    with _full_disk_translated(folder):
-        try:
+    try:
+        with translate_full_disk(folder, _IF_FULL):
             folder.mkdir(parents=True, exist_ok=True)
             probe = folder / _UNFINISHED  # now, and not after minutes of work
             probe.write_bytes(b"")
             probe.unlink()
-        except OSError as error:
-            if error.errno in _FULL:
-                raise
-            raise BadConfiguration(f"{folder} cannot be written to: {error.strerror}; choose another folder") from error
-    return missing
-
-
-@contextmanager
-def _full_disk_translated(folder: Path) -> Iterator[None]:
-    try:
-        yield
     except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise StoreFull(
-            f"the disk of {folder} is full ({error.strerror}); no file was left there: free some space, or choose "
-            "another folder"
-        ) from error
+        raise BadConfiguration(f"{folder} cannot be written to: {error.strerror}; choose another folder") from error
+    return missing

@@ -52,7 +52,8 @@ class Clock:
 def run(args: argparse.Namespace, show: Progress) -> Summary:
     """Filter the files of the arguments, which are those of jobs/dedup/command.py."""
     clock = Clock()
-    paths, format_ = [Path(name) for name in args.files], common_format([Path(name) for name in args.files])
+    paths = [Path(name) for name in args.files]
+    format_ = common_format(paths)
     check_threshold(args.threshold)
     threads = threads_of(args.threads)
     params = model_params(args.model, revision=args.revision, device=args.device, threads=threads)

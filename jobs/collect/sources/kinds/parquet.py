@@ -5,34 +5,19 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
-from typing import Any, BinaryIO, Literal, TypeVar
-
-from pydantic import TypeAdapter
+from contextlib import ExitStack
+from typing import Any, BinaryIO, Literal
 
 from jobs.collect.sources.base import File, FileSource, require_column
-from jobs.collect.sources.parquet_service import (
-    NAMES,
-    PARQUET,
-    VALUES,
-    ColumnsRequest,
-    End,
-    OpenFile,
-    Rows,
-    Table,
-    Unreadable,
-)
-from jobs.collect.sources.rows import AnyRow, Unfit, row_of
-from jobs.errors import BadData, Corrupt
-from jobs.runtime.sandbox.pool import Bounds, Child, Died, Refused
+from jobs.collect.sources.parquet_client import NotParquet, values_of
+from jobs.collect.sources.rows import AnyRow, row_of
+from jobs.errors import BadData
+from jobs.runtime.sandbox.pool import Died, Refused
 from jobs.shards.store import spooling
-from jobs.shards.strict_json import decode
 
-_MOST = 1 << 30  # bytes of one message
 _TRIES = 2  # a process that ended without a reason may have been killed for another one's sake
 
 Values = dict[str, Any]
-T = TypeVar("T")
 
 
 class Parquet(FileSource):
@@ -53,50 +38,30 @@ def numbered_rows(source: FileSource, file: File, columns: list[str]) -> Iterato
 
     A value is text, a number, None, or Unfit. Also bad data is a file that takes more than the source's limits.
     """
-    number = 0
+    limits, number = source.limits, 0
+
+    def check(names: list[str], rows: int) -> None:
+        for column in columns:
+            require_column(source, file, names, column)
+        if rows > limits.rows:
+            raise _unreadable(source, file, 0, f"it has {rows:,} rows, more than `limits.rows`")
+
     with ExitStack() as stack:
-        binary = _with_descriptor(stack.enter_context(file.binary(source.limits)), file, stack)
+        binary = _with_descriptor(stack.enter_context(file.binary(limits)), file, stack)
         for tries in range(_TRIES):
             try:
-                for row, values in enumerate(_decoded(source, file, binary, columns), 1):
+                for row, values in enumerate(values_of(binary, columns, limits, check), 1):
                     if row > number:  # else reported before the process had to be started again
                         number = row
-                        yield number, values
+                        yield number, dict(zip(columns, values, strict=True))
                 return
+            except NotParquet as error:
+                raise _unreadable(source, file, number, str(error)) from error
             except Refused as error:
                 raise _unreadable(source, file, number, f"decoding it {error}; see `limits` of the source") from error
             except Died as error:
                 if tries + 1 == _TRIES:
                     raise _unreadable(source, file, number, f"decoding it ends the process, which {error}") from error
-
-
-def _decoded(source: FileSource, file: File, binary: BinaryIO, columns: list[str]) -> Iterator[Values]:
-    limits = source.limits
-    settings = OpenFile(file=binary.fileno(), characters=limits.line_characters)
-    bounds = Bounds(limits.seconds, limits.memory_mib << 20)
-    number = 0
-    with closing(Child(PARQUET, settings, bounds, files=[binary.fileno()])) as child:
-        child.ask(ColumnsRequest(columns=tuple(columns)))
-        while True:
-            answer, body = child.answer(_MOST)
-            match answer:
-                case Table():
-                    for column in columns:
-                        require_column(source, file, _in_body(NAMES, body), column)
-                    if answer.rows > limits.rows:
-                        raise _unreadable(source, file, 0, f"it has {answer.rows:,} rows, more than `limits.rows`")
-                case Rows():
-                    for values in _in_body(VALUES, body):
-                        if len(values) != len(columns):
-                            raise Died(f"sent {len(values):,} values in place of {len(columns):,}")
-                        number += 1
-                        yield dict(zip(columns, map(_fit, values), strict=True))
-                case Unreadable():
-                    raise _unreadable(source, file, number, answer.error)
-                case End() if answer.sent == number:
-                    return
-                case End():
-                    raise Died(f"sent {number:,} rows and said that they were {answer.sent:,}")
 
 
 def _with_descriptor(binary: BinaryIO, file: File, stack: ExitStack) -> BinaryIO:
@@ -108,17 +73,6 @@ def _with_descriptor(binary: BinaryIO, file: File, stack: ExitStack) -> BinaryIO
         shutil.copyfileobj(binary, copy)
         copy.flush()
     return copy
-
-
-def _in_body(model: TypeAdapter[T], body: bytes) -> T:
-    try:
-        return decode(model, body, "a message", "what was asked for")
-    except Corrupt as error:
-        raise Died("sent what was not asked for") from error
-
-
-def _fit(value: Any) -> Any:
-    return Unfit(str(value[0])) if isinstance(value, list) else value
 
 
 def _unreadable(source: FileSource, file: File, number: int, reason: str) -> BadData:

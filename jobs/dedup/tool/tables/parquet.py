@@ -11,18 +11,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from jobs.collect.sources.parquet_service import (
-    NAMES,
-    PARQUET,
-    VALUES,
-    ColumnsRequest,
-    End,
-    OpenFile,
-    Rows,
-    Table,
-    Unreadable,
-)
-from jobs.collect.sources.rows import Unfit
+from jobs.collect.sources.parquet_client import NotParquet, columns_of, values_of
+from jobs.collect.sources.parquet_service import Unreadable
 from jobs.dedup.tool.tables import copy_service
 from jobs.dedup.tool.tables.columns import chosen
 from jobs.dedup.tool.tables.copy_service import COPY, GROUPS, CopyRequest, Groups, OpenFiles, Piece
@@ -46,31 +36,18 @@ class ParquetTable:
     column: str
 
     def values(self) -> Iterator[object]:
-        """Of every row what should be its prompt: text, None where it has none, or something else."""
-        with self.path.open("rb") as file, _reading(file, self.path) as child:
-            child.ask(ColumnsRequest(columns=(self.column,)))
-            while True:
-                answer, body = child.answer(_MOST)
-                match answer:
-                    case Rows():
-                        for (value,) in decode(VALUES, body, "a message", "rows"):
-                            yield Unfit(str(value[0])) if isinstance(value, list) else value
-                    case Unreadable():
-                        raise _unreadable(self.path, answer.error)
-                    case End():
-                        return
+        """Of every row what should be its prompt: text, None where it has none, or something else; raises BadData."""
+        with self.path.open("rb") as file, _translated(self.path):
+            for (value,) in values_of(file, [self.column], LIMITS):
+                yield value
 
 
 def parquet_table(path: Path, wanted: str | None) -> ParquetTable:
     """The table in a file; raises BadData, or BadConfiguration where it has no such column."""
-    with path.open("rb") as file, _reading(file, path) as child:
-        child.ask(ColumnsRequest(columns=()))
-        answer, body = child.answer(_MOST)
-        if isinstance(answer, Unreadable):
-            raise _unreadable(path, answer.error)
-        if not isinstance(answer, Table) or answer.rows > LIMITS.rows:
-            raise _unreadable(path, "it claims to have more rows than any file has")
-        columns = decode(NAMES, body, "a message", "names")
+    with path.open("rb") as file, _translated(path):
+        columns, rows = columns_of(file, LIMITS)
+    if rows > LIMITS.rows:
+        raise _unreadable(path, "it claims to have more rows than any file has")
     return ParquetTable(path, tuple(columns), chosen(columns, wanted, str(path)))
 
 
@@ -151,19 +128,11 @@ def _receive(
 
 
 @contextmanager
-def _reading(file: BinaryIO, path: Path) -> Iterator[Child[OpenFile, ColumnsRequest, Table | Rows | End | Unreadable]]:
-    settings = OpenFile(file=file.fileno(), characters=LIMITS.line_characters)
-    with (
-        _translated(path),
-        closing(Child(PARQUET, settings, _BOUNDS, files=[file.fileno()])) as child,
-    ):
-        yield child
-
-
-@contextmanager
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
+    except NotParquet as error:
+        raise _unreadable(path, str(error)) from error
     except (Refused, Died) as error:
         hint = "; written with smaller row groups it takes less" if isinstance(error, Refused) else ""
         raise _unreadable(path, f"decoding it {error}{hint}") from error
