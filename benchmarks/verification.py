@@ -146,8 +146,8 @@ def make_run(run: Store, count: int) -> None:
         splits={split: len(members) for split, members in kept.items()},
     )
     output.certificate.write(certificate)
-    rows = {"rows": count, "kept": count, "repeated": 0, "too_short": 0, "too_long": 0, "unreadable": 0}
-    Collected(collected).stats.write(CollectCounts(**rows))
+    file_counts = CollectCounts(rows=count, kept=count, repeated=0, too_short=0, too_long=0, unreadable=0)
+    Collected(collected).stats.write(file_counts)
     publish(run, Collected.stage, 1, [Unit("made", {}, {})], collected)
     publish(run, Generated.stage, 1, [], Writer(run.at(Generated.stage)))
     reads = {label: digest for name in EMBED.inputs for label, digest in published(run, name).reads().items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from jobs.contract.declaration import Access, Contract, Splits, Stats
 from jobs.contract.samples import Origin
 from jobs.shards.strict_json import Count, JsonModel
@@ -16,7 +18,7 @@ class CollectedOrigin(Origin):
 
 
 class CollectCounts(JsonModel):
-    """What became of a file's rows: rows = kept + repeated + too_short + too_long + unreadable + left_out."""
+    """What became of a file's rows: rows = kept + repeated + all others, refused for the reason they name."""
 
     rows: Count
     kept: Count
@@ -25,6 +27,8 @@ class CollectCounts(JsonModel):
     too_long: Count
     unreadable: Count
     left_out: Count = 0
+    refused: dict[str, Count] = Field(default_factory=dict)
+    """By further reasons: the names of filters, of rules, and of what is wrong with an image."""
 
 
 class Collected(Contract[Access], stage="collect"):

@@ -42,7 +42,13 @@ def collect(source: AnySource, file: File | None, params: CollectParams, output:
     while shard := list(islice(prompts, params.prompts_per_shard)):
         output.prompts.write_shard(f"{unit}-{number:05d}", sorted(shard, key=lambda sample: sample.key))
         number += 1
-    output.stats.write(CollectCounts(**counts))
+    output.stats.write(_as_counts(counts))
+
+
+def _as_counts(counts: Counter[str]) -> CollectCounts:
+    own = {name: count for name, count in counts.items() if name in CollectCounts.model_fields}
+    refused = {name: counts[name] for name in sorted(counts.keys() - own.keys())}
+    return CollectCounts.model_validate({**own, "refused": refused} if refused else own)
 
 
 def _kept(
@@ -54,7 +60,7 @@ def _kept(
             counts["rows"] += 1
             log.progress(counts["rows"], None, "rows")
             if isinstance(row, LeftOut):
-                counts["left_out"] += 1
+                counts[row.reason or "left_out"] += 1
                 continue
             if isinstance(row, BadRow):
                 _skip_or_fail(source, file, row)

@@ -7,16 +7,30 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobs.shards.store import Store
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
+class ImageFile:
+    """An image that is a file of its own, by its name in a store; it is read when it is its turn."""
+
+    store: Store
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """A prompt as the source has it, where it stood (counted from 1), and what else is worth keeping of the row."""
+    """A prompt as the source has it, where it stood (counted from 1), and what else is worth keeping of the row.
+
+    Where the source has an image for it, `image` is its bytes or where they are.
+    """
 
     number: int
     prompt: str
     extra: dict[str, Any] = field(default_factory=dict)
+    image: bytes | ImageFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +43,10 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A row that the source's own filter leaves out."""
+    """A row that a filter of the source leaves out; `reason`, where it has one, is the name it is counted under."""
 
     number: int
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
