@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from jobs.errors import BadConfiguration, NotFound, StoreError
 from jobs.shards.digests import sha256, sha256_of_file
-from jobs.shards.store import UNFINISHED, Body, ObjectStat, checked, translate_full_disk
+from jobs.shards.store import UNFINISHED, Body, ObjectStat, checked, part, translate_full_disk
 
 _BLOCK = 1 << 20
 _LOCK = "lock"
@@ -44,6 +44,11 @@ class LocalStore:
     def open(self, name: str) -> BinaryIO:
         with self._errors(name):
             return self._path(name).open("rb")
+
+    def read_part(self, name: str, start: int, size: int) -> bytes:
+        with self.open(name) as file:
+            file.seek(start)
+            return part(file.read(size), size, f"{self.url}/{name}")
 
     def stat(self, name: str) -> ObjectStat | None:
         try:

@@ -28,6 +28,7 @@ from jobs.shards.s3_parts import DIGEST, put_in_parts
 from jobs.shards.s3_replies import (
     Listed,
     check_done,
+    check_part,
     check_whole,
     check_written,
     etag_of,
@@ -37,7 +38,7 @@ from jobs.shards.s3_replies import (
     unix_time,
     uploads_of,
 )
-from jobs.shards.store import Body, ObjectStat, checked, spool, spooling
+from jobs.shards.store import Body, ObjectStat, checked, part, spool, spooling
 
 _READ_BLOCK = 1 << 20
 _SMALL = 1 << 20  # bytes; what is replaced by its version is smaller
@@ -119,6 +120,15 @@ class S3Store:
             self._download(name, file)
             file.seek(0)
         return file
+
+    def read_part(self, name: str, start: int, size: int) -> bytes:
+        where = f"{self.url}/{name}"
+        ask, check = partial(self._part, name, start, size), partial(check_part, start=start)
+        try:
+            reply = self._connection.answer(where, ask, check)
+        except Unmet:  # the object ends before `start`
+            return part(b"", size, where)
+        return part(reply["Data"], size, where)
 
     def stat(self, name: str) -> ObjectStat | None:
         head = self._head(name)
@@ -250,6 +260,12 @@ class S3Store:
         file.seek(0)
         reply = self.client.put_object(**self.target(name), Body=file, Metadata={DIGEST: digest}, **condition)
         check_written(f"{self.url}/{name}", reply)
+
+    def _part(self, name: str, start: int, size: int) -> dict[str, Any]:
+        reply: dict[str, Any] = self.client.get_object(**self.target(name), Range=f"bytes={start}-{start + size - 1}")
+        data = io.BytesIO()
+        _copy(reply["Body"], data, f"{self.url}/{name}")
+        return {**reply, "Data": data.getvalue()}
 
     def _download(self, name: str, into: BinaryIO) -> tuple[str, str | None]:
         """Download into a file, going on where a broken connection left off.

@@ -63,6 +63,13 @@ def check_whole(where: str, reply: Reply) -> None:
         raise _garbled(where, f"the whole object was asked for, given a part: {reply.get('ContentRange')!r}")
 
 
+def check_part(where: str, reply: Reply, *, start: int) -> None:
+    """Raises Garbled unless the reply is a part of an object from byte `start` on."""
+    found = _RANGE.fullmatch(str(reply.get("ContentRange")))
+    if reply["ResponseMetadata"]["HTTPStatusCode"] != PARTIAL or found is None or int(found[1]) != start:
+        raise _garbled(where, f"the bytes from {start:,} on were asked for, given {reply.get('ContentRange')!r}")
+
+
 def is_rest(reply: Reply, start: int, version: str) -> bool:
     """Whether the reply is the rest of an object, at this version, from byte `start` on."""
     found = _RANGE.fullmatch(str(reply.get("ContentRange")))

@@ -63,6 +63,11 @@ class Store(Protocol):
     def open(self, name: str) -> BinaryIO:
         """The object as a file that can be read and sought; raises NotFound."""
 
+    def read_part(self, name: str, start: int, size: int) -> bytes:
+        """`size` bytes, 1 or more, from byte `start` on, without reading the others; raises NotFound, Corrupt if the
+        object ends before.
+        """
+
     def stat(self, name: str) -> ObjectStat | None:
         """The object's size and when it was written, or None where there is no object."""
 
@@ -123,6 +128,13 @@ def checked(name: str) -> str:
             f"slashes, without control characters, not . or .. or {UNFINISHED}; given {name!r}"
         )
     return name
+
+
+def part(data: bytes, size: int, where: str) -> bytes:
+    """The bytes that were read of an object, if they are as many as were asked for; raises Corrupt."""
+    if len(data) != size:
+        raise Corrupt(f"{where} ends before it should: {size:,} bytes of it were asked for, {len(data):,} are there")
+    return data
 
 
 def verified(store: Store, name: str, *, size: int, sha256_: str) -> bytes:

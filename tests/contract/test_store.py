@@ -66,6 +66,18 @@ def test_what_is_created_is_read(store: Store, size: int) -> None:
     assert store.holds("folder/name.bin", size=size, sha256=sha256(body))
 
 
+def test_a_part_is_read_alone(store: Store) -> None:
+    body = noise(100_000)
+    store.create("folder/name.bin", body)
+    for start, size in [(0, 1), (0, 100_000), (99_999, 1), (12_345, 67_890)]:
+        assert store.read_part("folder/name.bin", start, size) == body[start : start + size]
+    for start, size in [(99_999, 2), (100_000, 1), (200_000, 1)]:
+        with pytest.raises(Corrupt, match="ends before it should"):
+            store.read_part("folder/name.bin", start, size)
+    with pytest.raises(NotFound):
+        store.read_part("folder/other.bin", 0, 1)
+
+
 def test_what_is_put_is_there_whatever_was_there_before(store: Store) -> None:
     for body in (b"short", noise(100_000), b"", b"short"):
         store.put("logs/00000-a.jsonl", body)

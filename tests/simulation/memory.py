@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from jobs.errors import NotFound, StoreAway
 from jobs.shards.digests import sha256
-from jobs.shards.store import Body, ObjectStat
+from jobs.shards.store import Body, ObjectStat, part
 from tests.simulation.s3 import Bucket, Object
 
 
@@ -32,6 +32,9 @@ class MemoryStore:
 
     def open(self, name: str) -> BinaryIO:
         return io.BytesIO(self.read(name).data)
+
+    def read_part(self, name: str, start: int, size: int) -> bytes:
+        return part(self.read(name).data[start : start + size], size, f"{self.url}/{name}")
 
     def stat(self, name: str) -> ObjectStat | None:
         one = self._get("HEAD", name)
