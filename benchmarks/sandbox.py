@@ -33,7 +33,7 @@ from jobs.collect.stage import CollectParams
 from jobs.collect.worker import collect
 from jobs.imaging.limits import ImageLimits
 from jobs.imaging.pixels import Pixels, decode, pixels
-from jobs.infer.reading import PixelsOf, decoders, read_files
+from jobs.infer.reading import PixelsOf, pixel_decoders, read_files
 from jobs.regressor.model import Regressor
 from jobs.regressor.params import PredictParams
 from jobs.regressor.predict import in_batches, predict_batches
@@ -87,7 +87,7 @@ def compare_pictures(folder: Path, form: str, size: tuple[int, int], count: int)
         batches = predict_batches(network, in_batches(read(pixels_of), BATCH), PredictParams())
         return hash(tuple(vectors.tobytes() for _, vectors in batches))
 
-    with decoders(limits, THREADS) as in_sandbox:
+    with pixel_decoders(limits, THREADS) as in_sandbox:
         decoded(in_sandbox)
         return {
             kind: compared(partial(read_all, in_sandbox), partial(read_all, here), count)
@@ -131,7 +131,7 @@ def compare_rows(folder: Path) -> dict[str, Any]:
     folder.mkdir()
     prompts = [f"a portrait of a cat, number {number}, in the style of a poster" for number in range(ROWS)]
     pyarrow.parquet.write_table(arrow.table({"prompt": prompts}), folder / "a.parquet")
-    file = File(LocalStore(folder), "a.parquet", "1")
+    file = File(LocalStore(folder), "a.parquet")
 
     def read(kind: type[Parquet]) -> str:
         source = kind(kind="parquet", name="a", path=str(folder / "a.parquet"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from jobs.contract.declaration import Access, Contract, Splits, Stats
-from jobs.contract.samples import Origin
+from jobs.contract.declaration import Access, Attached, Contract, Splits, Stats
+from jobs.contract.samples import IMAGE_FIELDS, Origin
 from jobs.shards.strict_json import Count, JsonModel
 
 
@@ -31,8 +31,16 @@ class CollectCounts(JsonModel):
     """By further reasons: the names of filters, of rules, and of what is wrong with an image."""
 
 
+class ImageSize(JsonModel):
+    """In pixels."""
+
+    width: Count
+    height: Count
+
+
 class Collected(Contract[Access], stage="collect"):
-    """Groups are named by source and file."""
+    """Groups are named by source and file. Images have the SHA-256 of their bytes as key."""
 
     prompts = Splits(CollectedOrigin, "txt", key="prompt")
+    images = Attached(ImageSize, one_of=IMAGE_FIELDS)
     stats = Stats(CollectCounts)

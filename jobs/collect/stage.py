@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from pydantic import Field, model_validator
 
@@ -15,11 +16,13 @@ from jobs.runtime.spec import Params, StageSpec, Unit
 from jobs.shards.records import Outcome
 from jobs.shards.store_checks import Check
 
+_ADDED_LATER = ("images_per_prompt",)  # which are in no fingerprint with their defaults
+
 
 class CollectParams(Params):
     """Where prompts come from and which are kept."""
 
-    decides_units = frozenset({"sources"})
+    decides_units = frozenset({"sources", "threads"})
 
     sources: tuple[AnySource, ...] = ()
     """In order of priority: of near duplicates, the one from the earliest source is kept."""
@@ -31,6 +34,19 @@ class CollectParams(Params):
 
     max_characters: int = Field(default=2_000, ge=1)
     """Longer prompts are dropped and counted; MiniLM reads 256 word pieces, Stable Diffusion 77 tokens."""
+
+    images_per_prompt: int = Field(default=1, ge=1)
+    """Where a file has several images for one prompt, the first so many of them are kept, for generate-images to choose
+    from; the others are counted as repeated."""
+
+    threads: int = Field(default=2, ge=1)
+    """Processes of one worker that decode images at once; the outcome does not depend on them."""
+
+    def settings(self) -> dict[str, Any]:
+        """What units of all sources have in common; without what was added later, where that is not set."""
+        fields = type(self).model_fields
+        unset = {name for name in _ADDED_LATER if getattr(self, name) == fields[name].default}
+        return self.model_dump(mode="json", exclude={"sources", "threads", *unset})
 
     def preconditions(self) -> Iterator[Check]:
         """Whether all files of all sources are there."""
@@ -51,12 +67,12 @@ class CollectParams(Params):
 
 def units(params: CollectParams, inputs: Inputs) -> list[Unit]:
     """A unit a file; its settings leave out the folder, so that equal files give equal work on every machine."""
-    common = params.model_dump(mode="json", exclude={"sources"})
+    common = params.settings()
     return [
         Unit(
             unit,
             {**common, "source": source.model_dump(mode="json", exclude={"path"})},
-            {file.label: file.version} if file else {},
+            file.reads() if file else {},
         )
         for unit, source, file in origins(params)
     ]

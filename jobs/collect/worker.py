@@ -1,26 +1,48 @@
-"""Writes `txt`, the normalised prompt, and `json`, where it came from, for every distinct prompt of a file."""
+"""Writes `txt`, the normalised prompt, and `json`, where it came from, for every distinct prompt of a file.
+
+The images that a source gives are stored beside; `json` says where.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Generator, Iterable, Iterator
+from collections import Counter, defaultdict, deque
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from itertools import islice
+from dataclasses import dataclass
+from typing import Any
 
 from jobs.collect.contract import CollectCounts, Collected, CollectedOrigin
+from jobs.collect.images import NOT_THERE, CheckedImage, ImageShards, image_checker
 from jobs.collect.sources import AnySource
 from jobs.collect.sources.base import File, FileSource
-from jobs.collect.sources.rows import AnyRow, BadRow, LeftOut
+from jobs.collect.sources.pairs import PairSource
+from jobs.collect.sources.rows import AnyRow, BadRow, LeftOut, Row
 from jobs.collect.stage import CollectParams, origins
 from jobs.contract.declaration import Inputs
+from jobs.contract.samples import Given
 from jobs.errors import BadData, StalePlan
+from jobs.imaging.decoding import BadImage
+from jobs.imaging.foreign import READERS
 from jobs.runtime import log
+from jobs.runtime.prefetch import prefetch
 from jobs.runtime.task import Task
 from jobs.shards.dataset import Writer
 from jobs.shards.keys import key_of, normalise
 from jobs.shards.tar import Sample
 
 _ROWS_OF_NO_BYTES = 1 << 20  # that a file may have beyond one for each of its bytes: a second or two
+
+Candidate = tuple[Row, str, CheckedImage | BadImage | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A row that is kept: its key, its prompt as it is stored, and its image where the source gives one."""
+
+    key: str
+    row: Row
+    prompt: str
+    image: CheckedImage | None
 
 
 def run(task: Task[Inputs, Collected[Writer]], params: CollectParams) -> None:
@@ -30,58 +52,138 @@ def run(task: Task[Inputs, Collected[Writer]], params: CollectParams) -> None:
         with task.writing(unit) as output:
             source, file = origin[unit.name]
             collect(source, file, params, output, unit.name)
-            if file and file.store.version(file.name) != unit.reads[file.label]:
+            if file and file.reads() != unit.reads:
                 raise StalePlan(f"{file.label} changed while it was read; the controller plans it again")
 
 
 def collect(source: AnySource, file: File | None, params: CollectParams, output: Collected[Writer], unit: str) -> None:
     """Write the kept prompts of one file as shards of `prompts_per_shard`, and count what was dropped and why."""
     counts: Counter[str] = Counter(rows=0, kept=0, repeated=0, too_short=0, too_long=0, unreadable=0)
-    prompts = _kept(source, file, params, output, counts)
-    number = 0
-    while shard := list(islice(prompts, params.prompts_per_shard)):
-        output.prompts.write_shard(f"{unit}-{number:05d}", sorted(shard, key=lambda sample: sample.key))
-        number += 1
+    images = ImageShards(output, unit)
+    kept = _kept(source, file, params, counts)
+    for number, shard in enumerate(_in_shards(kept, params.prompts_per_shard)):
+        for one in shard:
+            if one.image:
+                images.add(one.image)
+        images.flush()
+        samples = [_sample(one, source, file, images, output) for one in shard]
+        output.prompts.write_shard(f"{unit}-{number:05d}", sorted(samples, key=lambda sample: sample.key))
     output.stats.write(_as_counts(counts))
 
 
-def _as_counts(counts: Counter[str]) -> CollectCounts:
-    own = {name: count for name, count in counts.items() if name in CollectCounts.model_fields}
-    refused = {name: counts[name] for name in sorted(counts.keys() - own.keys())}
-    return CollectCounts.model_validate({**own, "refused": refused} if refused else own)
+def _sample(one: Kept, source: AnySource, file: File | None, images: ImageShards, output: Collected[Writer]) -> Sample:
+    whence: dict[str, Any] = {
+        "source": source.name,
+        "licence": source.licence,
+        "file": file.label if file else None,
+        "row": one.row.number,
+    }
+    origin = CollectedOrigin(**whence, **one.row.extra)
+    if one.image:
+        origin = origin.model_copy(update={"given": (_given(one.image, whence, images),)})
+    return output.prompts.sample(one.key, origin, txt=one.prompt.encode())
 
 
-def _kept(
-    source: AnySource, file: File | None, params: CollectParams, output: Collected[Writer], counts: Counter[str]
-) -> Iterator[Sample]:
+def _given(image: CheckedImage, whence: Mapping[str, Any], images: ImageShards) -> Given:
+    position = images.positions[image.sha256]
+    return Given(
+        sha256=image.sha256,
+        object=position.object,
+        start=position.start,
+        size=len(image.data),
+        field=image.field,
+        width=image.width,
+        height=image.height,
+        name=image.name,
+        **whence,
+    )
+
+
+def _in_shards(kept: Iterator[Kept], size: int) -> Iterator[list[Kept]]:
+    """Lists of `size`; of several with one key, those after the first wait for the next list."""
+    waiting: deque[Kept] = deque()
+    while True:
+        shard: dict[str, Kept] = {}
+        late: list[Kept] = []
+        while len(shard) < size and (one := waiting.popleft() if waiting else next(kept, None)):
+            if one.key in shard:
+                late.append(one)
+            else:
+                shard[one.key] = one
+        if not shard:
+            return
+        yield list(shard.values())
+        waiting.extendleft(reversed(late))
+
+
+def _kept(source: AnySource, file: File | None, params: CollectParams, counts: Counter[str]) -> Iterator[Kept]:
+    """Every prompt once, with its image where the source gives one; further images as `images_per_prompt` says."""
     seen: set[str] = set()
+    images_of: defaultdict[str, set[str]] = defaultdict(set)
+    with closing(_checked(source, file, params, counts)) as candidates:
+        for row, prompt, image in candidates:
+            if isinstance(image, BadImage):
+                _skip_or_fail(source, file, BadRow(row.number, f"its image is {image.reason} ({image})"))
+                counts[f"image: {image.reason}"] += 1
+                continue
+            key = key_of(prompt)
+            is_new = key not in seen
+            if image:
+                others = images_of[key]
+                is_new = image.sha256 not in others and len(others) < params.images_per_prompt
+                others.add(image.sha256)
+            counts["kept" if is_new else "repeated"] += 1
+            if is_new:
+                seen.add(key)
+                yield Kept(key, row, prompt, image)
+
+
+def _checked(source: AnySource, file: File | None, params: CollectParams, counts: Counter[str]) -> Generator[Candidate]:
+    """The rows whose prompt is fit, each with its image once that is checked, or with what is wrong with it."""
+    with closing(_candidates(source, file, params, counts)) as candidates:
+        if not (isinstance(source, PairSource) and source.gives_images):
+            yield from ((row, prompt, None) for row, prompt in candidates)
+            return
+        with image_checker(source.image_limits, params.threads) as check:
+
+            def checked(candidate: tuple[Row, str]) -> Candidate:
+                row, prompt = candidate
+                try:
+                    if row.image is None:
+                        raise BadImage("the row has none", NOT_THERE)
+                    return row, prompt, check(row.image)
+                except BadImage as error:
+                    return row, prompt, error
+
+            threads = params.threads + READERS
+            yield from prefetch(checked, candidates, threads=threads, depth=2 * threads)
+
+
+def _candidates(
+    source: AnySource, file: File | None, params: CollectParams, counts: Counter[str]
+) -> Generator[tuple[Row, str]]:
+    """The rows whose prompt is fit, with the prompt as it is stored; the others are counted by what is wrong."""
     with closing(_rows(source, file)) as rows:
         for row in _up_to(source.limit, rows):
             counts["rows"] += 1
             log.progress(counts["rows"], None, "rows")
             if isinstance(row, LeftOut):
                 counts[row.reason or "left_out"] += 1
-                continue
-            if isinstance(row, BadRow):
+            elif isinstance(row, BadRow):
                 _skip_or_fail(source, file, row)
                 counts["unreadable"] += 1
-                continue
-            prompt = normalise(row.prompt)
-            if verdict := _unfit(prompt, params):
-                counts[verdict] += 1
-                continue
-            key = key_of(prompt)
-            counts["repeated" if key in seen else "kept"] += 1
-            if key not in seen:
-                seen.add(key)
-                origin = CollectedOrigin(
-                    source=source.name,
-                    licence=source.licence,
-                    file=file.label if file else None,
-                    row=row.number,
-                    **row.extra,
-                )
-                yield output.prompts.sample(key, origin, txt=prompt.encode())
+            else:
+                prompt = normalise(row.prompt)
+                if verdict := _unfit(prompt, params):
+                    counts[verdict] += 1
+                else:
+                    yield row, prompt
+
+
+def _as_counts(counts: Counter[str]) -> CollectCounts:
+    own = {name: count for name, count in counts.items() if name in CollectCounts.model_fields}
+    refused = {name: counts[name] for name in sorted(counts.keys() - own.keys())}
+    return CollectCounts.model_validate({**own, "refused": refused} if refused else own)
 
 
 def _rows(source: AnySource, file: File | None) -> Generator[AnyRow]:

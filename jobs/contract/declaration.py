@@ -100,7 +100,7 @@ class Many(Group[M]):
 
 
 class Splits(Group[M]):
-    """All groups of the dataset that are not declared by name: splits, or sources."""
+    """All groups of the dataset that are not declared otherwise: splits, or sources."""
 
     @overload
     def __get__(self, instance: None, owner: type) -> Self: ...
@@ -113,8 +113,30 @@ class Splits(Group[M]):
         if instance is None:
             return self
         if isinstance(instance.data, Dataset):
-            return ReadSplits(instance.data, self.model, frozenset(owner.groups()))
+            return ReadSplits(instance.data, self.model, lambda group: owner.declaration(group) is self)
         return WriteSplits[M](instance.data)
+
+
+class Attached(Group[M]):
+    """Beside each group of the splits one `SPLIT.NAME`, for what several of its samples may have in common."""
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: Contract[Dataset], owner: type) -> ReadSplits[M]: ...
+    @overload
+    def __get__(self, instance: Contract[Writer], owner: type) -> WriteSplits[M]: ...
+
+    def __get__(self, instance: Any, owner: type[Contract[Any]]) -> Any:
+        if instance is None:
+            return self
+        if isinstance(instance.data, Dataset):
+            return ReadSplits(instance.data, self.model, lambda group: owner.declaration(group) is self)
+        return WriteSplits[M](instance.data)
+
+    def group_of(self, split: str) -> str:
+        """The name of the group beside that of a split."""
+        return f"{split}.{self.name}"
 
 
 class File:
@@ -192,9 +214,13 @@ class Contract(Generic[Access]):
         return {name: one for name, one in vars(cls).items() if isinstance(one, One | Many | File)}
 
     @classmethod
-    def splits_declared(cls) -> Splits[Any] | None:
-        """What is declared for all other groups."""
-        return next((one for one in vars(cls).values() if isinstance(one, Splits)), None)
+    def declaration(cls, group: str) -> Group[Any] | File | None:
+        """What is declared for the group of that name, if anything is."""
+        for one in vars(cls).values():
+            if isinstance(one, Attached) and group.endswith(one.group_of("")):
+                return one
+        splits = (one for one in vars(cls).values() if isinstance(one, Splits))
+        return cls.groups().get(group) or next(splits, None)
 
     @classmethod
     def stats_declared(cls) -> Stats[Any] | None:
@@ -204,7 +230,7 @@ class Contract(Generic[Access]):
     @classmethod
     def declared(cls, shard: Shard) -> Group[Any] | File:
         """What is declared for a shard; raises Corrupt when nothing is."""
-        found = cls.groups().get(shard.group) or cls.splits_declared()
+        found = cls.declaration(shard.group)
         if found is None:
             raise Corrupt(f"{cls.stage}: {shard.name} is of the group {shard.group}, which it does not declare")
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -90,10 +90,10 @@ class ReadOne(ReadGroup[M]):
 
 
 class ReadSplits(Generic[M]):
-    """All groups that are not declared by name, as they are read."""
+    """All groups that are not declared by their names, as they are read; `has` says of a group whether it is one."""
 
-    def __init__(self, dataset: Dataset, model: type[M], others: frozenset[str]) -> None:
-        self.dataset, self._model, self._others = dataset, model, others
+    def __init__(self, dataset: Dataset, model: type[M], has: Callable[[str], bool]) -> None:
+        self.dataset, self._model, self._has = dataset, model, has
 
     @property
     def stage(self) -> str:
@@ -109,7 +109,7 @@ class ReadSplits(Generic[M]):
 
     def shards(self) -> tuple[Shard, ...]:
         """The shards of all these groups, in the stage's order."""
-        return tuple(shard for shard in self.dataset.shards() if shard.group not in self._others)
+        return tuple(shard for shard in self.dataset.shards() if self._has(shard.group))
 
     def read(self, shard: Shard) -> Iterator[TypedSample[M]]:
         """A shard's verified samples; raises Corrupt, NotFound."""

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from jobs.shards.dataset import Writer
 from jobs.shards.records import Shard
 from jobs.shards.strict_json import JsonModel
-from jobs.shards.tar import Sample
+from jobs.shards.tar import Members, Sample
 
 M = TypeVar("M", bound=JsonModel)
 
@@ -44,7 +44,7 @@ class WriteOne(Generic[M]):
 
 
 class WriteSplits(Generic[M]):
-    """All groups that are not declared by name, as they are written."""
+    """All groups that are not declared by their names, as they are written."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
@@ -53,9 +53,12 @@ class WriteSplits(Generic[M]):
         """A sample of such a group."""
         return Sample(key, {**fields, "json": value.encode()})
 
-    def write_shard(self, name: str, samples: Iterable[Sample]) -> Shard:
-        """Write the shard of that name from samples in ascending order of key; raises StoreError, StoreFull."""
-        return self._writer.add_shard(name, samples)
+    def write_shard(self, name: str, samples: Iterable[Sample], members: Members | None = None) -> Shard:
+        """Write the shard of that name from samples in ascending order of key; raises StoreError, StoreFull.
+
+        `members`, if given, is filled with where every field's bytes are.
+        """
+        return self._writer.add_shard(name, samples, members)
 
     def write(self, split: str, samples: Sequence[Sample], *, size: int) -> None:
         """Write a split's samples as shards of `size` samples, each sorted by key."""

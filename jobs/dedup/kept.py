@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from jobs.contract.samples import Given, Origin, has_given
 from jobs.dedup.contract import Certificate, Deduplicated
 from jobs.dedup.order import KEYS, ORDER, Keys
 from jobs.dedup.stage import DedupParams, KeyRange, splits
@@ -32,30 +33,47 @@ def write_kept(
 ) -> None:
     """Write the kept prompts of these ranges, those that hold any; `kept` are keys by embedded shard.
 
-    All embedded shards are read, and the prompts of the ranges are held.
+    All embedded shards are read, and the prompts of the ranges are held. A kept prompt gets the images that were given
+    with its repeats beside its own.
     """
     gathered: dict[KeyRange, list[Sample]] = {one: [] for one in ranges}
     range_counts = {one.split: one.of for one in ranges}
-    shards = [shard for shard in embedded.shards() if len(kept[shard.name])]
+    given: defaultdict[str, list[Given]] = defaultdict(list)
+    shards = embedded.shards()
 
-    def chosen(shard: Shard) -> list[tuple[KeyRange, Sample]]:
+    def range_of(key: str) -> KeyRange | None:
+        split = split_of(key, params.held_out)
+        count = range_counts.get(split)  # None for one that is another unit's
+        one = KeyRange(split, number_of(key, count), count) if count else None
+        return one if one in gathered else None
+
+    def chosen(shard: Shard) -> list[tuple[KeyRange, Sample, bool]]:
         keys = {key.decode() for key in kept[shard.name].tolist()}
-        found = []
-        for sample in embedded.data.read(shard):
-            if sample.key in keys:
-                split = split_of(sample.key, params.held_out)
-                count = range_counts.get(split)  # None for one that is another unit's
-                if count and (one := KeyRange(split, number_of(sample.key, count), count)) in gathered:
-                    found.append((one, sample))
-        return found
+        wanted = (sample for sample in embedded.data.read(shard) if sample.key in keys or has_given(sample))
+        return [(one, sample, sample.key in keys) for sample in wanted if (one := range_of(sample.key))]
 
     for number, found in enumerate(prefetch(chosen, shards, threads=_PREFETCHED, depth=_PREFETCHED), start=1):
-        for one, sample in found:
-            gathered[one].append(sample)
+        for one, sample, is_kept in found:
+            if has_given(sample):
+                given[sample.key] += Origin.decode(sample["json"], sample.key).given
+            if is_kept:
+                gathered[one].append(sample)
         log.progress(number, len(shards), "embedded shards")
     for one in ranges:
         if gathered[one]:
-            output.splits.write_shard(one.shard, sorted(gathered.pop(one), key=lambda sample: sample.key))
+            samples = sorted(gathered.pop(one), key=lambda sample: sample.key)
+            output.splits.write_shard(one.shard, (_with_given(sample, given) for sample in samples))
+
+
+def _with_given(sample: Sample, given: Mapping[str, Sequence[Given]]) -> Sample:
+    """The sample with all images of its prompt, each once, in the order of the sources."""
+    found: dict[str, Given] = {}
+    for image in given.get(sample.key, ()):
+        found.setdefault(image.sha256, image)
+    if not found:
+        return sample
+    origin = Origin.decode(sample["json"], sample.key).model_copy(update={"given": tuple(found.values())})
+    return Sample(sample.key, {**sample.fields, "json": origin.encode()})
 
 
 def number_of(key: str, ranges: int) -> int:

@@ -16,13 +16,14 @@ _NORM_TOLERANCE = 1e-3  # float32 normalises to within 1e-6
 
 def check(task: CheckTask[EmbedInputs, Embedded[Dataset]]) -> dict[str, int]:
     """Compare every shard with its source; raises Corrupt."""
-    sources = {shard.name: (one, shard) for one in task.inputs for shard in one.shards()}
+    inputs = (task.inputs.collected.prompts, task.inputs.generated.generated)
+    sources = {shard.name: (one, shard) for one in inputs for shard in one.shards()}
     if task.index == 0 and sources.keys() != {shard.name for shard in task.output.shards()}:
         raise Corrupt("embed does not hold the same shards as collect and generate-prompts")
     vectors = 0
     for shard, samples in task.shards():
         source, read = sources[shard.name]
-        wanted = {sample.key: sample["txt"] for sample in source.data.read(read)}
+        wanted = {sample.key: sample["txt"] for sample in source.dataset.read(read)}
         found = {}
         for sample in samples:
             found[sample.key] = sample["txt"]

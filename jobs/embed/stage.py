@@ -21,7 +21,8 @@ class EmbedParams(ModelParams):
 
 
 def units(params: EmbedParams, inputs: EmbedInputs) -> list[Unit]:
-    return [unit for source in inputs for unit in unit_per_shard(params, source.stage, source.shards())]
+    sources = (inputs.collected.prompts, inputs.generated.generated)
+    return [unit for source in sources for unit in unit_per_shard(params, source.stage, source.shards())]
 
 
 EMBED = StageSpec(

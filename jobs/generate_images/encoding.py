@@ -7,13 +7,7 @@ import io
 from PIL import Image
 
 from jobs.generate_images.stage import GenerateImagesParams
-
-FILTERS = {
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-    "bilinear": Image.Resampling.BILINEAR,
-    "box": Image.Resampling.BOX,
-}
+from jobs.imaging.decoding import FILTERS
 
 
 def encode_image(image: Image.Image, params: GenerateImagesParams) -> bytes:
@@ -30,3 +24,8 @@ def encode_image(image: Image.Image, params: GenerateImagesParams) -> bytes:
     else:
         image.save(file, "WEBP", quality=params.quality, lossless=params.quality == 100, method=4)
     return file.getvalue()
+
+
+def encode_square(rgb: bytes, params: GenerateImagesParams) -> bytes:
+    """The same of stored_size x stored_size x 3 bytes of RGB."""
+    return encode_image(Image.frombytes("RGB", (params.stored_size, params.stored_size), rgb), params)

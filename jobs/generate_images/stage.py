@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from jobs.dedup.contract import Deduplicated
 from jobs.errors import BadConfiguration
 from jobs.generate_images.contract import GeneratedImages, GenerateImagesInputs
+from jobs.imaging.limits import Filter, ImageLimits
 from jobs.runtime.models import ModelParams
-from jobs.runtime.spec import StageSpec, Unit, unit_per_shard
+from jobs.runtime.spec import Params, StageSpec, Unit, unit_per_shard, without_defaults
 from jobs.shards.dataset import Dataset
 from jobs.shards.records import Shard
 
 DRAWING = "drawing"
+
+
+class GivenParams(Params):
+    """What becomes of the images that sources gave: a prompt that has one gets it, and none is made for it."""
+
+    choose: Literal["first", "largest", "random"] = "first"
+    """Which one of several images of a prompt is taken: that of the first source and row, the one with the most pixels,
+    or one by a hash of prompt and image, which is random and always the same."""
+
+    store: Literal["converted", "as-is"] = "converted"
+    """How it is stored: its middle square in `stored_size` and `format`, as made images are; or byte for byte as the
+    source has it. What is stored as it is will be decoded outside of the sandbox by all later stages, and in its own
+    size: for sources that are trusted."""
+
+    limits: ImageLimits = ImageLimits()
+    """What an image may take while it is converted; collect has checked it by its own."""
 
 
 class GenerateImagesParams(ModelParams):
@@ -46,7 +63,7 @@ class GenerateImagesParams(ModelParams):
     stored_size: int = Field(default=512, ge=1)
     """Pixels of a side as stored; the drawing is drawn in this size."""
 
-    resize: Literal["bicubic", "lanczos", "bilinear", "box"] = "bicubic"
+    resize: Filter = "bicubic"
     """The filter between the two sizes. The recipe's is not known; bicubic is Pillow's default."""
 
     format: Literal["png", "jpg", "webp"] = "png"
@@ -59,11 +76,19 @@ class GenerateImagesParams(ModelParams):
     """Images made at once. Part of the result: another number changes the last bits of the arithmetic. The last batch
     of a shard is filled up to it, so let it divide the shard's prompts."""
 
+    given: GivenParams = GivenParams()
+    """The images that sources gave."""
+
     max_prompts: dict[str, int] | None = None
     """For each split named here, only its first shards, until so many prompts are covered: {"train": 3000, "val": 500};
     whole shards are taken, so there may be more, by less than a shard. A shard holds a range of keys, so this is a fair
     sample of all sources, whatever their order. Splits not named are whole; 0 leaves a split out. Not part of the
     result: enlarging it leaves the shards already made as they are."""
+
+    @model_serializer(mode="wrap")
+    def _without_default_given(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is not set of `given`, which was added later."""
+        return without_defaults(self, serialise, "given")
 
     @model_validator(mode="after")
     def _can_work(self) -> GenerateImagesParams:
@@ -107,5 +132,6 @@ GENERATE_IMAGES = StageSpec(
     check="jobs.generate_images.check:check",
     section="jobs.generate_images.section:page",
     per_sample=True,
+    makes="jobs.generate_images.contract:is_made",
     about="makes every kept prompt's image",
 )

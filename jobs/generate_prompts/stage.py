@@ -76,7 +76,7 @@ def units(params: GeneratePromptsParams, inputs: GeneratePromptsInputs) -> list[
     common = params.settings()
     del common["num_prompts"]
     begin = params.beginnings == "collected"
-    sources = [shard for shard in inputs.collected.shards() if shard.samples] if begin else []
+    sources = [shard for shard in inputs.collected.prompts.shards() if shard.samples] if begin else []
     if begin and params.num_prompts and not sources:
         raise BadConfiguration("`beginnings: collected` needs prompts, but collect has none: give it a source")
     found = []

@@ -7,8 +7,16 @@ import io
 from PIL import Image
 
 from jobs.errors import BadData
+from jobs.imaging.limits import Filter
 
 MOST_PIXELS = 64 << 20  # 8192 x 8192; a few bytes of PNG can claim more than any machine's memory
+
+FILTERS: dict[Filter, Image.Resampling] = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+    "bilinear": Image.Resampling.BILINEAR,
+    "box": Image.Resampling.BOX,
+}
 
 Box = tuple[float, float, float, float]
 
@@ -59,6 +67,6 @@ def square(image: Image.Image) -> Box:
     return left, top, left + side, top + side
 
 
-def resized(image: Image.Image, size: int, box: Box | None = None) -> Image.Image:
-    """A part of the image (the centred square if none is named), size x size pixels, bicubic."""
-    return image.resize((size, size), Image.Resampling.BICUBIC, box=box or square(image))
+def resized(image: Image.Image, size: int, box: Box | None = None, resize: Filter = "bicubic") -> Image.Image:
+    """A part of the image (the centred square if none is named), size x size pixels."""
+    return image.resize((size, size), FILTERS[resize], box=box or square(image))

@@ -1,14 +1,19 @@
-"""How much an untrusted image may take. Free of Pillow: part of a stage's parameters."""
+"""How much an untrusted image may take, and how images are resized. Free of Pillow: part of a stage's parameters."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from pydantic import Field
 
 from jobs.runtime.spec import Params
 
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")  # of files that are taken for images
+Filter = Literal["bicubic", "lanczos", "bilinear", "box"]
+
 
 class ImageLimits(Params):
-    """Limits for files that are given to be predicted; what exceeds one is a bad image. Generated images have none."""
+    """Limits for images that other people give; what exceeds one is a bad image. Generated images have none."""
 
     file_bytes: int = Field(default=64 << 20, ge=1)
     """A larger file is not read: 64 MiB hold a PNG of 16 million pixels that cannot be compressed at all."""

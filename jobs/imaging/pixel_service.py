@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.imaging.limits import ImageLimits
+from jobs.imaging.limits import Filter, ImageLimits
 from jobs.runtime.sandbox.messages import Service
 from jobs.shards.strict_json import JsonModel
 
@@ -12,10 +12,14 @@ class PixelsRequest(JsonModel):
 
     name: str
     size: int
+    resize: Filter = "bicubic"
 
 
 class Decoded(JsonModel):
-    """With size x size x 3 bytes of RGB."""
+    """With size x size x 3 bytes of RGB; width and height are those of the whole image."""
+
+    width: int
+    height: int
 
 
 class Undecodable(JsonModel):

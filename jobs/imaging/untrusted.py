@@ -52,7 +52,8 @@ def _start(limits: ImageLimits) -> Callable[[PixelsRequest, bytes], Iterator[tup
         except BadImage as error:
             yield Undecodable(message=str(error), reason=error.reason), b""
             return
-        yield Decoded(), resized(image, request.size).tobytes()
+        pixels = resized(image, request.size, resize=request.resize).tobytes()
+        yield Decoded(width=image.width, height=image.height), pixels
 
     return serve
 

@@ -10,12 +10,11 @@ from itertools import islice
 from pathlib import PurePosixPath
 
 from jobs.errors import BadData, NotFound
+from jobs.imaging.limits import SUFFIXES
 from jobs.runtime.environment import store_patience
 from jobs.shards.address import open_file
 from jobs.shards.digests import digest_of
 from jobs.shards.store import ObjectStat, Store, checked
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 NOT_READ = "not read"  # in place of the version of a file that is refused for its name
 _NO_NAME = "its name has control characters, is not UTF-8, or is too long"

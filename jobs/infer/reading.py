@@ -1,4 +1,4 @@
-"""Untrusted files, read and decoded in advance: their bytes are in this process only to be passed on."""
+"""Files to be predicted, read and decoded in advance."""
 
 from __future__ import annotations
 
@@ -8,18 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.errors import I2PError, NotFound
+from jobs.errors import NotFound
 from jobs.imaging.decoding import BadImage
+from jobs.imaging.foreign import READERS, TooLarge, decoders, read_file
 from jobs.imaging.limits import ImageLimits
-from jobs.imaging.pixel_service import PIXELS, PixelsRequest, Undecodable
 from jobs.imaging.pixels import Pixels
 from jobs.infer.files import id_of, too_large
 from jobs.runtime.prefetch import prefetch
-from jobs.runtime.sandbox.pool import Bounds, Pool, Refused
 from jobs.shards.store import Store
-
-_SPARE = 1  # processes: while one waits for its next file another has work; with 2 threads 5 % faster
-_READERS = 4  # files that are read while others are decoded: a bucket answers in about 20 ms
 
 PixelsOf = Callable[[bytes, str, int], Pixels]
 
@@ -39,29 +35,10 @@ class Read:
 
 
 @contextmanager
-def decoders(limits: ImageLimits, threads: int) -> Iterator[PixelsOf]:
-    """A function from an image's bytes, a name to complain about and a size to uint8 of shape (size, size, 3).
-
-    Sandboxed processes decode, so many at once that `threads` cores are busy; it is for several threads, and
-    raises BadImage for what cannot be decoded within the limits.
-    """
-    bounds = Bounds(limits.seconds, limits.memory_mib << 20)
-    with Pool(PIXELS, limits, bounds, threads + _SPARE) as pool:
-        pool.start()
-
-        def pixels_of(data: bytes, name: str, size: int) -> Pixels:
-            length = 3 * size * size
-            try:
-                answer, body = pool.ask(PixelsRequest(name=name, size=size), data, most=length)
-            except Refused as error:
-                raise BadImage(f"{name} {error}", error.reason) from error
-            if isinstance(answer, Undecodable):
-                raise BadImage(answer.message, answer.reason)
-            if len(body) != length:
-                raise I2PError(f"{name}: {len(body):,} bytes of pixels came from the decoder instead of {length:,}")
-            return np.frombuffer(body, np.uint8).reshape(size, size, 3)
-
-        yield pixels_of
+def pixel_decoders(limits: ImageLimits, threads: int) -> Iterator[PixelsOf]:
+    """`decoders` that give uint8 of shape (size, size, 3)."""
+    with decoders(limits, threads) as decode:
+        yield lambda data, name, size: np.frombuffer(decode(data, name, size).rgb, np.uint8).reshape(size, size, 3)
 
 
 def read_files(
@@ -76,19 +53,15 @@ def read_files(
     """Read and decode files, in order; up to `depth` of them before they are asked for, of which pixels remain."""
 
     def read(name: str) -> Read:
-        where = f"{store.url}/{name}"
         try:
-            stat = store.stat(name)
-            if stat and stat.size > limits.file_bytes:
-                message = f"{where} has {stat.size:,} bytes; at most {limits.file_bytes:,} are read"
-                reason = f"a file of more than {limits.file_bytes:,} bytes"
-                return Read(name, too_large(stat.size), BadImage(message, reason))
-            body = store.read(name)
+            body = read_file(store, name, limits)
+        except TooLarge as error:
+            return Read(name, too_large(error.size), error)
         except NotFound as error:
             return Read(name, None, error)
         try:
-            return Read(name, body.version, pixels_of(body.data, where))
+            return Read(name, body.version, pixels_of(body.data, f"{store.url}/{name}"))
         except BadImage as error:
             return Read(name, body.version, error)
 
-    return prefetch(read, names, threads=threads + _READERS, depth=depth)
+    return prefetch(read, names, threads=threads + READERS, depth=depth)

@@ -8,10 +8,9 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from jobs.contract.samples import TRAIN
 from jobs.errors import BadData, StalePlan
-from jobs.imaging.limits import ImageLimits
+from jobs.imaging.limits import SUFFIXES, ImageLimits
 from jobs.infer.contract import InferInputs, Predicted
 from jobs.infer.files import (
-    SUFFIXES,
     check_gone,
     check_names,
     digest_of_files,

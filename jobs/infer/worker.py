@@ -14,7 +14,7 @@ from jobs.errors import BadData, NotFound, StalePlan
 from jobs.imaging.pixels import BadImage, Pixels, image_in
 from jobs.infer.contract import InferInputs, Predicted, Prediction, PredictionCounts
 from jobs.infer.files import NOT_READ, digest_of_files, escaped, refused_names
-from jobs.infer.reading import PixelsOf, Read, decoders, read_files
+from jobs.infer.reading import PixelsOf, Read, pixel_decoders, read_files
 from jobs.infer.stage import FILES, InferParams, files_by_unit, split_in
 from jobs.regressor.calibration import expected
 from jobs.regressor.model import Regressor
@@ -99,7 +99,7 @@ def run(task: InferTask, params: InferParams) -> None:
         pixels_of: PixelsOf | None = None
         for unit in task.pending():
             if names is not None:  # the decoders start while the network is loaded
-                pixels_of = pixels_of or stack.enter_context(decoders(params.limits, params.threads))
+                pixels_of = pixels_of or stack.enter_context(pixel_decoders(params.limits, params.threads))
             known = known or load(task.inputs, params)
             with task.writing(unit) as output:
                 bad = BadImages(unit.name, output)

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from jobs.runtime.former_shards import PASSED_OVER, Former, RunFolders, formers, pass_over
 from jobs.runtime.spec import StageSpec, Unit
 from jobs.shards.digests import digest_of
-from jobs.shards.records import Shard
+from jobs.shards.records import CommitRecord, Shard
 from jobs.shards.tar import Sample
 
+BROUGHT = "given"  # the count among a unit's of the samples for which nothing was made, as they bring it
 _LOOKS_IN_VAIN = 8  # shards in a row that were looked into for one unit and held nothing; then the rest is made
 
 
@@ -34,7 +35,7 @@ class Earlier:
         for former in self._holding(unit, missing):
             try:
                 for sample in former.samples():
-                    if missing.get(sample.key) == sample["txt"]:
+                    if missing.get(sample.key) == sample["txt"] and self.spec.makes_for(sample):
                         found[sample.key] = sample[name]
                         del missing[sample.key]
             except PASSED_OVER as error:
@@ -58,8 +59,7 @@ class Earlier:
         known = self._of_recipe(unit) or self._formers or ()
         records = list({id(one.record): one.record for one in known if one.record.seconds}.values())
         chosen = [record for record in records if not record.taken] or records
-        made = sum(shard.samples for record in chosen for shard in record.outcome.shards)
-        made -= sum(record.taken for record in chosen)
+        made = sum(map(_num_made, chosen))
         return sum(record.seconds for record in chosen) / made if made > 0 else None
 
     def _of_recipe(self, unit: Unit) -> list[Former]:
@@ -77,7 +77,7 @@ class Earlier:
             looked = former.prompts is None
             if looked:
                 try:
-                    former.look()
+                    former.look(self.spec)
                 except PASSED_OVER as error:
                     pass_over(former, error)
                     continue
@@ -97,6 +97,11 @@ class Earlier:
             found,
             key=lambda one: (one.shard.group != group, abs(_number(one.shard) - number), -one.record.finished),
         )
+
+
+def _num_made(record: CommitRecord) -> int:
+    brought = record.outcome.stats.get(BROUGHT, 0)
+    return sum(shard.samples for shard in record.outcome.shards) - record.taken - int(brought)
 
 
 def _has_any(shard: Shard, keys: Sequence[str]) -> bool:

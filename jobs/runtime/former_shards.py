@@ -64,14 +64,15 @@ class Former:
         """Its verified samples; raises Corrupt, StoreError."""
         return Dataset(self.folders.stage, Manifest("", (self.record.outcome,))).read(self.shard)
 
-    def look(self) -> None:
-        """Note its prompts; raises Corrupt, StoreError.
+    def look(self, spec: StageSpec) -> None:
+        """Note its prompts for which the stage made something; raises Corrupt, StoreError.
 
         They are those of the shard that it was made from, which is read instead where it is still there: without the
         images it is a hundredth as large.
         """
         samples = self._source() or self.samples()
-        self.prompts = array("q", sorted(hash((sample.key, sample["txt"])) for sample in samples))
+        made = (sample for sample in samples if spec.makes_for(sample))
+        self.prompts = array("q", sorted(hash((sample.key, sample["txt"])) for sample in made))
 
     def holds(self, key: str, prompt: bytes) -> bool:
         """Whether it held that prompt when it was looked at."""

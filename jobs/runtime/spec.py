@@ -14,6 +14,7 @@ from jobs.shards.dataset import Dataset
 from jobs.shards.reads import reads_of_shard
 from jobs.shards.records import Shard, fingerprint
 from jobs.shards.store_checks import Check
+from jobs.shards.tar import Sample
 
 
 class Params(BaseModel):
@@ -35,17 +36,18 @@ class Params(BaseModel):
         return iter(())
 
 
-def without_defaults(model: BaseModel, serialise: Callable[[Any], dict[str, Any]], member: str) -> dict[str, Any]:
-    """The JSON of a model, of whose `member`, a model itself, only what is not the default is written, if anything.
+def without_defaults(model: BaseModel, serialise: Callable[[Any], dict[str, Any]], *members: str) -> dict[str, Any]:
+    """The JSON of a model, of whose `members`, models themselves, only what is not the default is written, if anything.
 
     For what was added later, or does not shape a result: with the defaults, settings and fingerprints stay as they are.
     """
     dumped = serialise(model)
-    changed = getattr(model, member).model_dump(mode="json", exclude_defaults=True)
-    if changed:
-        dumped[member] = changed
-    else:
-        dumped.pop(member, None)
+    for member in members:
+        changed = getattr(model, member).model_dump(mode="json", exclude_defaults=True)
+        if changed:
+            dumped[member] = changed
+        else:
+            dumped.pop(member, None)
     return dumped
 
 
@@ -93,6 +95,9 @@ class StageSpec:
     version: int = 1  # counted up when the same parameters and inputs give another output
     parallel: bool = True  # False: the whole stage is one task
     per_sample: bool = False  # what it adds to a sample follows from key, `txt`, settings and version alone
+    makes: str = (
+        ""  # "MODULE:NAME", of a stage that is per_sample: whether it makes something for a sample; "" for each
+    )
     gang: bool = False  # several Pods may work on its one task together, as one world of torch.distributed
     about: str = ""
 
@@ -113,6 +118,10 @@ class StageSpec:
     def units_of(self, params: Params, datasets: Iterable[Dataset]) -> list[Unit]:
         """Its units, from the datasets that it reads."""
         return list(self.units(params, self.reads(datasets)))
+
+    def makes_for(self, sample: Sample) -> bool:
+        """Whether the stage makes something for a sample of its input."""
+        return not self.makes or bool(load(self.makes)(sample))
 
     def fingerprint(self, unit: Unit) -> str:
         """The digest of everything that shapes the unit's outcome."""

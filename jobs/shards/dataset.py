@@ -79,10 +79,13 @@ class Writer:
     shards: list[Shard] = field(default_factory=list)
     stats: dict[str, Any] = field(default_factory=dict)
 
-    def add_shard(self, name: str, samples: Iterable[Sample]) -> Shard:
-        """Write one shard from samples in ascending order of key; raises StoreError, StoreFull."""
+    def add_shard(self, name: str, samples: Iterable[Sample], members: Members | None = None) -> Shard:
+        """Write one shard from samples in ascending order of key; raises StoreError, StoreFull.
+
+        `members`, if given, is filled with where every field's bytes are.
+        """
         with spooling(), spool() as file:
-            summary = write_tar(samples, file)
+            summary = write_tar(samples, file, members)
             object_ = object_name(name, summary.sha256)
             ensure(self.store, object_, file, size=summary.size, sha256_=summary.sha256)
         shard = Shard(name, object_, summary.size, summary.sha256, summary.samples, summary.first_key, summary.last_key)

@@ -68,8 +68,11 @@ def json_field(value: Any) -> bytes:
     return canonical_json(value)
 
 
-def write_tar(samples: Iterable[Sample], file: BinaryIO) -> TarSummary:
-    """Write samples to an open file as one shard and say what was written.
+Members = dict[str, dict[str, tuple[int, int]]]  # key -> field -> its first byte and the one after its last
+
+
+def write_tar(samples: Iterable[Sample], file: BinaryIO, members: Members | None = None) -> TarSummary:
+    """Write samples to an open file as one shard and say what was written; note in `members` where every field is.
 
     Keys must ascend strictly; raises ValueError otherwise, because a shard whose order depended on how it came about
     would not have one digest. Raises BadData for a key or field that cannot be a tar member's name.
@@ -91,6 +94,8 @@ def write_tar(samples: Iterable[Sample], file: BinaryIO) -> TarSummary:
         for field in sorted(sample.fields):
             body = sample.fields[field]
             write(_header(sample.key, field, len(body)))
+            if members is not None:
+                members.setdefault(sample.key, {})[field] = size, size + len(body)
             write(body)
             write(bytes(-len(body) % BLOCK))
         count, first, last = count + 1, first or sample.key, sample.key
@@ -107,9 +112,6 @@ def read_tar(data: bytes, *, name: str = "shard") -> Iterator[Sample]:
     return cut(data, index_tar(data, name=name))
 
 
-Members = Mapping[str, Mapping[str, tuple[int, int]]]  # key -> field -> its first byte and the one after its last
-
-
 def cut(data: bytes, members: Members) -> Iterator[Sample]:
     """The samples of a shard, copied out one at a time, so that a shard takes its memory once."""
     for key, fields in members.items():
@@ -124,7 +126,7 @@ def index_tar(data: bytes, *, name: str = "shard") -> Members:
     reads as a shorter shard), for bytes after its end, for anything but regular files, for a field given twice, and
     for a key whose files are in two positions.
     """
-    members: dict[str, dict[str, tuple[int, int]]] = {}
+    members: Members = {}
     last, end = None, 0
     try:
         for member, start, size in _own_files(data) or _any_files(data, name):

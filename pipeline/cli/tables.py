@@ -68,7 +68,8 @@ def _about(one: Takeover) -> str:
 
 
 def _takeover_reason(one: Takeover) -> str:
-    left = f"made before by the same recipe; {_about(one)}{count(one.made)} to make"
+    brought = f"{_about(one)}{count(one.brought)} given by sources, " if one.brought else ""
+    left = f"made before by the same recipe; {brought}{_about(one)}{count(one.made)} to make"
     if not one.made:
         return left
     return f"{left}, in {duration(one.seconds)}" if one.seconds is not None else f"{left}, no figures yet of how long"

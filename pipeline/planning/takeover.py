@@ -22,9 +22,10 @@ _LOOKED_AT = 64  # units of a stage; of more a fair sample says how it is with a
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Takeover:
-    """Of the samples that a stage lacks, how many are taken over and how many are made."""
+    """Of the samples that a stage lacks, how many bring what it adds, are taken over, or are made."""
 
     stage: str
+    brought: int
     taken: int
     made: int
     exact: bool  # False: from a sample of the units
@@ -56,19 +57,20 @@ def _takeover(store: Store, config: RunConfig, plan: StagePlan) -> Takeover:
     lacking = {unit.unit for unit in plan.units or () if unit.action != "skip"}
     units = [unit for unit in spec.units_of(config.params(spec), datasets) if unit.name in lacking]
     looked_at = units if len(units) <= _LOOKED_AT else [units[_nth(one, len(units))] for one in range(_LOOKED_AT)]
-    wanted = sum(_num_samples(unit) for unit in looked_at)
-    taken = sum(_taken(earlier, unit, datasets) for unit in looked_at)
+    found = [_found(earlier, unit, datasets) for unit in looked_at]
     samples = sum(_num_samples(unit) for unit in units)
-    if len(looked_at) < len(units):
-        taken = round(taken / wanted * samples) if wanted else 0
+    scale = samples / max(1, sum(_num_samples(unit) for unit in looked_at))  # 1 where all were looked at
+    brought, taken = (round(scale * sum(one[which] for one in found)) for which in (0, 1))
+    made = samples - brought - taken
     at_once = max(1, min(config.resources(spec).parallelism, len(units)))
     rate = earlier.seconds_per_sample(units[0]) if units else None
     return Takeover(
         stage=spec.name,
+        brought=brought,
         taken=taken,
-        made=samples - taken,
+        made=made,
         exact=len(looked_at) == len(units),
-        seconds=0.0 if taken == samples else None if rate is None else rate * (samples - taken) / at_once,
+        seconds=0.0 if not made else None if rate is None else rate * made / at_once,
     )
 
 
@@ -81,10 +83,13 @@ def _num_samples(unit: Unit) -> int:
     return sum(shard.samples for shard in unit.shards)
 
 
-def _taken(earlier: Earlier, unit: Unit, datasets: Sequence[Dataset]) -> int:
-    """How many of a unit's samples are taken over."""
-    found = 0
+def _found(earlier: Earlier, unit: Unit, datasets: Sequence[Dataset]) -> tuple[int, int]:
+    """How many of a unit's samples bring what the stage adds, and how many are taken over."""
+    brought = taken = 0
     for shard in unit.shards:
         (source,) = (dataset for dataset in datasets if shard in dataset.shards())
-        found += earlier.count(unit, source.read(shard))
-    return found
+        samples = list(source.read(shard))
+        wanted = [sample for sample in samples if earlier.spec.makes_for(sample)]
+        brought += len(samples) - len(wanted)
+        taken += earlier.count(unit, wanted)
+    return brought, taken

@@ -81,7 +81,7 @@ class OneFile:
 def rows_of(kind: str, data: bytes, name: str = "a.x") -> int:
     """Read all rows of a source and make samples of the good ones, as the worker does."""
     count = 0
-    for row in _SOURCES[kind].rows(File(cast(Store, OneFile(data)), name, "1")):
+    for row in _SOURCES[kind].rows(File(cast(Store, OneFile(data)), name)):
         if isinstance(row, Row):
             prompt = normalise(row.prompt)
             Sample(key_of(prompt), {"txt": prompt.encode(), "json": json_field({"row": row.number, **row.extra})})
@@ -196,7 +196,7 @@ ENTRIES: dict[str, Entry] = {
         [
             _message(Undecodable(message="a.png: no", reason="no").encode(), b""),
             _message(Failed(error="ValueError: no", out_of_memory=False).encode(), b""),
-            _message(Decoded().encode(), b"x" * 99),
+            _message(Decoded(width=8, height=8).encode(), b"x" * 99),
         ],
         (frames.BrokenOffPipe,),
     ),

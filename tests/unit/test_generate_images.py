@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from jobs.errors import BadConfiguration, BadData
 from jobs.generate_images import diffusion, encoding, worker
 from jobs.generate_images.stage import GENERATE_IMAGES, GenerateImagesParams
+from jobs.imaging.decoding import FILTERS
 from jobs.runtime import log
 from jobs.runtime.stopping import Stopped
 from jobs.shards.dataset import Dataset
@@ -235,7 +236,7 @@ def test_equal_pixels_give_equal_bytes_in_every_format() -> None:
 
 def test_the_filter_decides_how_an_image_is_made_smaller() -> None:
     image = draw("a fox on the moon", size=48)
-    smaller = {name: encoding.encode_image(image, params_of("drawing", resize=name)) for name in encoding.FILTERS}
+    smaller = {name: encoding.encode_image(image, params_of("drawing", resize=name)) for name in FILTERS}
     assert len(set(smaller.values())) == 4
     expected = image.resize((24, 24), Image.Resampling.BICUBIC)
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(smaller["bicubic"]))), np.asarray(expected))

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, ClassVar, Literal, TextIO, cast
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from jobs.collect.sources.image_folder import IMAGES, ImageFolder
 from jobs.collect.sources.limits import SourceLimits
 from jobs.collect.sources.rows import AnyRow, BadRow
 from jobs.errors import BadConfiguration, BadData
@@ -32,11 +33,16 @@ Line = tuple[int, str] | BadRow  # its number and text with its end, or why it i
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file of a source: its store, its name in it, and a version that is equal for equal content."""
+    """One file of a source: its store, its name in it, and the images beside it, where its rows name some."""
 
     store: Store
     name: str
-    version: str
+    images: ImageFolder | None = None
+
+    def reads(self) -> dict[str, str]:
+        """What is read, by its label: versions that are equal for equal content. Raises NotFound, StoreError."""
+        own = {self.label: self.store.version(self.name)}
+        return own if self.images is None else {**own, IMAGES: self.images.version()}
 
     @property
     def label(self) -> str:
@@ -137,7 +143,7 @@ class FileSource(Source):
             raise BadConfiguration(
                 f"source {self.name}: there is no file {self.path!r}; correct `path`, or put it there"
             )
-        return [File(store, name, store.version(name)) for name in names]
+        return [File(store, name) for name in names]
 
     def rows(self, file: File) -> Iterator[AnyRow]:
         """The rows of one file, in its order; raises BadData when it is not of this kind at all, or takes too much."""

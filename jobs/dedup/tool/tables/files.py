@@ -35,7 +35,7 @@ _CONTAINERS = {
 
 def opened(path: Path) -> File:
     """The file as sources read theirs."""
-    return File(LocalStore(path.parent), path.name, "")
+    return File(LocalStore(path.parent), path.name)
 
 
 @contextmanager

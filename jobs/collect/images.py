@@ -1,0 +1,113 @@
+"""Images that a source gives with its prompts: decoded in a sandbox to see what they are, and stored as they came.
+
+Each is stored once for a file, in shards of their own beside those of the prompts, which say where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from jobs.collect.contract import Collected, ImageSize
+from jobs.collect.sources.rows import ImageFile
+from jobs.errors import BadData, NotFound
+from jobs.imaging.decoding import BadImage
+from jobs.imaging.foreign import decoders, read_file
+from jobs.imaging.limits import ImageLimits
+from jobs.shards.dataset import Writer
+from jobs.shards.digests import sha256
+from jobs.shards.tar import Members, Sample
+
+_SHARD_BYTES = 128 << 20  # of images, which wait in memory until their shard is written
+_THUMBNAIL = 16  # pixels a side of what a decoder sends back, which nobody looks at
+_FIELDS = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpg"), (b"RIFF", "webp"))
+
+NOT_THERE = "not there"
+_NO_NAME = "a name that leads out of its folder, or that no file can have"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedImage:
+    """An image that can be decoded: its bytes, their digest, the field for its format, and its size in pixels."""
+
+    data: bytes
+    sha256: str
+    field: str
+    width: int
+    height: int
+    name: str | None
+
+
+CheckImage = Callable[[bytes | ImageFile], CheckedImage]
+
+
+@contextmanager
+def image_checker(limits: ImageLimits, threads: int) -> Iterator[CheckImage]:
+    """What reads and decodes an image, for several threads; it raises BadImage for what is none or takes too much."""
+    with decoders(limits, threads) as decode:
+
+        def check(image: bytes | ImageFile) -> CheckedImage:
+            name = image.name if isinstance(image, ImageFile) else None
+            data = _read(image, limits) if isinstance(image, ImageFile) else image
+            found = decode(data, name or "an image", _THUMBNAIL)
+            format_ = next(format_ for magic, format_ in _FIELDS if data.startswith(magic))
+            return CheckedImage(data, sha256(data), format_, found.width, found.height, name)
+
+        yield check
+
+
+def _read(image: ImageFile, limits: ImageLimits) -> bytes:
+    try:
+        return read_file(image.store, image.name, limits).data
+    except NotFound as error:
+        raise BadImage(f"there is no image {image.name!r}: {error}", NOT_THERE) from error
+    except BadImage:
+        raise
+    except BadData as error:  # of a name that no store is asked for
+        raise BadImage(f"{image.name!a}: {error}", _NO_NAME) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where an image is: an object of the stage, and the image's first byte in it."""
+
+    object: str
+    start: int
+
+
+@dataclass(slots=True)
+class ImageShards:
+    """The shards of the images of one unit, written as they fill up."""
+
+    output: Collected[Writer]
+    unit: str
+    positions: dict[str, Position] = field(default_factory=dict)  # of what is written, by digest
+    _waiting: dict[str, CheckedImage] = field(default_factory=dict)
+    _bytes: int = 0
+    _written: int = 0  # shards
+
+    def add(self, image: CheckedImage) -> None:
+        """Take an image; raises StoreError, StoreFull where a shard is full and cannot be written."""
+        if image.sha256 not in self.positions and image.sha256 not in self._waiting:
+            self._waiting[image.sha256] = image
+            self._bytes += len(image.data)
+            if self._bytes >= _SHARD_BYTES:
+                self.flush()
+
+    def flush(self) -> None:
+        """Write what waits; every image that was added has a position then. Raises as `add`."""
+        if not self._waiting:
+            return
+        members: Members = {}
+        group = Collected.images.group_of(self.unit)
+        samples = (self._sample(image) for _, image in sorted(self._waiting.items()))
+        shard = self.output.images.write_shard(f"{group}-{self._written:05d}", samples, members)
+        for digest, image in self._waiting.items():
+            self.positions[digest] = Position(shard.object, members[digest][image.field][0])
+        self._waiting, self._bytes = {}, 0
+        self._written += 1
+
+    def _sample(self, image: CheckedImage) -> Sample:
+        size = ImageSize(width=image.width, height=image.height)
+        return self.output.images.sample(image.sha256, size, **{image.field: image.data})
