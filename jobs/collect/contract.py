@@ -30,6 +30,11 @@ class CollectCounts(JsonModel):
     refused: dict[str, Count] = Field(default_factory=dict)
     """By further reasons: the names of filters, of rules, and of what is wrong with an image."""
 
+    def dropped(self) -> dict[str, int]:
+        """How many rows were not kept, by reason; repeated ones are among them."""
+        own = self.model_dump(exclude={"rows", "kept", "refused"}, exclude_unset=True)
+        return {**own, **self.refused}
+
 
 class ImageSize(JsonModel):
     """In pixels."""

@@ -13,7 +13,7 @@ from jobs.collect.contract import Collected, ImageSize
 from jobs.collect.sources.rows import ImageFile
 from jobs.errors import BadData, NotFound
 from jobs.imaging.decoding import BadImage
-from jobs.imaging.foreign import decoders, read_file
+from jobs.imaging.foreign import TooLarge, decoders, read_file
 from jobs.imaging.limits import ImageLimits
 from jobs.shards.dataset import Writer
 from jobs.shards.digests import sha256
@@ -36,7 +36,6 @@ class CheckedImage:
     field: str
     width: int
     height: int
-    name: str | None
 
 
 CheckImage = Callable[[bytes | ImageFile], CheckedImage]
@@ -48,11 +47,12 @@ def image_checker(limits: ImageLimits, threads: int) -> Iterator[CheckImage]:
     with decoders(limits, threads) as decode:
 
         def check(image: bytes | ImageFile) -> CheckedImage:
-            name = image.name if isinstance(image, ImageFile) else None
-            data = _read(image, limits) if isinstance(image, ImageFile) else image
-            found = decode(data, name or "an image", _THUMBNAIL)
+            data, name = (_read(image, limits), image.name) if isinstance(image, ImageFile) else (image, "an image")
+            if len(data) > limits.file_bytes:
+                raise TooLarge(name, len(data), limits.file_bytes)
+            found = decode(data, name, _THUMBNAIL)
             format_ = next(format_ for magic, format_ in _FIELDS if data.startswith(magic))
-            return CheckedImage(data, sha256(data), format_, found.width, found.height, name)
+            return CheckedImage(data, sha256(data), format_, found.width, found.height)
 
         yield check
 

@@ -80,11 +80,11 @@ def _sample(one: Kept, source: AnySource, file: File | None, images: ImageShards
     }
     origin = CollectedOrigin(**whence, **one.row.extra)
     if one.image:
-        origin = origin.model_copy(update={"given": (_given(one.image, whence, images),)})
+        origin = origin.model_copy(update={"given": (_given(one.image, one.row.image_name, whence, images),)})
     return output.prompts.sample(one.key, origin, txt=one.prompt.encode())
 
 
-def _given(image: CheckedImage, whence: Mapping[str, Any], images: ImageShards) -> Given:
+def _given(image: CheckedImage, name: str | None, whence: Mapping[str, Any], images: ImageShards) -> Given:
     position = images.positions[image.sha256]
     return Given(
         sha256=image.sha256,
@@ -94,7 +94,7 @@ def _given(image: CheckedImage, whence: Mapping[str, Any], images: ImageShards) 
         field=image.field,
         width=image.width,
         height=image.height,
-        name=image.name,
+        name=name,
         **whence,
     )
 
@@ -191,8 +191,7 @@ def _rows(source: AnySource, file: File | None) -> Generator[AnyRow]:
         yield from source.rows()
         return
     assert file is not None  # noqa: S101 - by construction of the origins
-    stat = file.store.stat(file.name)
-    most = min(source.limits.rows, _ROWS_OF_NO_BYTES + (stat.size if stat else 0))
+    most = min(source.limits.rows, _ROWS_OF_NO_BYTES + file.size())
     for count, row in enumerate(source.rows(file), 1):
         if count > most:
             raise BadData(

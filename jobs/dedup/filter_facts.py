@@ -136,8 +136,7 @@ def _counts(view: RunView) -> Iterator[tuple[str, int, int, dict[str, int]]]:
     """Of every unit its source, the rows read, the prompts kept, and why other rows were left out."""
     if collected := view.get(Collected[Dataset]):
         for outcome, counts in collected.stats.by_outcome():
-            reasons = counts.model_dump(exclude={"rows", "kept"}, exclude_unset=True)
-            yield source_of(outcome), counts.rows, counts.kept, reasons
+            yield source_of(outcome), counts.rows, counts.kept, counts.dropped()
     if generated := view.get(Generated[Dataset]):
         for written in generated.stats.values():
             reasons = written.model_dump(exclude={"wanted", "kept"})

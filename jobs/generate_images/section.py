@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice, zip_longest
 
+from jobs.contract.reading import TypedSample
+from jobs.contract.samples import Given, Origin
 from jobs.generate_images.contract import GeneratedImages
 from jobs.report import formatting
 from jobs.report.page import RunView, Section, StagePage, Tile, setting
@@ -24,6 +26,7 @@ class Picture:
     prompt: str
     split: str
     small: bool
+    source: str  # that gave it, empty where it was made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,7 @@ class Gallery:
 
     pictures: tuple[Picture, ...]
     images: int  # how many there are in all
+    given: int  # of these, by sources
     num_bytes: int  # of all shards
     model: str
 
@@ -46,12 +50,16 @@ def page(view: RunView) -> StagePage:
     shown = gallery(images)
     size = formatting.size(shown.num_bytes)
     taken = view.taken.get(GeneratedImages.stage, 0)
-    numbers = formatting.count(taken), formatting.count(shown.images - taken)
-    made = "; {} taken over from what was made before, {} made".format(*numbers) if taken else ""
+    parts = [
+        f"{formatting.count(shown.given)} given by sources" if shown.given else "",
+        f"{formatting.count(taken)} taken over from what was made before" if taken else "",
+        f"{formatting.count(shown.images - shown.given - taken)} made" if shown.given or taken else "",
+    ]
+    how = "".join(f"{', ' if number else '; '}{part}" for number, part in enumerate(filter(None, parts)))
     tile = Tile(
         title="Images",
         value=formatting.count(shown.images),
-        text=f"one for each chosen prompt, {size} with their vectors{made}.",
+        text=f"one for each chosen prompt, {size} with their vectors{how}.",
     )
     return StagePage(sections=(section(values={"gallery": shown}),), tiles=(tile,))
 
@@ -68,10 +76,21 @@ def gallery(images: GeneratedImages[Dataset]) -> Gallery:
     in_turn = [one for one in chain(*zip_longest(*rows)) if one is not None]
     chosen = within([sample for _, sample in in_turn], _GRID, GRID_BYTES)
     split_of = {sample.key: split for split, sample in in_turn}
-    found = [Picture(uri=uri(one), prompt=one.text(), split=split_of[one.key], small=is_small(one)) for one in chosen]
+    found = [
+        Picture(
+            uri=uri(one), prompt=one.text(), split=split_of[one.key], small=is_small(one), source=source_giving(one)
+        )
+        for one in chosen
+    ]
     return Gallery(
         pictures=tuple(sorted(found, key=lambda picture: splits.index(picture.split))),
         images=sum(shard.samples for shard in images.shards()),
+        given=sum(counts.given for counts in images.stats.values()),
         num_bytes=sum(shard.size for shard in images.shards()),
         model=setting(images, "model"),
     )
+
+
+def source_giving(sample: TypedSample[Origin]) -> str:
+    """The source that gave a sample's image, empty where it was made."""
+    return Given.decode(sample["given"], sample.key).source if "given" in sample else ""

@@ -16,6 +16,7 @@ from jobs.generate_images import diffusion
 from jobs.generate_images.stage import GENERATE_IMAGES, GenerateImagesParams
 from jobs.runtime import former_shards, log
 from jobs.runtime.former_shards import FORGOTTEN, Former, forget
+from jobs.runtime.spec import StageSpec
 from jobs.shards.dataset import Committed, Dataset, read_record_named
 from jobs.shards.keys import key_of
 from jobs.shards.local import LocalStore
@@ -265,9 +266,9 @@ def test_looking_in_vain_is_given_up(root: LocalStore, monkeypatch: pytest.Monke
     looks: list[str] = []
     look = Former.look
 
-    def noting(self: Former) -> None:
+    def noting(self: Former, spec: StageSpec) -> None:
         looks.append(self.shard.name)
-        look(self)
+        look(self, spec)
 
     monkeypatch.setattr(Former, "look", noting)
     made(root.at("a"), {"train-00009": wide(1_000)})

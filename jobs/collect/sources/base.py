@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any, BinaryIO, ClassVar, Literal, TextIO, cast
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
@@ -33,7 +32,10 @@ Line = tuple[int, str] | BadRow  # its number and text with its end, or why it i
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file of a source: its store, its name in it, and the images beside it, where its rows name some."""
+    """One file of a source: its store, its name in it, and the images beside it, where its rows name some.
+
+    The name is empty where the rows follow from the images alone.
+    """
 
     store: Store
     name: str
@@ -41,13 +43,18 @@ class File:
 
     def reads(self) -> dict[str, str]:
         """What is read, by its label: versions that are equal for equal content. Raises NotFound, StoreError."""
-        own = {self.label: self.store.version(self.name)}
+        own = {self.label: self.store.version(self.name)} if self.name else {}
         return own if self.images is None else {**own, IMAGES: self.images.version()}
+
+    def size(self) -> int:
+        """Bytes, 0 where there are none."""
+        stat = self.store.stat(self.name) if self.name else None
+        return stat.size if stat else 0
 
     @property
     def label(self) -> str:
-        """The name without folders, which differ between machines."""
-        return PurePosixPath(self.name).name
+        """The name in the source, without the folders that differ between machines."""
+        return self.name or IMAGES
 
     @contextmanager
     def binary(self, limits: SourceLimits) -> Iterator[BinaryIO]:

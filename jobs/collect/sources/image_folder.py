@@ -17,23 +17,25 @@ _AT_ONCE = 16  # a bucket answers one request in about 20 ms
 
 @dataclass(frozen=True, slots=True)
 class ImageFolder:
-    """The images below a store."""
+    """The images below a store, with the files beside them of which the names end so."""
 
     store: Store
+    beside: tuple[str, ...] = ()
 
     def names(self) -> list[str]:
         """The names of all images, sorted."""
-        return [stat.name for stat in self._stats()]
+        return [stat.name for stat in self._stats() if stat.name.lower().endswith(SUFFIXES)]
 
     def version(self) -> str:
-        """Equal for equal names and contents. A bucket knows these from its listing; local files are read."""
+        """Equal for equal names and contents, of all files. A bucket lists these; local files are read."""
         stats = self._stats()
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             versions = pool.map(lambda stat: stat.version or self.store.version(stat.name), stats)
             return digest_of({stat.name: version for stat, version in zip(stats, versions, strict=True)})
 
     def _stats(self) -> list[ObjectStat]:
-        stats = (stat for stat in self.store.list("") if stat.name.lower().endswith(SUFFIXES))
+        suffixes = (*SUFFIXES, *self.beside)
+        stats = (stat for stat in self.store.list("") if stat.name.lower().endswith(suffixes))
         return sorted(filter(_can_be_asked_for, stats), key=lambda stat: stat.name)
 
 

@@ -6,12 +6,20 @@ from typing import Any
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
-from jobs.collect.sources.base import FileSource
+from jobs.collect.sources.base import File, TextSource
+from jobs.collect.sources.image_folder import ImageFolder
+from jobs.collect.sources.rows import AnyRow, BadRow, ImageFile, Row, row_of
+from jobs.errors import BadConfiguration
 from jobs.imaging.limits import ImageLimits
+from jobs.runtime.environment import store_patience
 from jobs.runtime.spec import without_defaults
+from jobs.shards.address import open_store
+from jobs.shards.store import Store
+
+_ROW = "row"
 
 
-class PairSource(FileSource):
+class PairSource(TextSource):
     """A source of prompts with their images, which are taken over instead of being made.
 
     A row whose image is missing, damaged or too large counts as one that cannot be read.
@@ -29,3 +37,49 @@ class PairSource(FileSource):
     def gives_images(self) -> bool:
         """Whether each row has an image."""
         return True
+
+
+class FolderSource(PairSource):
+    """A source whose path is a folder of images, in which whatever else it reads is, too."""
+
+    path: str
+    """The folder: a local path or s3://BUCKET/PREFIX."""
+
+    def folder(self) -> Store:
+        """The folder as a store."""
+        return open_store(self.path, patience_seconds=store_patience())
+
+    def in_folder(self, store: Store, name: str) -> str:
+        """The name of a file that must be in the folder; raises BadConfiguration where it is not."""
+        if store.stat(name) is None:
+            raise BadConfiguration(
+                f"source {self.name}: there is no {name} in {self.path!r}; `path` is the folder of the set as published"
+            )
+        return name
+
+    def images_in(self, *beside: str) -> list[File]:
+        """All images in the folder, and below, as one file, with the files beside them of which the names end so."""
+        images = ImageFolder(self.folder(), beside)
+        if not images.names():
+            raise BadConfiguration(
+                f"source {self.name}: there are no images below {self.path!r}: PNG, JPEG and WebP files are read; "
+                "correct `path`, or put them there"
+            )
+        return [File(images.store, "", images)]
+
+
+def folder_of(store: Store, name: str) -> Store:
+    """The folder that a file is in."""
+    folder = name.rpartition("/")[0]
+    return store.at(folder) if folder else store
+
+
+def pair(number: int, prompt: Any, images: Store, name: Any, **extra: Any) -> AnyRow:
+    """The row of a prompt whose image has that name below a store."""
+    if not isinstance(name, str) or not name:
+        return BadRow(number, "it has no name of an image")
+    found = row_of(number, prompt, **extra)
+    if isinstance(found, BadRow):
+        return found
+    name = name.removeprefix("./")
+    return Row(number, found.prompt, found.extra, ImageFile(images, name), name)

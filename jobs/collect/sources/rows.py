@@ -24,13 +24,14 @@ class ImageFile:
 class Row:
     """A prompt as the source has it, where it stood (counted from 1), and what else is worth keeping of the row.
 
-    Where the source has an image for it, `image` is its bytes or where they are.
+    Where the source has an image for it, `image` is its bytes or where they are, and `image_name` its name, if any.
     """
 
     number: int
     prompt: str
     extra: dict[str, Any] = field(default_factory=dict)
     image: bytes | ImageFile | None = None
+    image_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
