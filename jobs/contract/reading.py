@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -73,6 +73,15 @@ class ReadGroup(Generic[M]):
     def samples(self) -> Iterator[TypedSample[M]]:
         """All samples, shard after shard."""
         return (sample for shard in self.shards() for sample in self.read(shard))
+
+    def find(self, keys: Collection[str]) -> dict[str, TypedSample[M]]:
+        """The samples of these keys, as far as they are there, reading only shards whose range of keys has one."""
+        found: dict[str, TypedSample[M]] = {}
+        for shard in self.shards():
+            first, last = shard.first_key or "", shard.last_key or ""
+            if any(first <= key <= last and key not in found for key in keys):
+                found |= {sample.key: sample for sample in self.read(shard) if sample.key in keys}
+        return found
 
 
 class ReadOne(ReadGroup[M]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from jobs.compare_images.contract import ComparedImages
 from jobs.contract.declaration import Access, Contract, Inputs, Many, One, Stats
 from jobs.dedup.contract import Deduplicated
 from jobs.generate_images.contract import GeneratedImages
@@ -14,9 +15,10 @@ from jobs.train.contract import Trained
 
 
 class EvaluateInputs(Inputs):
-    """The held-out images, the network, and the prompts it was trained with."""
+    """The held-out images, what was left out for them, the network, and the prompts it was trained with."""
 
     images: GeneratedImages[Dataset]
+    compared: ComparedImages[Dataset]
     trained: Trained[Dataset]
     prompts: Deduplicated[Dataset]
 
@@ -40,6 +42,22 @@ class Histogram(JsonModel):
     nearest_neighbour: tuple[Count, ...]
 
 
+class PictureCheck(JsonModel):
+    """How close held-out pictures come to those that were trained with."""
+
+    threshold: float
+    """Of signatures, at which two pictures are near-identical."""
+
+    left_out: Count
+    """Training pictures that were left out for being near-identical to a held-out one."""
+
+    closest: float | None
+    """The highest cosine of a training picture that stayed to a held-out one; None where none was compared."""
+
+    pair: dict[str, str]
+    """By split, the keys of these two."""
+
+
 class Metrics(JsonModel):
     """The score, and what it takes to judge it."""
 
@@ -55,6 +73,9 @@ class Metrics(JsonModel):
     """By split, the keys of the held-out and the training prompt that are closest to each other."""
 
     training_prompts: Count
+    pictures: PictureCheck | None = None
+    """None of what was evaluated before pictures were compared."""
+
     histogram: Histogram
     neighbour_images: Count
     """Training images that the nearest-neighbour baseline looked at."""

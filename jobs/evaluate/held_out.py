@@ -12,8 +12,8 @@ from jobs.contract.reading import ReadGroup, ReadSplits, TypedSample
 from jobs.contract.samples import Origin
 from jobs.errors import BadData
 from jobs.evaluate.stage import SPLIT, EvaluateParams
-from jobs.evaluate.thumbnails import centred, thumbnail
 from jobs.imaging.pixels import decode, image_in
+from jobs.imaging.thumbnails import centred, thumbnail
 from jobs.regressor.model import Regressor
 from jobs.regressor.predict import predict
 from jobs.runtime import log

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jobs.compare_images.contract import ComparedImages
+from jobs.compare_images.picture_pairs import PicturePair, shown_pairs
 from jobs.contract.reading import ReadGroup, TypedSample
 from jobs.contract.samples import TRAIN
 from jobs.dedup.contract import Deduplicated
 from jobs.evaluate import contract
-from jobs.evaluate.contract import Evaluated, Histogram, Metrics
+from jobs.evaluate.contract import Evaluated, Histogram, Metrics, PictureCheck
 from jobs.report.page import RunView
 from jobs.report.pictures import is_small, uri, within
 from jobs.report.text_difference import Runs, marked
@@ -50,11 +52,24 @@ class LeakCheck:
     keys: tuple[str, str]  # held-out, training
     texts: tuple[Runs, Runs] | None  # None where they stand in a shard that was not read
     cosines: tuple[float, ...]  # of the held-out prompts that were read, each to its closest training prompt
+    pictures: PictureCheck | None  # None of a run from before pictures were compared
+    closest_pictures: PicturePair | None
 
     @property
     def passed(self) -> bool:
-        """Whether every held-out prompt keeps the distance that the filter promises."""
+        """Whether every held-out prompt, and picture, keeps the distance that the filter promises."""
+        return self.prompts_passed and self.pictures_passed
+
+    @property
+    def prompts_passed(self) -> bool:
+        """Whether every held-out prompt does."""
         return self.closest < self.threshold + _ROUNDING
+
+    @property
+    def pictures_passed(self) -> bool:
+        """Whether every held-out picture does, as far as they were compared."""
+        closest = self.pictures.closest if self.pictures else None
+        return self.pictures is None or closest is None or closest < self.pictures.threshold
 
     @property
     def margin(self) -> str:
@@ -103,7 +118,7 @@ def score_facts(evaluated: Evaluated[Dataset], view: RunView) -> ScoreFacts:
         neighbour_images=metrics.neighbour_images,
         edges=edges,
         counts=counts,
-        leak=_leak(metrics, evaluated, dedup) if dedup else None,
+        leak=_leak(metrics, evaluated, dedup, view) if dedup else None,
         best=_cases(evaluated.best),
         worst=_cases(evaluated.worst),
     )
@@ -121,7 +136,7 @@ def _cropped(histogram: Histogram) -> tuple[tuple[float, ...], tuple[tuple[str, 
     return histogram.edges[first:], tuple((name, counts[first:]) for name, counts in series.items())
 
 
-def _leak(metrics: Metrics, evaluated: Evaluated[Dataset], dedup: Deduplicated[Dataset]) -> LeakCheck:
+def _leak(metrics: Metrics, evaluated: Evaluated[Dataset], dedup: Deduplicated[Dataset], view: RunView) -> LeakCheck:
     held_out, training = metrics.closest_pair[metrics.split], metrics.closest_pair[TRAIN]
     texts = _text(dedup, metrics.split, held_out), _text(dedup, TRAIN, training)
     scores = [sample.value for shard in evaluated.scores.shards()[:1] for sample in evaluated.scores.read(shard)]
@@ -137,7 +152,16 @@ def _leak(metrics: Metrics, evaluated: Evaluated[Dataset], dedup: Deduplicated[D
         keys=(held_out, training),
         texts=marked(texts[0], texts[1]) if texts[0] is not None and texts[1] is not None else None,
         cosines=tuple(score.cosine_to_train for score in scores),
+        pictures=metrics.pictures,
+        closest_pictures=_closest_pictures(metrics, view),
     )
+
+
+def _closest_pictures(metrics: Metrics, view: RunView) -> PicturePair | None:
+    """The pair of pictures that the metrics name, while compare-images still has it."""
+    compared = view.get(ComparedImages[Dataset])
+    key = metrics.pictures.pair.get(TRAIN) if metrics.pictures else None
+    return next((pair for pair in shown_pairs(compared) if pair.key == key), None) if compared and key else None
 
 
 def _text(dedup: Deduplicated[Dataset], split: str, key: str) -> str | None:

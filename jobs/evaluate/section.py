@@ -54,7 +54,14 @@ def _tile(leak: LeakCheck | None) -> Tile:
             value="No leak",
             verdict="good",
             text=f"The closest of {prompts} to any held-out prompt is at cosine {leak.closest:.6f}, {leak.margin} the "
-            f"filter's {leak.threshold}.",
+            f"filter's {leak.threshold}{_of_pictures(leak)}.",
+        )
+    if leak.prompts_passed:
+        return Tile(
+            title="Leak check",
+            value="Leak",
+            verdict="bad",
+            text="A picture that was trained with is near-identical to a held-out one.",
         )
     return Tile(
         title="Leak check",
@@ -63,6 +70,12 @@ def _tile(leak: LeakCheck | None) -> Tile:
         text=f"A held-out prompt has a training prompt at cosine {leak.closest:.6f}; the filter allows none at "
         f"{leak.threshold} or above.",
     )
+
+
+def _of_pictures(leak: LeakCheck) -> str:
+    if leak.pictures is None or leak.pictures.closest is None:
+        return ""
+    return f"; the closest pictures are at {leak.pictures.closest:.4f}, below {leak.pictures.threshold}"
 
 
 def histogram(facts: ScoreFacts) -> Markup:

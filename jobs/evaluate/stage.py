@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from jobs.compare_images.contract import reads_of_left_out
 from jobs.contract.samples import TRAIN
 from jobs.evaluate.contract import Evaluated, EvaluateInputs
 from jobs.regressor.params import PredictParams
@@ -33,7 +34,14 @@ class EvaluateParams(PredictParams):
 
 def units(params: EvaluateParams, inputs: EvaluateInputs) -> list[Unit]:
     images, prompts = inputs.images.splits, inputs.prompts.splits
-    reads = (images[SPLIT].reads(), images[TRAIN].reads(), inputs.trained.model.reads(), prompts[TRAIN].reads())
+    reads = (
+        images[SPLIT].reads(),
+        images[TRAIN].reads(),
+        inputs.compared.comparison.reads(),
+        reads_of_left_out(inputs.compared),
+        inputs.trained.model.reads(),
+        prompts[TRAIN].reads(),
+    )
     return one_unit("metrics", params, *reads)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.compare_images.contract import Comparison, Staying
 from jobs.contract.reading import ReadGroup, TypedSample
 from jobs.contract.samples import TRAIN, Origin
 from jobs.evaluate.contract import (
@@ -17,6 +18,7 @@ from jobs.evaluate.contract import (
     EvaluateInputs,
     Metrics,
     MetricsSummary,
+    PictureCheck,
     Score,
 )
 from jobs.evaluate.held_out import (
@@ -29,8 +31,8 @@ from jobs.evaluate.held_out import (
 )
 from jobs.evaluate.metrics import CONFIDENCE, histogram, interval
 from jobs.evaluate.stage import SPLIT, EvaluateParams
-from jobs.evaluate.thumbnails import shown
 from jobs.imaging.pixels import decode, image_in
+from jobs.imaging.thumbnails import shown
 from jobs.regressor.calibration import fit
 from jobs.regressor.metric import cosines
 from jobs.regressor.saved_model import load_regressor
@@ -64,13 +66,15 @@ def run(task: Task[EvaluateInputs, Evaluated[Writer]], params: EvaluateParams) -
             regressor = load_regressor(task.inputs.trained.model.sample()).to(device)
             held_out = load_held_out(images, regressor, params)
             closest = closest_prompts(prompts, held_out, params)
-            neighbours, num_seen = neighbour_vectors(images[TRAIN], held_out, params)
+            staying = Staying(images[TRAIN], task.inputs.compared)
+            neighbours, num_seen = neighbour_vectors(staying, held_out, params)
             scores = Scores(
                 model=cosines(held_out.predicted, held_out.true),
                 constant=cosines(np.broadcast_to(closest.constant, held_out.true.shape), held_out.true),
                 nearest_neighbour=cosines(neighbours, held_out.true),
             )
-            found = metrics(scores, held_out, closest, prompts, params, num_neighbours=num_seen)
+            pictures = picture_check(task.inputs.compared.comparison.value())
+            found = metrics(scores, held_out, closest, prompts, pictures, params, num_neighbours=num_seen)
             output.metrics.write(found)
             write_calibration(scores.model, closest, output)
             write_scores(scores, held_out, closest, output)
@@ -87,6 +91,7 @@ def metrics(
     held_out: HeldOut,
     closest: Closest,
     prompts: ReadGroup[Origin],
+    pictures: PictureCheck,
     params: EvaluateParams,
     *,
     num_neighbours: int,
@@ -112,8 +117,20 @@ def metrics(
             TRAIN: prompts_numbered(prompts, [neighbour])[neighbour].key,
         },
         training_prompts=closest.num_prompts,
+        pictures=pictures,
         histogram=histogram(model=scores.model, constant=scores.constant, nearest_neighbour=scores.nearest_neighbour),
         neighbour_images=num_neighbours,
+    )
+
+
+def picture_check(comparison: Comparison) -> PictureCheck:
+    """What the comparison of all pictures says of those for training."""
+    pair = comparison.closest.get(TRAIN)
+    return PictureCheck(
+        threshold=comparison.threshold,
+        left_out=comparison.left_out.get(TRAIN, 0),
+        closest=pair.cosine if pair else None,
+        pair={pair.witness_split: pair.witness, TRAIN: pair.key} if pair else {},
     )
 
 

@@ -32,13 +32,22 @@ def within(samples: Iterable[TypedSample[M]], number: int, limit: int) -> list[T
 def uri(sample: TypedSample[M]) -> str:
     """The sample's image as a data URI, its bytes as they are; empty where it has none."""
     field = _field(sample)
-    return f"data:{_TYPES[field]};base64,{base64.b64encode(sample[field]).decode()}" if field else ""
+    return _uri(sample[field], field) if field else ""
+
+
+def png_uri(data: bytes) -> str:
+    """The bytes of a PNG as a data URI."""
+    return _uri(data, "png")
 
 
 def is_small(sample: TypedSample[M]) -> bool:
     """Whether the image is a PNG of so few pixels that enlarging it should keep its edges."""
     data = sample.raw.fields.get("png", b"")
     return data.startswith(_PNG) and len(data) >= 24 and max(struct.unpack(">II", data[16:24])) <= _SMALL
+
+
+def _uri(data: bytes, field: str) -> str:
+    return f"data:{_TYPES[field]};base64,{base64.b64encode(data).decode()}"
 
 
 def _with_images(samples: Iterable[TypedSample[M]]) -> Iterator[tuple[TypedSample[M], bytes]]:

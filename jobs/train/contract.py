@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from jobs.compare_images.contract import ComparedImages
 from jobs.contract.declaration import Access, Contract, Inputs, One, Stats
 from jobs.generate_images.contract import GeneratedImages
 from jobs.regressor.values import Architecture
@@ -12,9 +13,10 @@ from jobs.shards.strict_json import Count, Json, JsonModel
 
 
 class TrainInputs(Inputs):
-    """Images with the vectors of their prompts."""
+    """Images with the vectors of their prompts, and which of them are left out."""
 
     images: GeneratedImages[Dataset]
+    compared: ComparedImages[Dataset]
 
 
 class CurvePoint(JsonModel):

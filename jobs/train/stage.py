@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from jobs.compare_images.contract import reads_of_left_out
 from jobs.contract.samples import TRAIN as TRAIN_SPLIT
 from jobs.registry import OneOf
 from jobs.regressor.known_towers import check_fits, tower_named
@@ -126,7 +127,7 @@ class TrainParams(TorchParams):
 
 def units(params: TrainParams, inputs: TrainInputs) -> list[Unit]:
     images = inputs.images.splits[TRAIN_SPLIT]
-    return one_unit("model", params, images.reads(), shards=images.shards())
+    return one_unit("model", params, images.reads(), reads_of_left_out(inputs.compared), shards=images.shards())
 
 
 TRAIN = StageSpec(

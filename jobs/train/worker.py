@@ -17,6 +17,7 @@ from accelerate import Accelerator
 from torch import nn
 from torch.nn import functional
 
+from jobs.compare_images.contract import Staying
 from jobs.contract.samples import TRAIN
 from jobs.errors import BadConfiguration, I2PError, PeerLost
 from jobs.regressor.saved_model import encode_weights
@@ -88,7 +89,7 @@ def train(task: TrainTask, params: TrainParams, accelerator: Accelerator, checkp
 
     After saving a checkpoint, raises Stopped when this task was asked to stop, and PeerLost when another process was.
     """
-    images = task.inputs.images.splits[TRAIN]
+    images = Staying(task.inputs.images.splits[TRAIN], task.inputs.compared)
     steps = params.epochs * steps_per_epoch(images, params)
     learner = new_learner(params, accelerator.device)
     restore(learner, accelerator, checkpoints)

@@ -16,7 +16,7 @@ from jobs.errors import BadData
 from jobs.evaluate.held_out import closest_rows
 from jobs.evaluate.metrics import histogram, interval
 from jobs.evaluate.stage import EVALUATE, EvaluateParams
-from jobs.evaluate.thumbnails import centred
+from jobs.imaging.thumbnails import centred
 from jobs.regressor.model import Regressor
 from jobs.regressor.values import Architecture
 from jobs.runtime.arrays import from_npy
