@@ -25,7 +25,12 @@ def run_stage(
     completions: int = 1,
     earlier_runs: Sequence[Store] = (),
 ) -> Dataset:
-    """Run all tasks of a stage one after the other and publish its manifest; raises what the worker raises."""
+    """Run all tasks of a stage one after the other and publish its manifest; raises what the worker raises.
+
+    An input that is not given is an empty dataset.
+    """
+    given = {dataset.name for dataset in inputs}
+    inputs = [*inputs, *(Dataset(run.at(name), Manifest(name, ())) for name in spec.inputs if name not in given)]
     module, _, function = spec.worker.partition(":")
     for index in range(completions):
         home, attempt = run.at(spec.name), f"test-{index}"

@@ -113,10 +113,10 @@ def _check_totals(task: CheckTask[DedupInputs, Deduplicated[Dataset]], certifica
     for name, value in found.items():
         if noted[name] != value:
             raise Corrupt(f"dedup: the certificate says {name} = {noted[name]}, the shards say {value}")
-    if certificate.kept + certificate.dropped != certificate.prompts:
+    if certificate.kept + certificate.dropped + certificate.excluded != certificate.prompts:
         raise Corrupt(
-            f"dedup: {certificate.prompts} prompts came in, but {certificate.kept} kept and {certificate.dropped} "
-            "dropped came out"
+            f"dedup: {certificate.prompts} prompts came in, but {certificate.kept} kept, {certificate.dropped} dropped "
+            f"and {certificate.excluded} excluded came out"
         )
 
 
@@ -129,7 +129,7 @@ def _check_decisions(task: CheckTask[DedupInputs, Deduplicated[Dataset]], certif
             raise Corrupt(f"dedup: nothing is decided of {shard.name}")
         counts, of_shard = decided[shard.name].value, dropped.pop(dropped_shard(position), None)
         number = of_shard.samples if of_shard else 0
-        if counts.prompts != shard.samples or counts.kept + number != counts.prompts:
+        if counts.prompts + counts.excluded != shard.samples or counts.kept + number != counts.prompts:
             raise Corrupt(
                 f"dedup: of the {shard.samples} prompts of {shard.name}, {counts.kept} were kept and {number} dropped"
             )

@@ -22,6 +22,8 @@ class ShardDecisions(JsonModel):
     source: str
     prompts: Count
     kept: Count
+    excluded: Count = 0
+    """Not among `prompts`."""
 
 
 class Verdict(Origin):
@@ -47,6 +49,7 @@ class Certificate(JsonModel):
     prompts: Count
     kept: Count
     dropped: Count
+    excluded: Count = 0
     kept_keys_sha256: Digest
     """Of the sorted kept keys, one a line."""
 

@@ -17,11 +17,11 @@ import numpy as np
 
 from jobs.contract.samples import DIMENSIONS
 from jobs.dedup.contract import DedupInputs, Deduplicated
-from jobs.dedup.decisions import Decided, kept_by_shard, write_decisions
+from jobs.dedup.decisions import Decided, kept_by_shard, num_excluded, write_decisions
+from jobs.dedup.exclusion import Exclusion, exclusion_of
 from jobs.dedup.greedy import Deciding, gpu_memory_to_compare, in_blocks
-from jobs.dedup.order import KEYS, Keys, read_in_order
+from jobs.dedup.order import KEYS, Keys, Ordered, read_in_order
 from jobs.dedup.stage import DedupParams, Part, parts
-from jobs.embed.contract import Embedded
 from jobs.errors import BadData
 from jobs.runtime import log
 from jobs.runtime.device import require_device
@@ -61,6 +61,7 @@ class Decider:
     shards: tuple[Shard, ...]  # all that are embedded
     parts: list[Part]
     units: dict[str, Unit]
+    exclusion: Exclusion
     kept: list[KeptPart] = field(default_factory=list)  # of the first parts
     longest: float = 0.0  # seconds of one part
     absent: set[int] = field(default_factory=set)  # indexes that were waited for in vain
@@ -70,7 +71,8 @@ class Decider:
     def of(cls, task: DedupTask, params: DedupParams, stack: ExitStack) -> Self:
         """A decider that has nothing yet."""
         shards = task.inputs.embedded.shards()
-        return cls(task, params, stack, shards, parts(params, shards), {unit.name: unit for unit in task.units()})
+        units, exclusion = {unit.name: unit for unit in task.units()}, exclusion_of(params.exclude)
+        return cls(task, params, stack, shards, parts(params, shards), units, exclusion)
 
     @property
     def numbers(self) -> dict[str, int]:
@@ -82,21 +84,25 @@ class Decider:
         """What compares; raises BadData where there is nothing to compare."""
         if self._search is None:
             require_device(self.params.device)
-            screen = _fitted(self.task.inputs.embedded, self.shards, self.params)
+            screen = self._fitted()
             self._search = self.stack.enter_context(searching(screen, self.params.threads))
         return self._search
 
-    def all_kept(self) -> dict[str, Keys]:
-        """The kept keys of every embedded shard, once all parts are decided; the vectors are let go."""
+    def all_kept(self) -> tuple[dict[str, Keys], int]:
+        """The kept keys of every embedded shard, once all parts are decided, and how many prompts were excluded.
+
+        The vectors are let go.
+        """
         if not self.parts:
             raise BadData(_NOTHING)
-        found: dict[str, Keys] = {}
+        found, excluded = dict[str, Keys](), 0
         for number in range(len(self.parts)):
             while (left := self._waited_for(number)) is None:
                 self._kept_up_to(number)
             found |= dict(kept_by_shard(left))
+            excluded += num_excluded(left)
         self.kept.clear()
-        return found
+        return found, excluded
 
     def decide(self, number: int, output: Deduplicated[Writer]) -> None:
         """Decide a part and write what was decided; raises Corrupt, NotFound, BadData, BadConfiguration."""
@@ -107,9 +113,9 @@ class Decider:
         started = time.monotonic()
         part, embedded = self.parts[number], self.task.inputs.embedded
         shards = self.shards[part.start : part.end]
-        own = list(read_in_order(embedded, shards))
+        own = list(self._ordered(shards))
         blocks = list(_blocks([prompts.vectors for prompts in own], self.search.screen))
-        count, before = sum(shard.samples for shard in shards), self._prompts_before(number)
+        count, before = sum(len(prompts.keys) for prompts in own), self._prompts_before(number)
         deciding = Deciding(count, self.params.threshold, first=before)
         vectors = VectorIndex(self.search.screen, DIMENSIONS)
         progress = _Progress(count, before)
@@ -173,9 +179,25 @@ class Decider:
         part, vectors = self.parts[number], VectorIndex(self.search.screen, DIMENSIONS)
         keys = dict(kept_by_shard(left))
         shards = [shard for shard in self.shards[part.start : part.end] if len(keys[shard.name])]
-        for shard, prompts in zip(shards, read_in_order(self.task.inputs.embedded, shards), strict=True):
+        for shard, prompts in zip(shards, self._ordered(shards), strict=True):
             vectors.extend(prompts.vectors[np.isin(prompts.keys, keys[shard.name])])
         return KeptPart(np.concatenate([np.empty(0, KEYS), *(keys[shard.name] for shard in shards)]), vectors)
+
+    def _fitted(self) -> Screen:
+        """A screen that is fitted to some of the shards."""
+        some = [shard for shard in self.shards if shard.samples]
+        sampled = self._ordered(some[:: -(-len(some) // _SAMPLED)] if some else ())
+        vectors = [prompts.vectors for prompts in sampled if len(prompts.keys)]
+        if not vectors:  # nothing but what is excluded
+            vectors = [prompts.vectors for prompts in self._ordered(some) if len(prompts.keys)]
+        if not vectors:
+            raise BadData(_NOTHING)
+        screen = fitted_screen(np.concatenate(vectors), self.params.threshold, self.params.device)
+        log.note("comparing", screen=screen.name, width=screen.width)
+        return screen
+
+    def _ordered(self, shards: Sequence[Shard]) -> Iterator[Ordered]:
+        return read_in_order(self.task.inputs.embedded, shards, self.exclusion)
 
     def _unit(self, number: int) -> Unit:
         return self.units[self.parts[number].unit]
@@ -186,18 +208,6 @@ class Decider:
     def _prompts_in(self, number: int) -> int:
         part = self.parts[number]
         return sum(shard.samples for shard in self.shards[part.start : part.end])
-
-
-def _fitted(embedded: Embedded[Dataset], shards: Sequence[Shard], params: DedupParams) -> Screen:
-    """A screen that is fitted to some of the shards."""
-    some = [shard for shard in shards if shard.samples]
-    if not some:
-        raise BadData(_NOTHING)
-    sampled = read_in_order(embedded, some[:: -(-len(some) // _SAMPLED)])
-    vectors = np.concatenate([prompts.vectors for prompts in sampled])
-    screen = fitted_screen(vectors, params.threshold, params.device)
-    log.note("comparing", screen=screen.name, width=screen.width)
-    return screen
 
 
 def _blocks(vectors: list[Floats], screen: Screen) -> Iterator[tuple[int, Coded]]:

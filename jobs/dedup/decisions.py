@@ -44,6 +44,11 @@ class Decided:
             start += len(prompts.keys)
 
 
+def num_excluded(decided: Deduplicated[Dataset]) -> int:
+    """How many prompts were left out before the filter."""
+    return sum(sample.value.excluded for sample in decided.decisions.samples())
+
+
 def kept_by_shard(decided: Deduplicated[Dataset]) -> Iterator[tuple[str, Keys]]:
     """The name of each embedded shard that is decided, and the keys of its kept prompts in the order of the filter."""
     for sample in decided.decisions.samples():
@@ -57,6 +62,8 @@ def write_decisions(decided: Decided, embedded: Embedded[Dataset], name: str, ou
     for _, shard, prompts, rows in decided.by_shard():
         kept = prompts.keys[decided.witness[rows] == KEPT]
         counts = ShardDecisions(source=prompts.source, prompts=len(prompts.keys), kept=len(kept))
+        if prompts.excluded:
+            counts = counts.model_copy(update={"excluded": prompts.excluded})
         samples.append(output.decisions.sample(shard.name, counts, keys=b"\n".join(kept.tolist())))
     output.decisions.write_shard(name, sorted(samples, key=lambda sample: sample.key))
     before = np.concatenate([np.empty(0, KEYS), *decided.keys_before])
@@ -67,7 +74,7 @@ def write_decisions(decided: Decided, embedded: Embedded[Dataset], name: str, ou
             dropped = (
                 _dropped(sample, shard, decided, row_of[sample.key], before, own, output)
                 for sample in embedded.prompts.read(shard)
-                if decided.witness[row_of[sample.key]] != KEPT
+                if sample.key in row_of and decided.witness[row_of[sample.key]] != KEPT
             )
             output.dropped.write_shard(dropped_shard(position), dropped)
 

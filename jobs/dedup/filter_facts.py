@@ -59,6 +59,7 @@ class FilterFacts:
     prompts: int
     kept: int
     dropped: int
+    excluded: int
     splits: tuple[tuple[str, int], ...]
     kept_keys_sha256: str
     sources: tuple[SourceCounts, ...]
@@ -84,6 +85,7 @@ def filter_facts(dedup: Deduplicated[Dataset], view: RunView) -> FilterFacts:
         prompts=certificate.prompts,
         kept=certificate.kept,
         dropped=certificate.dropped,
+        excluded=certificate.excluded,
         splits=tuple(sorted(certificate.splits.items(), key=lambda item: -item[1])),
         kept_keys_sha256=certificate.kept_keys_sha256,
         sources=_sources(view, _dropped_by_source(dedup, dropped)),

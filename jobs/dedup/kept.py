@@ -9,6 +9,7 @@ import numpy as np
 
 from jobs.contract.samples import Given, Origin, has_given
 from jobs.dedup.contract import Certificate, Deduplicated
+from jobs.dedup.exclusion import exclusion_of
 from jobs.dedup.order import KEYS, ORDER, Keys
 from jobs.dedup.stage import DedupParams, KeyRange, splits
 from jobs.embed.contract import Embedded
@@ -39,7 +40,7 @@ def write_kept(
     gathered: dict[KeyRange, list[Sample]] = {one: [] for one in ranges}
     range_counts = {one.split: one.of for one in ranges}
     given: defaultdict[str, list[Given]] = defaultdict(list)
-    shards = embedded.shards()
+    shards, exclusion = embedded.shards(), exclusion_of(params.exclude)
 
     def range_of(key: str) -> KeyRange | None:
         split = split_of(key, params.held_out)
@@ -55,7 +56,8 @@ def write_kept(
     for number, found in enumerate(prefetch(chosen, shards, threads=_PREFETCHED, depth=_PREFETCHED), start=1):
         for one, sample, is_kept in found:
             if has_given(sample):
-                given[sample.key] += Origin.decode(sample["json"], sample.key).given
+                images = Origin.decode(sample["json"], sample.key).given
+                given[sample.key] += (image for image in images if not exclusion.excludes_image(image))
             if is_kept:
                 gathered[one].append(sample)
         log.progress(number, len(shards), "embedded shards")
@@ -81,17 +83,18 @@ def number_of(key: str, ranges: int) -> int:
     return int(key[:_PREFIX_DIGITS], 16) * ranges >> 4 * _PREFIX_DIGITS
 
 
-def certificate(kept: Iterable[Keys], num_prompts: int, params: DedupParams) -> Certificate:
+def certificate(kept: Iterable[Keys], num_prompts: int, excluded: int, params: DedupParams) -> Certificate:
     """What holds of the kept set, and what it takes to check it."""
     keys = np.sort(np.concatenate([np.empty(0, KEYS), *kept])).tolist()
     counts = Counter(split_of(key.decode(), params.held_out) for key in keys)
-    return Certificate(
+    found = Certificate(
         threshold=params.threshold,
         order=ORDER,
         prompts=num_prompts,
         kept=len(keys),
-        dropped=num_prompts - len(keys),
+        dropped=num_prompts - excluded - len(keys),
         kept_keys_sha256=sha256(b"\n".join(keys)),
         held_out=params.held_out,
         splits={split: counts[split] for split in splits(params)},
     )
+    return found.model_copy(update={"excluded": excluded}) if excluded else found

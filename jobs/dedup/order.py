@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.contract.samples import DIMENSIONS
+from jobs.dedup.exclusion import Exclusion
 from jobs.embed.contract import Embedded
 from jobs.errors import BadData
 from jobs.runtime.arrays import from_npy
@@ -36,24 +37,27 @@ class Ordered:
     source: str
     keys: Keys
     vectors: Floats
+    excluded: int  # prompts of the shard that are not among these
 
 
-def read_in_order(embedded: Embedded[Dataset], shards: Iterable[Shard]) -> Iterator[Ordered]:
+def read_in_order(embedded: Embedded[Dataset], shards: Iterable[Shard], exclusion: Exclusion) -> Iterator[Ordered]:
     """The prompts of each of the shards; raises Corrupt, NotFound."""
-    return prefetch(lambda shard: ordered(embedded, shard), shards, threads=_PREFETCHED, depth=_PREFETCHED)
+    return prefetch(lambda shard: ordered(embedded, shard, exclusion), shards, threads=_PREFETCHED, depth=_PREFETCHED)
 
 
-def ordered(embedded: Embedded[Dataset], shard: Shard) -> Ordered:
+def ordered(embedded: Embedded[Dataset], shard: Shard, exclusion: Exclusion) -> Ordered:
     """The prompts of one shard; raises Corrupt, NotFound, and BadData for a vector without direction."""
     vectors = np.empty((shard.samples, DIMENSIONS), np.float32)
-    rows, keys, source = np.empty(shard.samples, np.int64), [], ""
-    for number, sample in enumerate(embedded.prompts.read(shard)):
+    rows, keys, source = np.empty(shard.samples, np.int64), list[str](), ""
+    for sample in embedded.prompts.read(shard):
         origin = sample.value
-        rows[number], source = origin.row, origin.source
-        keys.append(sample.key)
-        vectors[number] = from_npy(sample["npy"])
+        source = origin.source
+        if not exclusion.excludes(sample.key, origin):
+            rows[len(keys)], vectors[len(keys)] = origin.row, from_npy(sample["npy"])
+            keys.append(sample.key)
+    rows, vectors = rows[: len(keys)], vectors[: len(keys)]
     if len(usable(vectors)) < len(vectors):
         bad = next(key for key, vector in zip(keys, vectors, strict=True) if not len(usable(vector[None])))
         raise BadData(f"{shard.name}: the vector of {bad} is zero or not finite, so it has no cosine; embed it again")
     order = np.argsort(rows, kind="stable")  # of equal rows, which no source gives, the smaller key first
-    return Ordered(source, np.array(keys, KEYS)[order], vectors[order])
+    return Ordered(source, np.array(keys, KEYS)[order], vectors[order], shard.samples - len(keys))

@@ -16,6 +16,8 @@ from pydantic import Field, field_validator
 
 from jobs.contract.samples import TRAIN
 from jobs.dedup.contract import DedupInputs, Deduplicated
+from jobs.dedup.exclusion import ExcludeParams
+from jobs.errors import BadConfiguration
 from jobs.runtime.spec import Params, StageSpec, Unit
 from jobs.shards.digests import digest_of
 from jobs.shards.keys import split_rank
@@ -47,6 +49,9 @@ class DedupParams(Params):
     kept_per_unit: int = Field(default=1_000_000, ge=1)
     """Kept prompts that are gathered and written as one unit, whole shards of them; about 3 KB of memory for each."""
 
+    exclude: ExcludeParams = ExcludeParams()
+    """What is left out before the filter."""
+
     threads: int = Field(default=2, ge=1)
     """CPU threads of one worker; the outcome does not depend on them."""
 
@@ -63,7 +68,12 @@ class DedupParams(Params):
         return held_out
 
     def settings(self) -> dict[str, Any]:
-        return {"threshold": self.threshold, "held_out": self.held_out}
+        return {**self.decision_settings(), "held_out": self.held_out}
+
+    def decision_settings(self) -> dict[str, Any]:
+        """What shapes the decisions."""
+        exclude = self.exclude.settings()
+        return {"threshold": self.threshold, **({"exclude": exclude} if exclude else {})}
 
 
 def splits(params: DedupParams) -> list[str]:
@@ -132,6 +142,9 @@ def power_of_two(least: float) -> int:
 
 def units(params: DedupParams, inputs: DedupInputs) -> list[Unit]:
     shards = inputs.embedded.shards()
+    if unknown := set(params.exclude.sources) - {_source_of(shard) for shard in shards}:
+        known = sorted({_source_of(shard) for shard in shards})
+        raise BadConfiguration(f"exclude.sources: there is no source {min(unknown)!r}, only {known}")
     return [
         *_decision_units(params, inputs.embedded.stage, shards),
         *_writing_units(params, inputs, sum(shard.samples for shard in shards)),
@@ -146,7 +159,7 @@ def _decision_units(params: DedupParams, stage: str, shards: Sequence[Shard]) ->
         reads = {EARLIER: digest_of(named[: part.start])}
         for shard in own:
             reads |= reads_of_shard(stage, shard)
-        yield Unit(part.unit, {"threshold": params.threshold}, reads, tuple(own))
+        yield Unit(part.unit, params.decision_settings(), reads, tuple(own))
 
 
 def _writing_units(params: DedupParams, inputs: DedupInputs, num_prompts: int) -> Iterator[Unit]:

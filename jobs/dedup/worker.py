@@ -14,7 +14,7 @@ def run(task: DedupTask, params: DedupParams) -> None:
     """Do the pending units: decisions in the order of the prompts, and then what follows from all of them."""
     num_prompts = sum(shard.samples for shard in task.inputs.embedded.shards())
     ranges_of = key_ranges(params, num_prompts)
-    kept: dict[str, Keys] | None = None
+    found: tuple[dict[str, Keys], int] | None = None
     with ExitStack() as stack:
         decider = Decider.of(task, params, stack)
         for unit in task.pending():
@@ -24,8 +24,8 @@ def run(task: DedupTask, params: DedupParams) -> None:
                 if unit.name in decider.numbers:
                     decider.decide(decider.numbers[unit.name], output)
                     continue
-                kept = decider.all_kept() if kept is None else kept
+                kept, excluded = found = found or decider.all_kept()
                 if unit.name == CERTIFICATE:
-                    output.certificate.write(certificate(kept.values(), num_prompts, params))
+                    output.certificate.write(certificate(kept.values(), num_prompts, excluded, params))
                 else:
                     write_kept(ranges_of[unit.name], task.inputs.embedded, kept, params, output)
