@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Union, get_args
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
@@ -82,6 +82,41 @@ class OneOf:
         if refusal := refused(name, names_in(self.package)):
             raise ValueError(refusal)
         return name
+
+
+@dataclass(frozen=True, slots=True)
+class ByKind:
+    """A union of all models in a package's folder, one a file, whose `kind` is the file's name:
+    `AnySource = Annotated[Source, ByKind("jobs.collect.sources.kinds", Source)]`.
+
+    The folder is listed, and its modules are imported, when a model that has such a member is defined.
+    """
+
+    package: str
+    base: type[BaseModel]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        every: Any = Union[tuple(map(self._class_of, names_in(self.package)))]  # noqa: UP007
+        union = handler.generate_schema(Annotated[every, Field(discriminator="kind")])
+        return core_schema.no_info_before_validator_function(self._of_known_kind, union)
+
+    def _of_known_kind(self, value: Any) -> Any:
+        kind = value.get("kind") if isinstance(value, dict) else None
+        if isinstance(kind, str) and (refusal := refused(kind, names_in(self.package))):
+            raise ValueError(f"kind: {refusal}")
+        return value
+
+    def _class_of(self, name: str) -> type[BaseModel]:
+        module = import_module(_module(self.package, name))
+        for found in vars(module).values():
+            if isinstance(found, type) and issubclass(found, self.base) and _kinds(found) == (name,):
+                return found
+        what = self.base.__name__.lower()
+        raise TypeError(f"{module.__file__} must define a {what} with `kind: Literal[{name!r}]`")
+
+
+def _kinds(model: type[BaseModel]) -> tuple[Any, ...]:
+    return get_args(model.model_fields["kind"].annotation)
 
 
 def _module(package: str, name: str) -> str:

@@ -37,17 +37,18 @@ class Params(BaseModel):
 
 
 def without_defaults(model: BaseModel, serialise: Callable[[Any], dict[str, Any]], *members: str) -> dict[str, Any]:
-    """The JSON of a model, of whose `members`, models themselves, only what is not the default is written, if anything.
+    """The JSON of a model without those of its `members` that have their default; of a member that is a model itself,
+    only what is not the default is written.
 
     For what was added later, or does not shape a result: with the defaults, settings and fingerprints stay as they are.
     """
     dumped = serialise(model)
     for member in members:
-        changed = getattr(model, member).model_dump(mode="json", exclude_defaults=True)
-        if changed:
-            dumped[member] = changed
-        else:
+        value = getattr(model, member)
+        if value == type(model).model_fields[member].default:
             dumped.pop(member, None)
+        elif isinstance(value, BaseModel):
+            dumped[member] = value.model_dump(mode="json", exclude_defaults=True)
     return dumped
 
 
