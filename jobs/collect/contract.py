@@ -30,10 +30,9 @@ class CollectCounts(JsonModel):
     refused: dict[str, Count] = Field(default_factory=dict)
     """By further reasons: the names of filters, of rules, and of what is wrong with an image."""
 
-    def dropped(self) -> dict[str, int]:
-        """How many rows were not kept, by reason; repeated ones are among them."""
-        own = self.model_dump(exclude={"rows", "kept", "refused"}, exclude_unset=True)
-        return {**own, **self.refused}
+    def by_reason(self) -> dict[str, int]:
+        """The rows that are not kept, by reason."""
+        return {**self.model_dump(exclude={"rows", "kept", "refused"}, exclude_unset=True), **self.refused}
 
 
 class ImageSize(JsonModel):

@@ -7,16 +7,17 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from jobs.collect.contract import Collected
+from jobs.collect.contract import CollectCounts, Collected
+from jobs.collect.rules import AnyRule
 from jobs.collect.sources import AnySource
 from jobs.collect.sources.base import File, FileSource
+from jobs.collect.sources.pairs import PairSource
 from jobs.contract.declaration import Inputs
 from jobs.errors import I2PError
+from jobs.registry import refused
 from jobs.runtime.spec import Params, StageSpec, Unit
 from jobs.shards.records import Outcome
 from jobs.shards.store_checks import Check
-
-_ADDED_LATER = ("images_per_prompt",)  # which are in no fingerprint with their defaults
 
 
 class CollectParams(Params):
@@ -42,11 +43,8 @@ class CollectParams(Params):
     threads: int = Field(default=2, ge=1)
     """Processes of one worker that decode images at once; the outcome does not depend on them."""
 
-    def settings(self) -> dict[str, Any]:
-        """What units of all sources have in common; without what was added later, where that is not set."""
-        fields = type(self).model_fields
-        unset = {name for name in _ADDED_LATER if getattr(self, name) == fields[name].default}
-        return self.model_dump(mode="json", exclude={"sources", "threads", *unset})
+    rules: tuple[AnyRule, ...] = ()
+    """What else a prompt must be, beside long enough and not too long, to be kept; refused ones are counted by rule."""
 
     def preconditions(self) -> Iterator[Check]:
         """Whether all files of all sources are there."""
@@ -64,18 +62,35 @@ class CollectParams(Params):
             raise ValueError(f"every source needs a name of its own, given were {names}")
         return self
 
+    @model_validator(mode="after")
+    def _rules_have_names_of_their_own(self) -> CollectParams:
+        names = [rule.counted_as for rule in self.rules]
+        if len(set(names)) < len(names):
+            raise ValueError(f"rules: every rule needs a name of its own, given were {names}")
+        if taken := sorted(set(names) & CollectCounts.model_fields.keys()):
+            raise ValueError(f"rules: {taken[0]!r} is counted already; give the rule another name")
+        sources = [source.name for source in self.sources]
+        for name in (name for rule in self.rules for name in rule.sources):
+            if reason := refused(name, sources):
+                raise ValueError(f"rules: sources: {reason}")
+        return self
+
 
 def units(params: CollectParams, inputs: Inputs) -> list[Unit]:
     """A unit a file; its settings leave out the folder, so that equal files give equal work on every machine."""
-    common = params.settings()
     return [
-        Unit(
-            unit,
-            {**common, "source": source.model_dump(mode="json", exclude={"path"})},
-            file.reads() if file else {},
-        )
-        for unit, source, file in origins(params)
+        Unit(unit, _settings_of(source, params), file.reads() if file else {}) for unit, source, file in origins(params)
     ]
+
+
+def _settings_of(source: AnySource, params: CollectParams) -> dict[str, Any]:
+    """What shapes a source's prompts: with neither the rules that do not look at it, nor those that came later."""
+    settings = params.model_dump(mode="json", include={"prompts_per_shard", "min_words", "max_characters"})
+    if rules := [rule for rule in params.rules if rule.is_for(source.name)]:
+        settings["rules"] = [rule.model_dump(mode="json", exclude={"sources"}) for rule in rules]
+    if params.images_per_prompt > 1 and isinstance(source, PairSource) and source.gives_images:
+        settings["images_per_prompt"] = params.images_per_prompt
+    return {**settings, "source": source.model_dump(mode="json", exclude=set(source.read_by_content))}
 
 
 def source_of(outcome: Outcome) -> str:

@@ -6,11 +6,13 @@ The images that a source gives are stored beside; `json` says where.
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Set
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from jobs.collect.bad_rows import bad_image, bad_row
+from jobs.collect.cleaning import refusal
 from jobs.collect.contract import CollectCounts, Collected, CollectedOrigin
 from jobs.collect.images import NOT_THERE, CheckedImage, ImageShards, image_checker
 from jobs.collect.sources import AnySource
@@ -32,17 +34,26 @@ from jobs.shards.tar import Sample
 
 _ROWS_OF_NO_BYTES = 1 << 20  # that a file may have beyond one for each of its bytes: a second or two
 
-Candidate = tuple[Row, str, CheckedImage | BadImage | None]
-
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A row that is kept: its key, its prompt as it is stored, and its image where the source gives one."""
+class Candidate:
+    """A row whose prompt is fit, with the prompt as it is stored and its key."""
 
     key: str
     row: Row
     prompt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A row that is kept, and its image where the source gives one."""
+
+    candidate: Candidate
     image: CheckedImage | None
+
+    @property
+    def key(self) -> str:
+        return self.candidate.key
 
 
 def run(task: Task[Inputs, Collected[Writer]], params: CollectParams) -> None:
@@ -76,12 +87,12 @@ def _sample(one: Kept, source: AnySource, file: File | None, images: ImageShards
         "source": source.name,
         "licence": source.licence,
         "file": file.label if file else None,
-        "row": one.row.number,
+        "row": one.candidate.row.number,
     }
-    origin = CollectedOrigin(**whence, **one.row.extra)
+    origin = CollectedOrigin(**whence, **one.candidate.row.extra)
     if one.image:
-        origin = origin.model_copy(update={"given": (_given(one.image, one.row.image_name, whence, images),)})
-    return output.prompts.sample(one.key, origin, txt=one.prompt.encode())
+        origin = origin.model_copy(update={"given": (_given(one.image, one.candidate.row.image_name, whence, images),)})
+    return output.prompts.sample(one.key, origin, txt=one.candidate.prompt.encode())
 
 
 def _given(image: CheckedImage, name: str | None, whence: Mapping[str, Any], images: ImageShards) -> Given:
@@ -120,64 +131,79 @@ def _kept(source: AnySource, file: File | None, params: CollectParams, counts: C
     """Every prompt once, with its image where the source gives one; further images as `images_per_prompt` says."""
     seen: set[str] = set()
     images_of: defaultdict[str, set[str]] = defaultdict(set)
-    with closing(_checked(source, file, params, counts)) as candidates:
-        for row, prompt, image in candidates:
+    with closing(_checked(source, file, params, counts, seen)) as candidates:
+        for one, image in candidates:
+            if isinstance(one, BadData):
+                raise one
             if isinstance(image, BadImage):
-                _skip_or_fail(source, file, BadRow(row.number, f"its image is {image.reason} ({image})"))
+                if isinstance(source, FileSource) and file and source.on_bad_row == "fail":
+                    raise bad_image(source, file, one.row, image)
                 counts[f"image: {image.reason}"] += 1
                 continue
-            key = key_of(prompt)
-            is_new = key not in seen
+            is_new = one.key not in seen
             if image:
-                others = images_of[key]
+                others = images_of[one.key]
                 is_new = image.sha256 not in others and len(others) < params.images_per_prompt
                 others.add(image.sha256)
             counts["kept" if is_new else "repeated"] += 1
             if is_new:
-                seen.add(key)
-                yield Kept(key, row, prompt, image)
+                seen.add(one.key)
+                yield Kept(one, image)
 
 
-def _checked(source: AnySource, file: File | None, params: CollectParams, counts: Counter[str]) -> Generator[Candidate]:
-    """The rows whose prompt is fit, each with its image once that is checked, or with what is wrong with it."""
-    with closing(_candidates(source, file, params, counts)) as candidates:
+def _checked(
+    source: AnySource, file: File | None, params: CollectParams, counts: Counter[str], seen: Set[str]
+) -> Generator[tuple[Candidate | BadData, CheckedImage | BadImage | None]]:
+    """The candidates, each with its image once that is checked, or with what is wrong with it."""
+    with closing(_candidates(source, file, params, counts, seen)) as candidates:
         if not (isinstance(source, PairSource) and source.gives_images):
-            yield from ((row, prompt, None) for row, prompt in candidates)
+            yield from ((candidate, None) for candidate in candidates)
             return
         with image_checker(source.image_limits, params.threads) as check:
 
-            def checked(candidate: tuple[Row, str]) -> Candidate:
-                row, prompt = candidate
+            def checked(one: Candidate | BadData) -> tuple[Candidate | BadData, CheckedImage | BadImage | None]:
+                if isinstance(one, BadData):
+                    return one, None
                 try:
-                    if row.image is None:
+                    if one.row.image is None:
                         raise BadImage("the row has none", NOT_THERE)
-                    return row, prompt, check(row.image)
+                    return one, check(one.row.image)
                 except BadImage as error:
-                    return row, prompt, error
+                    return one, error
 
             threads = params.threads + READERS
             yield from prefetch(checked, candidates, threads=threads, depth=2 * threads)
 
 
 def _candidates(
-    source: AnySource, file: File | None, params: CollectParams, counts: Counter[str]
-) -> Generator[tuple[Row, str]]:
-    """The rows whose prompt is fit, with the prompt as it is stored; the others are counted by what is wrong."""
+    source: AnySource, file: File | None, params: CollectParams, counts: Counter[str], seen: Set[str]
+) -> Generator[Candidate | BadData]:
+    """The rows whose prompt is fit; the others are counted by what is wrong with them.
+
+    A row that fails its file ends them; its error is one of them, as rows before it may not be done with yet.
+    """
     with closing(_rows(source, file)) as rows:
-        for row in _up_to(source.limit, rows):
+        limited = _up_to(source.limit, rows)
+        for row in limited:
             counts["rows"] += 1
             log.progress(counts["rows"], None, "rows")
             if isinstance(row, LeftOut):
                 counts[row.reason or "left_out"] += 1
-            elif isinstance(row, BadRow):
-                _skip_or_fail(source, file, row)
+                continue
+            if isinstance(row, BadRow):
+                if isinstance(source, FileSource) and file and source.on_bad_row == "fail":
+                    yield bad_row(source, file, row, limited, counts["rows"])
+                    return
                 counts["unreadable"] += 1
+                continue
+            prompt = normalise(row.prompt)
+            verdict, key = _unfit(prompt, params), key_of(prompt)
+            if not verdict and key not in seen:  # else no rule refuses it
+                verdict = refusal(params.rules, prompt, source.name)
+            if verdict:
+                counts[verdict] += 1
             else:
-                prompt = normalise(row.prompt)
-                if verdict := _unfit(prompt, params):
-                    counts[verdict] += 1
-                else:
-                    yield row, prompt
+                yield Candidate(key, row, prompt)
 
 
 def _as_counts(counts: Counter[str]) -> CollectCounts:
@@ -215,11 +241,3 @@ def _unfit(prompt: str, params: CollectParams) -> str | None:
     if len(prompt.split()) < params.min_words:
         return "too_short"
     return "too_long" if len(prompt) > params.max_characters else None
-
-
-def _skip_or_fail(source: AnySource, file: File | None, row: BadRow) -> None:
-    if isinstance(source, FileSource) and file and source.on_bad_row == "fail":
-        raise BadData(
-            f"source {source.name}: row {row.number} of {file.label} cannot be read: {row.reason}; "
-            "correct the row, or set `on_bad_row: skip` to leave such rows out and count them"
-        )

@@ -138,7 +138,7 @@ def _counts(view: RunView) -> Iterator[tuple[str, int, int, dict[str, int]]]:
     """Of every unit its source, the rows read, the prompts kept, and why other rows were left out."""
     if collected := view.get(Collected[Dataset]):
         for outcome, counts in collected.stats.by_outcome():
-            yield source_of(outcome), counts.rows, counts.kept, counts.dropped()
+            yield source_of(outcome), counts.rows, counts.kept, counts.by_reason()
     if generated := view.get(Generated[Dataset]):
         for written in generated.stats.values():
             reasons = written.model_dump(exclude={"wanted", "kept"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import fnmatch
 import gzip
 import io
@@ -15,9 +14,11 @@ from typing import Any, BinaryIO, ClassVar, Literal, TextIO, cast
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from jobs.collect.sources.columns import likely_column, listed
+from jobs.collect.sources.encodings import UTF8, Encoding, decoded, likely_encoding
 from jobs.collect.sources.image_folder import IMAGES, ImageFolder
 from jobs.collect.sources.limits import SourceLimits
-from jobs.collect.sources.rows import AnyRow, BadRow
+from jobs.collect.sources.rows import NOT_TEXT, AnyRow, BadRow
 from jobs.errors import BadConfiguration, BadData
 from jobs.runtime.environment import store_patience
 from jobs.runtime.spec import Params, without_defaults
@@ -25,6 +26,7 @@ from jobs.shards.address import open_file
 from jobs.shards.store import Store
 
 _BLOCK = 128 << 10
+_BLOCKS_LOOKED_AT = 512  # for a byte that is not ASCII: 64 MiB
 _EXPANDS_FREELY = 4 << 20  # bytes; so little does no harm, whatever it is made of: 4 million empty lines take 3 s
 
 Line = tuple[int, str] | BadRow  # its number and text with its end, or why it is none
@@ -120,6 +122,8 @@ class FileSource(Source):
     """A source that is in files."""
 
     read_by_content = frozenset({"path"})
+    added_later: ClassVar[frozenset[str]] = frozenset({"limits"})
+    """Parameters that are no part of what a fingerprint covers while they have their defaults."""
 
     path: str
     """A file, or several with * and ? in the last part: a local path or s3://BUCKET/KEY. `.gz` is decompressed."""
@@ -131,9 +135,8 @@ class FileSource(Source):
     """What a file and its rows may take."""
 
     @model_serializer(mode="wrap")
-    def _without_default_limits(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out the limits that are not set: they are no part of what a fingerprint covers."""
-        return without_defaults(self, serialise, "limits")
+    def _without_defaults(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_defaults(self, serialise, *self.added_later)
 
     def files(self) -> list[File]:
         """The files that `path` names, sorted; raises BadConfiguration when there is none."""
@@ -147,20 +150,32 @@ class FileSource(Source):
         else:
             names = [pattern] if store.stat(pattern) else []
         if not names:
-            raise BadConfiguration(
-                f"source {self.name}: there is no file {self.path!r}; correct `path`, or put it there"
+            is_folder = any(True for _ in store.list(f"{pattern}/" if pattern else ""))
+            what_to_do = (
+                f"that is a folder: name the files in it, as in `path: {self.path.rstrip('/')}/*.csv`"
+                if is_folder
+                else "correct `path`, or put it there"
             )
+            raise BadConfiguration(f"source {self.name}: there is no file {self.path!r}; {what_to_do}")
         return [File(store, name) for name in names]
 
     def rows(self, file: File) -> Iterator[AnyRow]:
         """The rows of one file, in its order; raises BadData when it is not of this kind at all, or takes too much."""
         raise NotImplementedError
 
+    def advice(self, file: File, row: BadRow) -> str:
+        """What to do about a row that cannot be read, for the error that names it."""
+        return "correct the row, or set `on_bad_row: skip` to leave such rows out and count them"
+
 
 class TextSource(FileSource):
     """A source in text files; one whose rows are lines defines `row`."""
 
-    encoding: ClassVar[str] = "utf-8"
+    added_later = FileSource.added_later | {"encoding"}
+
+    encoding: Encoding = UTF8
+    """The encoding of the files, by a name that Python knows: utf-16, latin-1, cp1252, gb18030, ... A file that begins
+    with the mark of UTF-8, UTF-16 or UTF-32 (a BOM) is read as that."""
 
     def rows(self, file: File) -> Iterator[AnyRow]:
         with self.lines(file) as lines:
@@ -174,15 +189,24 @@ class TextSource(FileSource):
 
     @contextmanager
     def lines(self, file: File) -> Iterator[Iterator[Line]]:
-        """The file's lines; bytes that are not UTF-8 become lone surrogates, for which a row is refused."""
-        with file.binary(self.limits) as binary:
-            buffered = (
-                binary if isinstance(binary, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, binary))
-            )
-            if buffered.peek(len(codecs.BOM_UTF8)).startswith(codecs.BOM_UTF8):
-                buffered.read(len(codecs.BOM_UTF8))
-            text = io.TextIOWrapper(buffered, encoding=self.encoding, errors="surrogateescape", newline="")
+        """The file's lines; bytes that are not in its encoding become lone surrogates, for which a row is refused."""
+        with file.binary(self.limits) as binary, decoded(binary, file.label, self.encoding) as text:
             yield bounded_lines(text, self.limits.line_characters)
+
+    def advice(self, file: File, row: BadRow) -> str:
+        return (row.reason.endswith(NOT_TEXT) and self.other_encoding(file)) or super().advice(file, row)
+
+    def other_encoding(self, file: File) -> str:
+        """What to do where the file is probably not in the encoding that it is read in; else empty."""
+        with file.binary(self.limits) as binary:
+            for _ in range(_BLOCKS_LOOKED_AT):
+                block = binary.read(_BLOCK)
+                if not block or not block.isascii() or b"\0" in block:
+                    break
+        likely = likely_encoding(block)
+        if likely is None or likely == self.encoding:
+            return ""
+        return f"it is read as {self.encoding} and is probably {likely}: set `encoding: {likely}` of the source"
 
 
 def bounded_lines(text: TextIO, most: int) -> Iterator[Line]:
@@ -198,9 +222,9 @@ def bounded_lines(text: TextIO, most: int) -> Iterator[Line]:
         yield BadRow(number, f"it has more than {most:,} characters")
 
 
-def require_column(source: Source, file: File, columns: list[str], column: str) -> None:
-    """Raises BadData unless the file has the column."""
+def require_column(source: Source, file: File, columns: list[str], column: str, hint: str = "") -> None:
+    """Raises BadData unless the file has the column; `hint` says what may be wrong beside the name."""
     if column not in columns:
-        raise BadData(
-            f"source {source.name}: {file.label} has no column {column!r}, only {columns}; set `column` to the prompt's"
-        )
+        likely = likely_column(columns, column)
+        hint = hint or "set `column` to the prompt's" + (f", probably `column: {likely}`" if likely else "")
+        raise BadData(f"source {source.name}: {file.label} has no column {column!r}, only {listed(columns)}; {hint}")

@@ -9,6 +9,7 @@ from typing import Any
 
 from jobs.shards.store import Store
 
+NOT_TEXT = ("is not valid UTF-8", "holds a NUL character")  # why a text cannot be a prompt
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -63,9 +64,9 @@ AnyRow = Row | BadRow | LeftOut
 def unreadable(text: str) -> str | None:
     """Why a text cannot be a prompt, or None."""
     if _SURROGATE.search(text):
-        return "is not valid UTF-8"
+        return NOT_TEXT[0]
     if "\0" in text:
-        return "holds a NUL character"
+        return NOT_TEXT[1]
     return None
 
 

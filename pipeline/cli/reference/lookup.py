@@ -12,7 +12,7 @@ from jobs.catalog import STAGES
 from jobs.errors import BadConfiguration
 from pipeline.cli.reference.commands import Command, commands
 from pipeline.cli.reference.exit_codes import ExitCode, exit_codes
-from pipeline.cli.reference.parameters import Parameter, list_of_kinds, parameters
+from pipeline.cli.reference.parameters import Parameter, lists_of_kinds, parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +51,16 @@ def _parameters_named(name: str) -> Iterator[Parameter | Group]:
     wanted = ".".join(part for part in name.split(".") if not part.isdigit())  # a position in a list, as --set has it
     if wanted in known:
         yield _with_members(known[wanted])
-    elif wanted.startswith(list_of_kinds()):
-        yield from of_any_kind(wanted.removeprefix(list_of_kinds()))
+    else:
+        for prefix in lists_of_kinds():
+            if wanted.startswith(prefix):
+                yield from of_any_kind(prefix, wanted.removeprefix(prefix))
 
 
-def of_any_kind(name: str) -> Iterator[Parameter]:
-    """What sources of several kinds have by that name, once for all kinds where it is the same."""
+def of_any_kind(prefix: str, name: str) -> Iterator[Parameter]:
+    """What entries of several kinds have by that name, once for all kinds where it is the same; `prefix` names their
+    list, with a dot."""
     kinds = defaultdict(list)
-    prefix = list_of_kinds()
     for full, one in parameters().items():
         kind, _, rest = full.removeprefix(prefix).partition(".")
         if full.startswith(prefix) and rest == name:

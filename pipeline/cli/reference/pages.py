@@ -13,7 +13,7 @@ from pipeline.cli.parser import make_parser
 from pipeline.cli.reference.commands import Argument, commands
 from pipeline.cli.reference.exit_codes import exit_codes
 from pipeline.cli.reference.lookup import of_any_kind
-from pipeline.cli.reference.parameters import REQUIRED, Parameter, list_of_kinds, parameters
+from pipeline.cli.reference.parameters import REQUIRED, Parameter, lists_of_kinds, parameters
 
 _RESOURCES = f"{STAGES[0].name}.resources."  # stand for those of every stage
 _GENERATED = "This page is generated from the code; `i2p explain NAME` prints the same in a terminal."
@@ -22,7 +22,8 @@ _GENERATED = "This page is generated from the code; `i2p explain NAME` prints th
 def write_pages(folder: Path) -> None:
     """Write the pages into the folder; one that says the same stays as it is, so that a watcher sees no change."""
     folder.mkdir(parents=True, exist_ok=True)
-    pages = {"parameters": _parameters(), "sources": _sources(), "commands": _commands(), "exit-codes": _exit_codes()}
+    lists = {prefix.split(".")[-2]: _kinds(prefix) for prefix in lists_of_kinds()}
+    pages = {"parameters": _parameters(), **lists, "commands": _commands(), "exit-codes": _exit_codes()}
     for name, blocks in pages.items():
         path, text = folder / f"{name}.md", "\n\n".join(blocks) + "\n"
         if not path.is_file() or path.read_text() != text:
@@ -50,7 +51,7 @@ def _about(spec: StageSpec) -> str:
 
 def _own(spec: StageSpec) -> Iterator[Parameter]:
     for one in _below(f"{spec.name}."):
-        if not one.name.startswith((list_of_kinds(), f"{spec.name}.resources")):
+        if not one.name.startswith((*lists_of_kinds(), f"{spec.name}.resources")):
             yield one
 
 
@@ -58,17 +59,18 @@ def _below(prefix: str) -> Iterator[Parameter]:
     return (one for name, one in parameters().items() if name.startswith(prefix))
 
 
-def _sources() -> Iterator[str]:
-    yield from ["# Kinds of sources", _GENERATED]
-    name = list_of_kinds().rstrip(".")
+def _kinds(prefix: str) -> Iterator[str]:
+    """A page for a list whose entries are of several kinds: sources, rules."""
+    name = prefix.rstrip(".")
+    what = name.rpartition(".")[2]
+    yield from [f"# Kinds of {what}", _GENERATED]
     yield f"The entries of [`{name}`](parameters.md#{name}) have a `kind`:"
-    kinds = [one for one in _below(list_of_kinds()) if "." not in one.name.removeprefix(list_of_kinds())]
-    yield "\n".join(f"- `{one.name.removeprefix(list_of_kinds())}`: {one.about}" for one in kinds)
-    yield "## Parameters of a source"
-    names = dict.fromkeys(one.name.removeprefix(list_of_kinds()).partition(".")[2] for one in _below(list_of_kinds()))
-    for name in names:
-        if name not in ("", "kind"):
-            for one in of_any_kind(name):
+    kinds = [one for one in _below(prefix) if "." not in one.name.removeprefix(prefix)]
+    yield "\n".join(f"- `{one.name.removeprefix(prefix)}`: {one.about}" for one in kinds)
+    yield f"## Parameters of {what}"
+    for own in dict.fromkeys(one.name.removeprefix(prefix).partition(".")[2] for one in _below(prefix)):
+        if own not in ("", "kind"):
+            for one in of_any_kind(prefix, own):
                 yield from _described([one])
 
 

@@ -53,16 +53,14 @@ def parameters() -> dict[str, Parameter]:
 
 
 @cache
-def list_of_kinds() -> str:
-    """The parameter whose entries are of several kinds, each with parameters of its own, and a dot."""
-    found = [
+def lists_of_kinds() -> tuple[str, ...]:
+    """The parameters whose entries are of several kinds, each with parameters of its own; with a dot at the end."""
+    return tuple(
         f"{stage}.{name}."
         for stage, config in _schema()["properties"].items()
         for name, schema in _definition(config).get("properties", {}).items()
         if "discriminator" in schema.get("items", {})
-    ]
-    (only,) = found
-    return only
+    )
 
 
 @cache

@@ -63,9 +63,17 @@ def allowed_in(schema: Schema) -> str:
 
 def value_text(value: Any) -> str:
     """A value as YAML and `--set` take it."""
-    if isinstance(value, str) and yaml.safe_load(value) == value:
+    if isinstance(value, str) and _is_bare(value):
         return value
     return json.dumps(value, ensure_ascii=False)
+
+
+def _is_bare(text: str) -> bool:
+    """Whether YAML reads the text as itself without quotation marks."""
+    try:
+        return bool(yaml.safe_load(text) == text)
+    except yaml.YAMLError:  # a comma
+        return False
 
 
 def _number(value: float) -> str:

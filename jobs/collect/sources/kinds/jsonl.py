@@ -6,7 +6,8 @@ import json
 from typing import Literal
 
 from jobs.collect.sources.base import TextSource
-from jobs.collect.sources.rows import AnyRow, BadRow, row_of
+from jobs.collect.sources.json_files import member_row
+from jobs.collect.sources.rows import AnyRow, BadRow, unreadable
 
 
 class Jsonl(TextSource):
@@ -23,7 +24,8 @@ class Jsonl(TextSource):
         try:
             value = json.loads(text)
         except (ValueError, RecursionError) as error:
-            return BadRow(number, f"it is not JSON: {error}")
-        if not isinstance(value, dict) or self.column not in value:
-            return BadRow(number, f"it is not an object with a member {self.column!r}")
-        return row_of(number, value[self.column])
+            if reason := unreadable(text):
+                return BadRow(number, f"it {reason}")
+            hint = "; it may be one JSON array for the whole file: set `kind: json`" if text.strip() == "[" else ""
+            return BadRow(number, f"it is not JSON: {error}{hint}")
+        return member_row(number, value, self.column)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from jobs.collect.sources.columns import USUAL
 from jobs.errors import BadConfiguration
-
-_USUAL = ("prompt", "text", "caption")
 
 
 def chosen(columns: Sequence[str], wanted: str | None, label: str, hint: str = "") -> str:
@@ -17,12 +16,12 @@ def chosen(columns: Sequence[str], wanted: str | None, label: str, hint: str = "
     if wanted is not None and wanted in columns:
         return wanted
     if wanted is None:
-        for name in _USUAL:
+        for name in USUAL:
             if name in columns:
                 return name
         if len(columns) == 1:
             return columns[0]
-    required = f"column {wanted!r}" if wanted is not None else f"column {', '.join(_USUAL[:-1])} or {_USUAL[-1]}"
+    required = f"column {wanted!r}" if wanted is not None else f"column {', '.join(USUAL[:-1])} or {USUAL[-1]}"
     shown = ", ".join(repr(name if len(name) <= 60 else f"{name[:60]}…") for name in columns[:50])
     more = f" and {len(columns) - 50:,} more" if len(columns) > 50 else ""
     raise BadConfiguration(

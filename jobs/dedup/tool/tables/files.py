@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from jobs.collect.sources.base import File, bounded_lines
+from jobs.collect.sources.encodings import CONTAINERS
 from jobs.collect.sources.limits import SourceLimits
 from jobs.collect.sources.rows import BadRow
 from jobs.errors import BadData
@@ -26,11 +27,7 @@ _STARTS = {
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }
-_CONTAINERS = {
-    b"\x1f\x8b": "compressed with gzip: let its name end in .gz",
-    b"PK\x03\x04": "a zip file, as spreadsheets are: save it as CSV in UTF-8",
-    b"PAR1": "parquet: let its name end in .parquet",
-}
+_CONTAINERS = {**CONTAINERS, b"PAR1": "parquet: let its name end in .parquet"}
 
 
 def opened(path: Path) -> File:
