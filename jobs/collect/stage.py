@@ -115,5 +115,6 @@ COLLECT = StageSpec(
     params=CollectParams,
     units=units,
     worker="jobs.collect.worker:run",
+    section="jobs.collect.section:page",
     about="reads prompts from their sources, normalised and with a key",
 )

@@ -30,13 +30,11 @@ class Characters(Rule):
     """What a prompt must not hold: the address of a page, a tag or entity of HTML, a control character."""
 
     def refuses(self, prompt: str) -> bool:
-        characters = prompt.replace(" ", "")
-        letters = sum(map(_is_letter, characters))
-        return letters < self.min_letters * len(characters) or any(
+        return self._has_few_letters(prompt.replace(" ", "")) or any(
             _PATTERNS[name].search(prompt) for name in self.refuse
         )
 
-
-def _is_letter(character: str) -> bool:
-    """Whether it is a letter of any script, or a mark on one, as Hindi's vowels are."""
-    return character.isalpha() or unicodedata.category(character).startswith("M")
+    def _has_few_letters(self, characters: str) -> bool:
+        missing = self.min_letters * len(characters) - sum(map(str.isalpha, characters))
+        # a mark on a letter is one too, as Hindi's vowels are; seldom looked for, as that takes longer
+        return missing > 0 and missing > sum(unicodedata.category(one).startswith("M") for one in characters)

@@ -33,7 +33,8 @@ class RepeatedWords(Rule):
         words = _WORD.findall(prompt.casefold())
         if len(words) >= self.min_words and max(Counter(words).values()) > self.max_share * len(words):
             return True
-        return any(_longest_run(words, size) > self.max_run for size in range(1, _LONGEST + 1))
+        longest = min(_LONGEST, len(words) // (self.max_run + 1))
+        return any(_longest_run(words, size) > self.max_run for size in range(1, longest + 1))
 
 
 def _longest_run(words: Sequence[str], size: int) -> int:

@@ -11,7 +11,7 @@ from jobs.collect.sources.delimited import Delimited, Layout
 
 
 class Csv(Delimited):
-    """Comma-separated, or by another character, quoted as RFC 4180 says."""
+    """Comma-separated with a header, or without and by another character, quoted as RFC 4180 says."""
 
     added_later = Delimited.added_later | {"delimiter"}
 
