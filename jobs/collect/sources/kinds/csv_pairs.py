@@ -49,9 +49,7 @@ class CsvPairs(PairSource):
 
     def files(self) -> list[File]:
         images = open_store(self.images, patience_seconds=store_patience()) if self.images else None
-        return [
-            replace(file, images=ImageFolder(images or folder_of(file.store, file.name))) for file in super().files()
-        ]
+        return [replace(file, images=ImageFolder(images or file.store)) for file in super().files()]
 
     def rows(self, file: File) -> Iterator[AnyRow]:
         return named_pairs(self, file, self.column, ImageName(self.image), first_row=self.first_row)

@@ -8,7 +8,8 @@ from jobs.collect.sources.numbered_images import NumberedImages
 
 
 class Sd2gpt2(NumberedImages):
-    """The set's folder: `gpt_generated_prompts.csv`, and in `gpt_generated_images/gpt_generated_images` the images, named by their rows' numbers, from 0."""
+    """The set's folder: `gpt_generated_prompts.csv`, and the image of its row n, from 0, as `n.png` in
+    `gpt_generated_images/gpt_generated_images`."""
 
     kind: Literal["sd2gpt2"]
 

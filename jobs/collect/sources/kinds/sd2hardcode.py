@@ -8,7 +8,8 @@ from jobs.collect.sources.numbered_images import NumberedImages
 
 
 class Sd2hardcode(NumberedImages):
-    """The set's folder: `hardcoded_prompts.csv`, and in `hardcoded_images/hardcoded_images` the images, named by their rows' numbers, from 0."""
+    """The set's folder: `hardcoded_prompts.csv`, and the image of its row n, from 0, as `n.png` in
+    `hardcoded_images/hardcoded_images`."""
 
     kind: Literal["sd2hardcode"]
 
