@@ -39,7 +39,7 @@ class GustavostaSd2(FolderSource):
 
 
 def found_below(path: str, known: frozenset[str]) -> str:
-    """The longest end of a path that is one of the known names; the whole path where none is."""
+    """The longest end of a path that is one of the known names; the path as a name where none is."""
     parts = PurePosixPath(path).parts
     ends = ("/".join(parts[start:]) for start in range(len(parts)))
-    return next((end for end in ends if end in known), path)
+    return next((end for end in ends if end in known), path.lstrip("/"))
