@@ -58,7 +58,7 @@ class Entry:
 
 
 _LIMITS = ImageLimits(pixels=1 << 20, scanned_pixels=16 << 20)  # else a mutated header costs seconds, as it may
-_KINDS = ("text", "csv", "tsv", "jsonl", "conceptual-captions")
+_KINDS = ("text", "csv", "tsv", "jsonl", "json", "conceptual-captions", "text2image-multi-prompt", "diffusiondb")
 _SOURCE: TypeAdapter[AnySource] = TypeAdapter(AnySource)
 _SOURCES = {
     kind: cast(FileSource, _SOURCE.validate_python({"kind": kind, "name": "a", "path": "a"})) for kind in _KINDS
@@ -207,6 +207,15 @@ ENTRIES: dict[str, Entry] = {
     "csv": Entry(partial(rows_of, "csv"), [_CSV, b"prompt\n" + b"a cat\n" * 20]),
     "tsv": Entry(partial(rows_of, "tsv"), [b'prompt\tkind\n"a cat\treal\n']),
     "jsonl": Entry(partial(rows_of, "jsonl"), [b'{"file_name": "1.png", "prompt": "a cat"}\n\n{"prompt": "a dog"}\n']),
+    "json": Entry(
+        partial(rows_of, "json"), [b'[{"text": "1", "prompt": "a cat"},\n "a dog", {"prompt": "a"}]', b"[1,]"]
+    ),
+    "diffusiondb part": Entry(
+        partial(rows_of, "diffusiondb", name="a.json"),
+        [b'{"1.png": {"p": "a cat", "se": 1, "c": 7.0, "st": 50, "sa": "x"}}'],
+    ),
+    "multi-prompt": Entry(partial(rows_of, "text2image-multi-prompt"), [b'text,src_dataset\n"a, cat",b\n\na dog,c\n']),
+    "utf-16": Entry(partial(rows_of, "csv"), ["prompt,n\na cat,1\na dog 🦊,2\n".encode("utf-16")]),
     "captions": Entry(partial(rows_of, "conceptual-captions"), [b"a cat .\thttp://x/1.jpg\na dog .\thttp://x/2.jpg\n"]),
     "gzip": Entry(
         partial(rows_of, "text", name="a.txt.gz"),

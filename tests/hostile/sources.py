@@ -22,6 +22,7 @@ _DEEP = b"[" * 200_000
 def hostile_sources() -> Iterator[Hostile]:
     """All of them; every file name is another."""
     yield from _lines()
+    yield from _json()
     yield from _tables()
     yield from _captions()
     yield from _compressed()
@@ -46,6 +47,16 @@ def _lines() -> Iterator[Hostile]:
         "escape": (b"\x1b[2J\x1b]0;x\x07\n", 1),
         "combining": (("e" + "\u0301" * 100_000 + "\n").encode(), 0),
         "binary": (bytes(range(256)) * 400, MANY),
+        "utf16-unmarked": ("a cat\na dog\n".encode("utf-16-le"), 0),
+        "utf16-half": ("a cat\n".encode("utf-16") + b"\x00\xd8b\0\n\0", 1),
+        "utf16-odd": ("a cat\n".encode("utf-16") + b"a", 1),
+        "utf32": ("a cat\n".encode("utf-32") + b"\xff" * 8, 1),
+        "nuls": (b"\0" * 1_000_000, 0),
+        "many-nuls": (b"\0" * (17 << 20), 0),
+        "bom-inside": (b"a cat\n\xef\xbb\xbfa dog\n\xff\xfea\n", 2),
+        "parquet": (b"PAR1\x15\x04", None),
+        "zip": (b"PK\x03\x04" + bytes(99), None),
+        "gzip": (b"\x1f\x8b" + bytes(99), None),
         "many": (b"\n" * 100_000 + b"a\n", 1),
     }
     for name, (content, good) in texts.items():
@@ -78,6 +89,54 @@ def _lines() -> Iterator[Hostile]:
             lambda c=content: b'{"prompt": "a cat"}\n' + c + b'\n{"prompt": "a dog"}\n',
             2,
         )
+
+
+def _json() -> Iterator[Hostile]:
+    values: dict[str, bytes] = {
+        "deep": b"[" * 100_000 + b"]" * 100_000,
+        "deep-objects": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+        "digits": b"9" * 1_000_000,
+        "exponent": b"1e999999999",
+        "long": b'"' + b"x" * (17 << 20) + b'"',
+        "wide": b"[" + b"{}," * 1_000_000 + b"{}]",
+        "escape": b'"\\ud800"',
+        "latin": b'"caf\xe9"',
+        "nul": b'"\\u0000"',
+        "raw-nul": b'"\0"',
+        "word": b"nul",
+        "colon": b'{"prompt" "a"}',
+        "missing": b"{}",
+        "none": b"",
+    }
+    for name, content in values.items():
+        yield "json", f"json-{name}.json", lambda c=content: b'["a cat", ' + c + b', {"prompt": "a dog"}]', 2
+    for name, content in {
+        "unclosed": b'["a cat", "a dog"',
+        "in-string": b'["a cat", "a dog',
+        "open-deep": b'["a cat", ' + b"[" * 3_000_000,
+        "endless": b'["a cat", "' + b"x" * (40 << 20),
+        "no-array": b"7",
+        "two": b'["a cat"] ["a dog"]',
+        "lines": b'{"prompt": {}}\n{"prompt": {}}\n',
+        "empty": b"",
+        "spaces": b" " * 3_000_000,
+        "nuls": b"\0" * 1_000_000,
+        "utf16": '["a cat"]'.encode("utf-16-le"),
+        "names": b"{1: 2}",
+        "no-value": b'{"a"}',
+        "bracket": b'["a cat"}',
+    }.items():
+        yield "json", f"json-file-{name}.json", lambda c=content: c, None
+    yield "json", "json-commas.json", lambda: b'["a cat"' + b"," * 300_000 + b'"a dog"]', 2
+    parts: dict[str, tuple[bytes, int | None]] = {
+        "list": (b'[{"p": "a"}]', 1),
+        "texts": (b'{"1.png": "a"}', 0),
+        "seed": (b'{"1.png": {"p": "a", "se": [1]}, "2.png": {"p": "b", "se": 1e999}, "3.png": {"p": "c"}}', 1),
+        "name": (b'{"\\ud800": {"p": "a"}, "": {"p": "b"}}', 1),
+        "cut": (b'{"1.png": {"p": "a"', None),
+    }
+    for name, (content, good) in parts.items():
+        yield "diffusiondb", f"part-{name}.json", lambda c=content: c, good
 
 
 def _tables() -> Iterator[Hostile]:
@@ -116,6 +175,11 @@ def _tables() -> Iterator[Hostile]:
         "latin": b"caf\xe9\na\n",
         "wide": b"a," * 500_000 + b"\n",
         "binary": bytes(range(256)) * 99,
+        "utf16": "prompt\na\n".encode("utf-16-be"),
+        "twice": b"Prompt,PROMPT\na,b\n",
+        "semicolons": b"prompt;n\na;1\n",
+        "endless": b"prompt," + b"x" * (40 << 20),
+        "nuls": b"\0" * 1_000_000,
     }.items():
         yield "csv", f"csv-header-{name}.csv", lambda c=content: c, None
     for name, content in {
@@ -123,6 +187,7 @@ def _tables() -> Iterator[Hostile]:
         "latin": b"caf\xe9\t1",
         "nul": b"\0\t1",
         "quote": b'"a\tb\tc',
+        "quoted": b'"a ""b"""\t1',
         "long": b"x" * (17 << 20) + b"\t1",
     }.items():
         yield "tsv", f"tsv-{name}.tsv", lambda c=content: b"prompt\tn\na cat\t1\n" + c + b"\na dog\t2\n", 2

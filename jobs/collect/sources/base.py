@@ -148,7 +148,7 @@ class FileSource(Source):
                 stat.name for stat in store.list("") if "/" not in stat.name and fnmatch.fnmatchcase(stat.name, pattern)
             ]
         else:
-            names = [pattern] if store.stat(pattern) else []
+            names = [pattern] if pattern and store.stat(pattern) else []
         if not names:
             is_folder = any(True for _ in store.list(f"{pattern}/" if pattern else ""))
             what_to_do = (

@@ -37,14 +37,22 @@ _WORDS = re.compile(rb"[A-Za-z\x80-\xff]")
 
 
 def _known(name: str) -> str:
+    known = sorted({*aliases, *aliases.values()})
     try:
         found = codecs.lookup(name).name
-        "".encode(found)
-    except (LookupError, ValueError):  # ValueError of a name with a NUL; a codec from bytes to bytes is no encoding
-        raise ValueError(f"encoding: {refused(name, sorted({*aliases, *aliases.values()}))}") from None
-    if found in _NO_FILES:
-        raise ValueError(f"encoding: {found!r} is none that files of text are written in")
+    except (LookupError, ValueError):  # ValueError of a name with a NUL
+        raise ValueError(f"encoding: {refused(name, known) or 'this system has no ' + repr(name)}") from None
+    if found in _NO_FILES or not _is_of_text(found):
+        raise ValueError(f"encoding: {found!r} is none that files of text are written in, such as utf-16 or cp1252")
     return found
+
+
+def _is_of_text(name: str) -> bool:
+    try:
+        "".encode(name)
+    except LookupError:  # a codec from bytes to bytes, as base64 is
+        return False
+    return True
 
 
 Encoding = Annotated[str, AfterValidator(_known)]
