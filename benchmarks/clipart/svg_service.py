@@ -44,6 +44,4 @@ class NotDrawn(JsonModel):
 
 
 Answer = Drawn | NotDrawn
-SVGS: Service[Settings, Svg, Answer] = Service(
-    "benchmarks.clipart.rendering:SERVER", Settings, Svg, (Drawn, NotDrawn)
-)
+SVGS: Service[Settings, Svg, Answer] = Service("benchmarks.clipart.rendering:SERVER", Settings, Svg, (Drawn, NotDrawn))

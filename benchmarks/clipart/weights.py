@@ -2,8 +2,8 @@
 
     python -m benchmarks.clipart.weights runs/clipart-weights
 
-writes tf_efficientnet_lite0.safetensors (EfficientNet-Lite0, trained on ImageNet by its authors; Apache-2.0), and beside it
-open_clip_config.json with the mean and standard deviation that the tower's images had.
+writes tf_efficientnet_lite0.safetensors (EfficientNet-Lite0, trained on ImageNet by its authors; Apache-2.0), and
+beside it open_clip_config.json with the mean and standard deviation that the tower's images had.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> int:
 def convert(folder: Path) -> Path:
     """Write the two files and return the path of the weights, without which the other means nothing."""
     weights = {f"visual.{name}": tensor.contiguous() for name, tensor in tower_weights(_package_file()).items()}
-    facts = {"package": f"{PACKAGE} {version(PACKAGE)}", "sha256": SHA256, "license": "Apache-2.0"}
+    facts = {"license": f"Apache-2.0; {PACKAGE} {version(PACKAGE)}, SHA-256 {SHA256}"}  # of several the order varies
     path = folder / f"{MODEL}.safetensors"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "open_clip_config.json").write_text(json.dumps({"preprocess_cfg": {"mean": _HALF, "std": _HALF}}) + "\n")

@@ -114,6 +114,27 @@ def test_the_frozen_part_of_a_vision_transformer_is_not_recorded_for_a_gradient(
     assert recorded == [False] * 5 + [True]
 
 
+def test_of_an_efficientnet_the_last_quarter_of_the_blocks_learns_and_what_is_frozen_gets_no_gradient() -> None:
+    regressor = network("efficientnet")
+    assert family_of(class_of(regressor.tower)) == "efficientnet"
+    blocks = [block for stage in regressor.tower.trunk.blocks for block in stage]  # type: ignore[union-attr]
+    frozen = 1 + len(blocks) - max(1, len(blocks) // 4)
+    assert len(regressor.layers) == len(blocks) + 2
+    regressor.freeze("last-quarter")
+    regressor.train()
+    regressor(pixels(regressor)).sum().backward()
+    for number, layer in enumerate(regressor.layers):
+        assert {parameter.grad is not None for parameter in layer.parameters()} == {number >= frozen}
+        assert layer.training == (number >= frozen)
+
+
+def test_the_depths_of_an_efficientnet_go_by_its_stages() -> None:
+    regressor = network("efficientnet")
+    stages = [len(stage) for stage in regressor.tower.trunk.blocks]  # type: ignore[union-attr]
+    of_blocks = [len(stages) - 1 - number for number, count in enumerate(stages) for _ in range(count)]
+    assert [layer.depth for layer in regressor.layers] == [len(stages), *of_blocks, 0]
+
+
 @pytest.mark.parametrize("family", ["resnet", "swin", "modified resnet of open_clip"])
 def test_towers_of_no_family_learn_as_a_whole_or_not_at_all(family: str) -> None:
     regressor = network(family)
