@@ -1,4 +1,4 @@
-"""Write the pairs: `python -m benchmarks.clipart --out FOLDER [--svg FOLDER]`; a minute and a half on two cores."""
+"""Write the pairs: `python -m benchmarks.clipart --out FOLDER [--svg FOLDER]`; a minute on two quiet cores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def main() -> int:
     parser.add_argument("--svg", type=Path, help="an unpacked package, instead of one that apt-get downloads")
     parser.add_argument("--package", type=Path, help="a package that was downloaded before")
     parser.add_argument("--any-version", action="store_true", help="take another version of the package")
-    parser.add_argument("--size", type=int, default=256, help="pixels of the longer side (256)")
+    parser.add_argument("--size", type=int, default=192, help="pixels of the longer side (192)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="pictures drawn at once (all cores)")
     args = parser.parse_args()
     if (args.out / SUMMARY).is_file():

@@ -45,7 +45,8 @@ class TrainParams(TorchParams):
     """Stochastic depth of the blocks, where a tower has it; null for the model's own (0.1 for convnext_xxlarge)."""
 
     trainable: Trainable = Field(default="last-quarter", validate_default=True)
-    """What learns beside the head: the whole tower, the last quarter of a ConvNeXt's or ViT's blocks, or nothing."""
+    """What learns beside the head: the whole tower, the last quarter of its blocks (ConvNeXt, EfficientNet, ViT), or
+    nothing."""
 
     loss: Loss = "cosine"
     """What is minimised: `cosine` is 1 minus the metric; `cosine-info-nce` adds a contrast with the batch's others."""
@@ -66,8 +67,8 @@ class TrainParams(TorchParams):
     """Steps at the beginning in which the head alone learns, so that its noise does not spoil the tower."""
 
     layer_decay: float | None = Field(default=0.5, gt=0, le=1, validate_default=True)
-    """Each stage of a ConvNeXt, or block of a ViT, learns at this fraction of the next one's rate. For stages 0.4 to
-    0.6 scored best; for blocks timm's default is 0.75. null for 1, which other towers need."""
+    """Each stage of a ConvNeXt or EfficientNet, or block of a ViT, learns at this fraction of the next one's rate. For
+    ConvNeXt 0.4 to 0.6 scored best; for ViT timm's default is 0.75. null for 1, which other towers need."""
 
     weight_decay: float = Field(default=0.05, ge=0)
     """AdamW's; biases, norms and scales have none."""
