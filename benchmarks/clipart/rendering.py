@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import resvg_py
 from PIL import Image
@@ -40,7 +41,7 @@ def drawn(data: bytes, size: int) -> Image.Image:
     except ValueError as error:
         raise Unfit(NOT_RENDERED, str(error)) from error
     image = Image.open(io.BytesIO(png)).convert("RGB")
-    if all(low == high for low, high in image.getextrema()):
+    if all(low == high for low, high in cast(tuple[tuple[int, int], ...], image.getextrema())):
         raise Unfit(BLANK)
     return image
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -41,7 +42,8 @@ class CollectParams(Params):
     from; the others are counted as repeated."""
 
     threads: int = Field(default=2, ge=1)
-    """Processes of one worker that decode images at once; the outcome does not depend on them."""
+    """Processes of one worker that decode images, or row groups of one parquet file, at once: each of these with
+    `limits.memory_mib` of memory. The outcome does not depend on them."""
 
     rules: tuple[AnyRule, ...] = ()
     """What else a prompt must be, beside long enough and not too long, to be kept; refused ones are counted by rule."""
@@ -102,7 +104,7 @@ def origins(params: CollectParams) -> Iterator[tuple[str, AnySource, File | None
     """The name of every unit, its source and its file, None for a source that stands in no file."""
     for source in params.sources:
         if isinstance(source, FileSource):
-            files = source.files()
+            files = [replace(file, processes=params.threads) for file in source.files()]
             for number, file in enumerate(files):
                 yield source.name if len(files) == 1 else f"{source.name}-{number:04d}", source, file
         else:

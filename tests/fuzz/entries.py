@@ -92,10 +92,10 @@ def rows_of(kind: str, data: bytes, name: str = "a.x") -> int:
 def parquet_messages(data: bytes) -> int:
     """Decode in this process what is decoded in the sandbox."""
     file = os.memfd_create("a.parquet")
-    serve = parquet_rows.SERVER.start(OpenFile(file=file, characters=1000))
+    serve = parquet_rows.SERVER.start(OpenFile(file=file, characters=1000, image_bytes=1000))
     try:
         os.write(file, data)
-        return sum(1 for _ in serve(ColumnsRequest(columns=("prompt", "prompt_nsfw")), b""))
+        return sum(1 for _ in serve(ColumnsRequest(columns=("prompt", "prompt_nsfw"), images=("prompt",)), b""))
     except KeyError as error:  # a column that is not there is found out by who asks
         if "prompt" not in str(error):
             raise

@@ -27,6 +27,7 @@ from jobs.imaging.pixels import pixels
 from jobs.regressor.model import Regressor
 from jobs.regressor.pretrained import load_pretrained, normalisation
 from jobs.regressor.values import Architecture
+from jobs.runtime.sandbox.pool import Bounds
 
 RED = '<rect width="40" height="20" fill="#f00"/>'
 
@@ -201,7 +202,7 @@ def test_pictures_in_are_those_written_and_those_refused_by_reason(tmp_path: Pat
 def test_a_picture_that_takes_too_long_is_refused_and_the_next_one_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pairs, "_BOUNDS", pairs.Bounds(seconds=0.1, memory=512 << 20))
+    monkeypatch.setattr(pairs, "_BOUNDS", Bounds(seconds=0.1, memory=512 << 20))
     blur = '<filter id="f"><feTurbulence numOctaves="9999999" baseFrequency="0.1"/></filter><g filter="url(#f)">'
     pictures = folder_of(tmp_path / "svg", {"a.svg": svg(f"{blur}{RED}</g>"), "b.svg": svg(about=work("A dog"))})
     written = write_pairs(pictures, tmp_path / "out", size=64, threads=1)

@@ -19,7 +19,8 @@ ALWAYS = tuple(name for name in CHANGES if name not in ("scaled to 30 %", "cropp
 
 def test_a_signature_is_a_unit_vector_that_the_pixels_alone_decide() -> None:
     found = signature(draw(PROMPT, size=64))
-    assert (found.shape, found.dtype) == ((DIMENSIONS,), np.float32)
+    assert found.shape == (DIMENSIONS,)
+    assert found.dtype == np.float32
     assert np.linalg.norm(found) == pytest.approx(1, abs=1e-6)
     assert np.array_equal(found, signature(draw(PROMPT, size=64)))
 

@@ -7,14 +7,14 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, ClassVar, Literal, TextIO, cast
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from jobs.collect.sources.columns import likely_column, listed
+from jobs.collect.sources.columns import found_column, likely_column, listed
 from jobs.collect.sources.encodings import UTF8, Encoding, decoded, likely_encoding
 from jobs.collect.sources.image_folder import IMAGES, ImageFolder
 from jobs.collect.sources.limits import SourceLimits
@@ -42,6 +42,7 @@ class File:
     store: Store
     name: str
     images: ImageFolder | None = None
+    processes: int = 1  # that may decode it at once, where its kind can use several
 
     def reads(self) -> dict[str, str]:
         """What is read, by its label: versions that are equal for equal content. Raises NotFound, StoreError."""
@@ -222,9 +223,19 @@ def bounded_lines(text: TextIO, most: int) -> Iterator[Line]:
         yield BadRow(number, f"it has more than {most:,} characters")
 
 
-def require_column(source: Source, file: File, columns: list[str], column: str, hint: str = "") -> None:
-    """Raises BadData unless the file has the column; `hint` says what may be wrong beside the name."""
-    if column not in columns:
-        likely = likely_column(columns, column)
-        hint = hint or "set `column` to the prompt's" + (f", probably `column: {likely}`" if likely else "")
-        raise BadData(f"source {source.name}: {file.label} has no column {column!r}, only {listed(columns)}; {hint}")
+def column_named(
+    source: Source, file: File, columns: Sequence[str], wanted: str, hint: Callable[[], str] = lambda: ""
+) -> str:
+    """The column of that name, in any case where none has it exactly; raises BadData where that is not one column.
+
+    `hint` gives what may be wrong beside the name, or nothing.
+    """
+    try:
+        found = found_column(columns, wanted)
+    except ValueError as error:
+        raise BadData(f"source {source.name}: {file.label} has several columns {wanted!r}: {error}") from error
+    if found is None:
+        likely = likely_column(columns, wanted)
+        advice = hint() or "set `column` to the prompt's" + (f", probably `column: {likely}`" if likely else "")
+        raise BadData(f"source {source.name}: {file.label} has no column {wanted!r}, only {listed(columns)}; {advice}")
+    return found

@@ -11,8 +11,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from jobs.collect.sources.base import File, Line, TextSource, require_column
-from jobs.collect.sources.columns import found_column
+from jobs.collect.sources.base import File, Line, TextSource, column_named
 from jobs.collect.sources.rows import AnyRow, BadRow, row_of
 from jobs.errors import BadData
 
@@ -109,14 +108,10 @@ def _of_columns(
 
 
 def _position(source: TextSource, file: File, names: list[str], column: str, layout: Layout) -> int:
-    try:
-        found = found_column(names, column)
-    except ValueError as error:
-        raise BadData(f"source {source.name}: {file.label} has several columns {column!r}: {error}") from error
-    if found is None:
-        hint = source.other_encoding(file) or _other_layout(names, layout)
-        require_column(source, file, names, column, hint)
-    return names.index(found or column)
+    def hint() -> str:
+        return source.other_encoding(file) or _other_layout(names, layout)
+
+    return names.index(column_named(source, file, names, column, hint))
 
 
 def _other_layout(names: list[str], layout: Layout) -> str:

@@ -16,6 +16,10 @@ class SourceLimits(Params):
     field_characters: int = Field(default=1 << 20, ge=1)
     """A longer field of a CSV is one whose closing quotation mark is missing; real ones go to some 200,000."""
 
+    image_bytes: int = Field(default=64 << 20, ge=1)
+    """A larger image in a value of parquet is not read: 64 MiB hold a PNG of 16 million pixels that cannot be
+    compressed at all."""
+
     expansion: float = Field(default=200.0, ge=1)
     """How many times its size a `.gz` may expand, beyond its first 4 MiB. Text expands 3 to 20 times; a thousand
     times, which is the most that gzip can, only what holds one thing over and over."""
@@ -28,5 +32,5 @@ class SourceLimits(Params):
     """CPU time of the process that decodes parquet, for some thousand rows, which usually take 0.02 s."""
 
     memory_mib: int = Field(default=832, ge=64)
-    """Memory of that process beside the program itself, which has 100 MiB. A row group's column has to fit in,
-    compressed: raise it for files that were written with larger ones."""
+    """Memory of that process beside the program itself, which has 100 MiB. Some thousand rows and the dictionaries of
+    their columns have to fit in."""

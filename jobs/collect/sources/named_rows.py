@@ -9,7 +9,7 @@ from typing import Any
 
 from jobs.collect.sources.base import File, TextSource
 from jobs.collect.sources.delimited import Layout, table_rows
-from jobs.collect.sources.kinds.parquet import numbered_rows
+from jobs.collect.sources.parquet_reading import numbered_rows
 from jobs.collect.sources.rows import BadRow
 from jobs.errors import BadConfiguration
 

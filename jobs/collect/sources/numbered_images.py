@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from jobs.collect.sources.base import File
 from jobs.collect.sources.image_folder import ImageFolder
-from jobs.collect.sources.pairs import FolderSource, ImageName, named_pairs
+from jobs.collect.sources.named_pairs import ImageName, named_pairs
+from jobs.collect.sources.pairs import FolderSource
 from jobs.collect.sources.rows import AnyRow
 
 

@@ -1,18 +1,17 @@
-"""Parquet files as columns of values, decoded by a sandboxed process; parquet_service.py says what it is asked."""
+"""Parquet files as columns of values, decoded by sandboxed processes; parquet_service.py says what they are asked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
-from typing import Any, BinaryIO, TypeVar
-
-from pydantic import TypeAdapter
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
 
 from jobs.collect.sources.limits import SourceLimits
 from jobs.collect.sources.parquet_service import (
     NAMES,
     PARQUET,
-    VALUES,
+    Answer,
     ColumnsRequest,
     End,
     OpenFile,
@@ -20,79 +19,108 @@ from jobs.collect.sources.parquet_service import (
     Table,
     Unreadable,
 )
-from jobs.collect.sources.rows import Unfit
+from jobs.collect.sources.parquet_unpacking import columns_in
 from jobs.errors import Corrupt
 from jobs.runtime.sandbox.pool import Bounds, Child, Died
 from jobs.shards.strict_json import decode
 
 _MOST = 1 << 30  # bytes of one message
 
-T = TypeVar("T")
+Decoder = Child[OpenFile, ColumnsRequest, Answer]
 
 
 class NotParquet(Exception):
     """A file cannot be read as parquet, or not to its end; the text says why."""
 
 
-def columns_of(file: BinaryIO, limits: SourceLimits) -> tuple[list[str], int]:
-    """The names of all columns of an open file and the number of its rows; raises NotParquet, Refused, Died."""
-    with closing(_answers(file, (), limits)) as answers:
-        return _table(*next(answers))
+@dataclass(frozen=True, slots=True)
+class ParquetFile:
+    """An open parquet file: the names of all its columns, and the number of its rows and parts.
 
-
-def values_of(
-    file: BinaryIO,
-    columns: Sequence[str],
-    limits: SourceLimits,
-    check: Callable[[list[str], int], None] = lambda names, rows: None,
-) -> Generator[tuple[Any, ...]]:
-    """The values of these columns in every row of an open file: text, numbers, None, or Unfit.
-
-    `check` gets what `columns_of` returns, before the first row. Raises NotParquet, Refused, Died.
+    Its methods raise NotParquet, Refused, Died.
     """
-    number = 0
-    with closing(_answers(file, columns, limits)) as answers:
-        check(*_table(*next(answers)))
-        for answer, body in answers:
-            if isinstance(answer, End) and answer.sent != number:
-                raise Died(f"sent {number:,} rows and said that they were {answer.sent:,}")
-            if isinstance(answer, Rows):
-                for values in _in_body(VALUES, body):
-                    if len(values) != len(columns):
-                        raise Died(f"sent {len(values):,} values in place of {len(columns):,}")
-                    number += 1
-                    yield tuple(map(_fit, values))
+
+    names: list[str]
+    rows: int
+    parts: int
+    _processes: _Processes = field(repr=False)
+
+    def values(
+        self, columns: Sequence[str], *, images: Sequence[str] = (), processes: int = 1
+    ) -> Generator[tuple[Any, ...]]:
+        """The values of these columns in every row, in order: text, numbers, None, lists of these, or Unfit.
+
+        Those of `images` are bytes, or text where a row names a file in place of them. So many processes decode parts
+        of the file at once, each a batch of a few MiB at a time.
+        """
+        step = max(1, min(processes, self.parts))
+        decoders = [self._processes.get(number) for number in range(step)]
+        for first, decoder in enumerate(decoders):
+            decoder.ask(ColumnsRequest(columns=tuple(columns), images=tuple(images), first=first, step=step))
+        for decoder in decoders:
+            if _table(decoder) != (self.names, self.rows, self.parts):
+                raise Died("sent another table than before")
+        for part in range(self.parts):
+            yield from _part(decoders[part % step], len(columns))
 
 
-def _answers(
-    file: BinaryIO, columns: Sequence[str], limits: SourceLimits
-) -> Generator[tuple[Table | Rows | End, bytes]]:
-    """What the process answers, with the bodies, up to its end."""
-    settings = OpenFile(file=file.fileno(), characters=limits.line_characters)
-    bounds = Bounds(limits.seconds, limits.memory_mib << 20)
-    with closing(Child(PARQUET, settings, bounds, files=[file.fileno()])) as child:
-        child.ask(ColumnsRequest(columns=tuple(columns)))
-        while True:
-            answer, body = child.answer(_MOST)
-            if isinstance(answer, Unreadable):
-                raise NotParquet(answer.error)
-            yield answer, body
-            if isinstance(answer, End):
-                return
+@contextmanager
+def parquet_file(file: BinaryIO, limits: SourceLimits) -> Iterator[ParquetFile]:
+    """An open file as parquet; raises NotParquet, Refused, Died."""
+    with ExitStack() as stack:
+        processes = _Processes(file, limits, stack)
+        first = processes.get(0)
+        first.ask(ColumnsRequest())
+        yield ParquetFile(*_table(first), processes)
 
 
-def _table(answer: Table | Rows | End, body: bytes) -> tuple[list[str], int]:
+class _Processes:
+    """The processes that decode one file, each started when it is first needed."""
+
+    def __init__(self, file: BinaryIO, limits: SourceLimits, stack: ExitStack) -> None:
+        self._file = file.fileno()
+        self._settings = OpenFile(file=self._file, characters=limits.line_characters, image_bytes=limits.image_bytes)
+        self._bounds = Bounds(limits.seconds, limits.memory_mib << 20)
+        self._stack = stack
+        self._started: list[Decoder] = []
+
+    def get(self, number: int) -> Decoder:
+        while len(self._started) <= number:
+            child: Decoder = Child(PARQUET, self._settings, self._bounds, files=[self._file])
+            self._started.append(self._stack.enter_context(closing(child)))
+        return self._started[number]
+
+
+def _table(decoder: Decoder) -> tuple[list[str], int, int]:
+    answer, body = _answer(decoder)
     if not isinstance(answer, Table):
         raise Died("sent what was not asked for")
-    return _in_body(NAMES, body), answer.rows
-
-
-def _in_body(model: TypeAdapter[T], body: bytes) -> T:
     try:
-        return decode(model, body, "a message", "what was asked for")
+        return decode(NAMES, body, "a message", "names of columns"), answer.rows, answer.parts
     except Corrupt as error:
         raise Died("sent what was not asked for") from error
 
 
-def _fit(value: Any) -> Any:
-    return Unfit(str(value[0])) if isinstance(value, list) else value
+def _part(decoder: Decoder, columns: int) -> Iterator[tuple[Any, ...]]:
+    number = 0
+    while True:
+        answer, body = _answer(decoder)
+        if isinstance(answer, Rows):
+            values = columns_in(answer, body)
+            if len(values) != columns:
+                raise Died(f"sent {len(values):,} columns in place of {columns:,}")
+            number += answer.rows
+            yield from zip(*values, strict=True)
+        elif not isinstance(answer, End):
+            raise Died("sent what was not asked for")
+        elif answer.sent != number:
+            raise Died(f"sent {number:,} rows and said that they were {answer.sent:,}")
+        else:
+            return
+
+
+def _answer(decoder: Decoder) -> tuple[Table | Rows | End, bytes]:
+    answer, body = decoder.answer(_MOST)
+    if isinstance(answer, Unreadable):
+        raise NotParquet(answer.error)
+    return answer, body

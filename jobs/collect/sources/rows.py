@@ -63,14 +63,14 @@ AnyRow = Row | BadRow | LeftOut
 
 def unreadable(text: str) -> str | None:
     """Why a text cannot be a prompt, or None."""
-    if _SURROGATE.search(text):
+    if not text.isascii() and _SURROGATE.search(text):  # the first takes no time, and settles it for most
         return NOT_TEXT[0]
     if "\0" in text:
         return NOT_TEXT[1]
     return None
 
 
-def row_of(number: int, prompt: Any, **extra: Any) -> Row | BadRow:
+def row_of(number: int, prompt: Any, /, **extra: Any) -> Row | BadRow:
     """A row if its prompt is readable text and the rest can be kept beside it, otherwise a bad row that says why."""
     if not isinstance(prompt, str):
         what = prompt.reason if isinstance(prompt, Unfit) else f"is not text but {type(prompt).__name__}"

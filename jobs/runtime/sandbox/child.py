@@ -16,10 +16,19 @@ from jobs.runtime.sandbox.messages import Failed, Order, Ready, Server
 _MOST_REQUEST = 1 << 32
 
 
+class _NoPandas:
+    """Keeps pyarrow from importing pandas where that is installed: starting would take 2.6 s of CPU in place of 0.7."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("a sandboxed process has no pandas", name=name)
+
+
 def main(argument: str) -> None:
     """Serve until the pipe of requests is closed."""
     order = Order.decode(argument.encode(), "the argument")
     requests, answers = _pipes()
+    sys.meta_path.insert(0, _NoPandas())
     try:
         module, _, name = order.server.partition(":")
         server: Server[Any, Any, Any] = getattr(importlib.import_module(module), name)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from jobs.collect.sources.base import File, TextSource
-from jobs.collect.sources.kinds.parquet import numbered_rows
+from jobs.collect.sources.parquet_reading import numbered_rows
 from jobs.collect.sources.rows import AnyRow, BadRow, row_of
 
 

@@ -10,13 +10,14 @@ from pydantic import Field, field_validator
 
 from jobs.collect.sources.base import File
 from jobs.collect.sources.image_folder import ImageFolder
-from jobs.collect.sources.pairs import ImageName, PairSource, named_pairs
+from jobs.collect.sources.named_pairs import ImageName, named_pairs
+from jobs.collect.sources.pairs import TextPairs
 from jobs.collect.sources.rows import AnyRow
 from jobs.runtime.environment import store_patience
 from jobs.shards.address import open_store
 
 
-class CsvPairs(PairSource):
+class CsvPairs(TextPairs):
     """CSV, TSV, JSON lines or parquet, by the file's ending, and images beside it or in another folder."""
 
     kind: Literal["csv-pairs"]

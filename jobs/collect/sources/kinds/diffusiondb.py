@@ -4,42 +4,62 @@ many times."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from jobs.collect.sources.base import File, FileSource
 from jobs.collect.sources.diffusiondb_parts import is_part, part_rows
-from jobs.collect.sources.kinds.parquet import numbered_rows
+from jobs.collect.sources.parquet_reading import Values, numbered_rows
 from jobs.collect.sources.rows import AnyRow, BadRow, LeftOut, Unfit, row_of
 from jobs.errors import BadConfiguration
+
+_COLUMNS = {"steps": "step"}  # of what is kept under another name
 
 
 class DiffusionDB(FileSource):
     """`metadata.parquet` or `metadata-large.parquet` of poloclub/diffusiondb, or its `part-*.json`."""
 
+    added_later = FileSource.added_later | frozenset({"max_image_nsfw", "keep"})
+
     kind: Literal["diffusiondb"]
     licence: str | None = "CC0-1.0"
 
     max_prompt_nsfw: float = Field(default=1.0, ge=0, le=1)
-    """Leave out prompts that their score calls more unsafe than this, and those whose score is no number; counted.
-    JSON parts have no score."""
+    """Leave out prompts that their score calls more unsafe than this, and those whose score is no number; counted as
+    left out. A row without a score stays; JSON parts have none."""
+
+    max_image_nsfw: float | None = Field(default=None, ge=0, le=2)
+    """Leave out rows whose image its score calls more unsafe than this, by the same rule; counted as `max_image_nsfw`.
+    The score of an image that was blurred before it was published is 2."""
+
+    keep: tuple[Literal["seed", "steps", "cfg", "sampler", "width", "height"], ...] = ()
+    """What is kept of how the image was made, beside its name. `cfg` is the guidance scale, `sampler` a number."""
 
     def rows(self, file: File) -> Iterator[AnyRow]:
         if is_part(file):
-            if self.max_prompt_nsfw < 1:
+            if self.max_prompt_nsfw < 1 or self.max_image_nsfw is not None:
                 raise BadConfiguration(
-                    f"source {self.name}: {file.label} has no scores for `max_prompt_nsfw: {self.max_prompt_nsfw:g}`; "
-                    "leave it out, or read metadata.parquet, which has them"
+                    f"source {self.name}: {file.label} has no scores for `max_prompt_nsfw` and `max_image_nsfw`; leave "
+                    "them out, or read metadata.parquet, which has them"
                 )
             yield from part_rows(self, file)
             return
-        for number, row in numbered_rows(self, file, ["prompt", "image_name", "prompt_nsfw"]):
-            score = row["prompt_nsfw"]
-            if score is not None and not isinstance(score, int | float):
-                what = score.reason if isinstance(score, Unfit) else f"is not a number but {type(score).__name__}"
-                yield BadRow(number, f"its prompt_nsfw {what}")
-            elif score is None or score <= self.max_prompt_nsfw:
-                yield row_of(number, row["prompt"], image=row["image_name"])
-            else:  # NaN included, which says nothing of the prompt
-                yield LeftOut(number)
+        filters: dict[str, tuple[float, str]] = {"prompt_nsfw": (self.max_prompt_nsfw, "")}
+        if self.max_image_nsfw is not None:
+            filters["image_nsfw"] = self.max_image_nsfw, "max_image_nsfw"
+        kept: dict[str, str] = {"image": "image_name", **{name: _COLUMNS.get(name, name) for name in self.keep}}
+        for number, row in numbered_rows(self, file, ["prompt", *kept.values(), *filters]):
+            refused = (_refused(number, row, name, *most) for name, most in filters.items())
+            extra = {name: row[column] for name, column in kept.items()}
+            refusal: AnyRow | None = next(filter(None, refused), None)
+            yield refusal or row_of(number, row["prompt"], **extra)
+
+
+def _refused(number: int, row: Values, column: str, most: float, counted_as: str) -> LeftOut | BadRow | None:
+    score: Any = row[column]
+    if score is not None and not isinstance(score, int | float):
+        what = score.reason if isinstance(score, Unfit) else f"is not a number but {type(score).__name__}"
+        return BadRow(number, f"its {column} {what}")
+    # NaN is left out, too, which says nothing of the prompt.
+    return None if score is None or score <= most else LeftOut(number, counted_as)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from jobs.collect.sources.base import File, TextSource
 from jobs.collect.sources.delimited import Layout, table_rows
-from jobs.collect.sources.kinds.parquet import numbered_rows
+from jobs.collect.sources.parquet_reading import numbered_rows
 from jobs.collect.sources.rows import AnyRow, BadRow, row_of
 
 _COLUMNS = ["text", "src_dataset"]

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from jobs.collect.sources.parquet_client import NotParquet, columns_of, values_of
+from jobs.collect.sources.parquet_client import NotParquet, parquet_file
 from jobs.collect.sources.parquet_service import Unreadable
 from jobs.dedup.tool.tables import copy_service
 from jobs.dedup.tool.tables.columns import chosen
@@ -37,15 +37,15 @@ class ParquetTable:
 
     def values(self) -> Iterator[object]:
         """Of every row what should be its prompt: text, None where it has none, or something else; raises BadData."""
-        with self.path.open("rb") as file, _translated(self.path):
-            for (value,) in values_of(file, [self.column], LIMITS):
+        with self.path.open("rb") as file, _translated(self.path), parquet_file(file, LIMITS) as table:
+            for (value,) in table.values([self.column]):
                 yield value
 
 
 def parquet_table(path: Path, wanted: str | None) -> ParquetTable:
     """The table in a file; raises BadData, or BadConfiguration where it has no such column."""
-    with path.open("rb") as file, _translated(path):
-        columns, rows = columns_of(file, LIMITS)
+    with path.open("rb") as file, _translated(path), parquet_file(file, LIMITS) as table:
+        columns, rows = table.names, table.rows
     if rows > LIMITS.rows:
         raise _unreadable(path, "it claims to have more rows than any file has")
     return ParquetTable(path, tuple(columns), chosen(columns, wanted, str(path)))
