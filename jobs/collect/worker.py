@@ -29,7 +29,7 @@ from jobs.runtime import log
 from jobs.runtime.prefetch import prefetch
 from jobs.runtime.task import Task
 from jobs.shards.dataset import Writer
-from jobs.shards.keys import key_of, normalise
+from jobs.shards.keys import key_of_normalised, normalise
 from jobs.shards.tar import Sample
 
 _ROWS_OF_NO_BYTES = 1 << 20  # that a file may have beyond one for each of its bytes: a second or two
@@ -197,7 +197,7 @@ def _candidates(
                 counts["unreadable"] += 1
                 continue
             prompt = normalise(row.prompt)
-            verdict, key = _unfit(prompt, params), key_of(prompt)
+            verdict, key = _unfit(prompt, params), key_of_normalised(prompt)
             if not verdict and key not in seen:  # else no rule refuses it
                 verdict = refusal(params.rules, prompt, source.name)
             if verdict:

@@ -6,11 +6,12 @@ import hashlib
 import json
 from typing import Any, BinaryIO
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 def canonical_json(value: Any) -> bytes:
     """The one encoding of a JSON value: sorted keys, no spaces, UTF-8, no NaN; equal values give equal bytes."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode()
+    return _CANONICAL.encode(value).encode()
 
 
 def sha256(data: bytes | bytearray | memoryview) -> str:

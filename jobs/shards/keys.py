@@ -27,7 +27,12 @@ def normalise(prompt: str) -> str:
 
 def key_of(prompt: str) -> str:
     """The key of a prompt: the first 24 hexadecimal digits of the SHA-256 of its normalised UTF-8 text."""
-    return hashlib.sha256(normalise(prompt).encode()).hexdigest()[:KEY_DIGITS]
+    return key_of_normalised(normalise(prompt))
+
+
+def key_of_normalised(prompt: str) -> str:
+    """The same of a prompt that `normalise` returned."""
+    return hashlib.sha256(prompt.encode()).hexdigest()[:KEY_DIGITS]
 
 
 def is_key(text: str) -> bool:

@@ -4,14 +4,15 @@ many times."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from jobs.collect.sources.base import File, FileSource
 from jobs.collect.sources.diffusiondb_parts import is_part, part_rows
-from jobs.collect.sources.parquet_reading import Values, numbered_rows
-from jobs.collect.sources.rows import AnyRow, BadRow, LeftOut, Unfit, row_of
+from jobs.collect.sources.parquet_reading import numbered_rows
+from jobs.collect.sources.rows import AnyRow, row_of
+from jobs.collect.sources.scores import ScoreFilter, refused
 from jobs.errors import BadConfiguration
 
 _COLUMNS = {"steps": "step"}  # of what is kept under another name
@@ -45,21 +46,11 @@ class DiffusionDB(FileSource):
                 )
             yield from part_rows(self, file)
             return
-        filters: dict[str, tuple[float, str]] = {"prompt_nsfw": (self.max_prompt_nsfw, "")}
+        filters = [ScoreFilter("prompt_nsfw", "", most=self.max_prompt_nsfw, keeps_null=True)]
         if self.max_image_nsfw is not None:
-            filters["image_nsfw"] = self.max_image_nsfw, "max_image_nsfw"
-        kept: dict[str, str] = {"image": "image_name", **{name: _COLUMNS.get(name, name) for name in self.keep}}
-        for number, row in numbered_rows(self, file, ["prompt", *kept.values(), *filters]):
-            refused = (_refused(number, row, name, *most) for name, most in filters.items())
-            extra = {name: row[column] for name, column in kept.items()}
-            refusal: AnyRow | None = next(filter(None, refused), None)
-            yield refusal or row_of(number, row["prompt"], **extra)
-
-
-def _refused(number: int, row: Values, column: str, most: float, counted_as: str) -> LeftOut | BadRow | None:
-    score: Any = row[column]
-    if score is not None and not isinstance(score, int | float):
-        what = score.reason if isinstance(score, Unfit) else f"is not a number but {type(score).__name__}"
-        return BadRow(number, f"its {column} {what}")
-    # NaN is left out, too, which says nothing of the prompt.
-    return None if score is None or score <= most else LeftOut(number, counted_as)
+            filters.append(ScoreFilter("image_nsfw", "max_image_nsfw", most=self.max_image_nsfw, keeps_null=True))
+        kept = {"image": "image_name", **{name: _COLUMNS.get(name, name) for name in self.keep}}
+        columns = ["prompt", *kept.values(), *(one.column for one in filters)]
+        for number, values in numbered_rows(self, file, columns):
+            extra = {name: values[column] for name, column in kept.items()}
+            yield refused(filters, number, values) or row_of(number, values["prompt"], **extra)

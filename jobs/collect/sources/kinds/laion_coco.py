@@ -10,7 +10,8 @@ from pydantic import Field
 
 from jobs.collect.sources.base import File, FileSource
 from jobs.collect.sources.parquet_reading import Values, numbered_rows
-from jobs.collect.sources.rows import AnyRow, BadRow, LeftOut, Unfit, row_of
+from jobs.collect.sources.rows import AnyRow, Unfit, row_of
+from jobs.collect.sources.scores import ScoreFilter, refused
 
 
 class LaionCoco(FileSource):
@@ -35,27 +36,18 @@ class LaionCoco(FileSource):
     def rows(self, file: File) -> Iterator[AnyRow]:
         captions = [self.caption, *(["all_similarities"] if self.caption == "all_captions" else [])]
         filters = list(self._filters())
-        for number, values in numbered_rows(self, file, ["URL", *captions, *(column for _, column, *_ in filters)]):
-            for name, column, least, most in filters:
-                score = values[column]
-                if score is not None and not isinstance(score, int | float):
-                    yield BadRow(number, f"its {column} {_what(score)}")
-                    break
-                if score is None or not least <= score <= most:  # NaN is in no range
-                    yield LeftOut(number, name)
-                    break
-            else:
-                prompt = _most_similar(values) if self.caption == "all_captions" else values[self.caption]
-                yield row_of(number, prompt, url=values["URL"])
+        columns = ["URL", *captions, *(one.column for one in filters)]
+        for number, values in numbered_rows(self, file, columns):
+            prompt = _most_similar(values) if self.caption == "all_captions" else values[self.caption]
+            yield refused(filters, number, values) or row_of(number, prompt, url=values["URL"])
 
-    def _filters(self) -> Iterator[tuple[str, str, float, float]]:
-        """Of those that are set the name, the column, and what it may be at least and at most."""
+    def _filters(self) -> Iterator[ScoreFilter]:
         if self.min_similarity is not None:
-            yield "min_similarity", "similarity", self.min_similarity, math.inf
+            yield ScoreFilter("similarity", "min_similarity", least=self.min_similarity)
         if self.max_watermark is not None:
-            yield "max_watermark", "pwatermark", -math.inf, self.max_watermark
+            yield ScoreFilter("pwatermark", "max_watermark", most=self.max_watermark)
         if self.max_unsafe is not None:
-            yield "max_unsafe", "punsafe", -math.inf, self.max_unsafe
+            yield ScoreFilter("punsafe", "max_unsafe", most=self.max_unsafe)
 
 
 def _most_similar(values: Values) -> Any:
@@ -68,7 +60,3 @@ def _most_similar(values: Values) -> Any:
     if not known:
         return Unfit("is one of captions of which none has a similarity")
     return captions[max(known, key=lambda number: similarities[number])]
-
-
-def _what(score: Any) -> str:
-    return score.reason if isinstance(score, Unfit) else f"is not a number but {type(score).__name__}"
