@@ -93,11 +93,11 @@ def write_tar(samples: Iterable[Sample], file: BinaryIO, members: Members | None
             raise BadData(f"sample {sample.key!r} has no fields, so a shard cannot hold it")
         for field in sorted(sample.fields):
             body = sample.fields[field]
-            header = _header(sample.key, field, len(body))
+            head = _header(sample.key, field, len(body))
             if members is not None:
-                start = size + len(header)
+                start = size + len(head)
                 members.setdefault(sample.key, {})[field] = start, start + len(body)
-            write(b"".join((header, body, _ZEROS[: -len(body) % BLOCK])))
+            write(b"".join((head, body, _ZEROS[: -len(body) % BLOCK])))
         count, first, last = count + 1, first or sample.key, sample.key
     write(_END)
     write(bytes(-size % tarfile.RECORDSIZE))

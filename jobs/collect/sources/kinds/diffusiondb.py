@@ -49,7 +49,7 @@ class DiffusionDB(FileSource):
         filters = [ScoreFilter("prompt_nsfw", "", most=self.max_prompt_nsfw, keeps_null=True)]
         if self.max_image_nsfw is not None:
             filters.append(ScoreFilter("image_nsfw", "max_image_nsfw", most=self.max_image_nsfw, keeps_null=True))
-        kept = {"image": "image_name", **{name: _COLUMNS.get(name, name) for name in self.keep}}
+        kept: dict[str, str] = {"image": "image_name", **{name: _COLUMNS.get(name, name) for name in self.keep}}
         columns = ["prompt", *kept.values(), *(one.column for one in filters)]
         for number, values in numbered_rows(self, file, columns):
             extra = {name: values[column] for name, column in kept.items()}
