@@ -12,7 +12,7 @@ from jobs.imaging.decoding import BadImage
 from jobs.imaging.limits import Filter, ImageLimits
 from jobs.imaging.pixel_service import PIXELS, PixelsRequest, Undecodable
 from jobs.runtime.sandbox.pool import Bounds, Pool, Refused
-from jobs.shards.store import Body, Store
+from jobs.shards.store import Body, Readable
 
 READERS = 4  # files that are read while others are decoded: a bucket answers in about 20 ms
 _SPARE = 1  # processes: while one waits for its next file another has work; with 2 threads 5 % faster
@@ -43,7 +43,7 @@ class TooLarge(BadImage):
         self.size = size
 
 
-def read_file(store: Store, name: str, limits: ImageLimits) -> Body:
+def read_file(store: Readable, name: str, limits: ImageLimits) -> Body:
     """The bytes of an image's file; raises TooLarge, NotFound."""
     stat = store.stat(name)
     if stat and stat.size > limits.file_bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 
 from jobs.errors import BadConfiguration
 
@@ -27,6 +28,7 @@ OWNER_VARIABLE = "I2P_OWNER_CONFIG_MAP"  # the ConfigMap that owns the stages' J
 
 # Of both, to be set by whoever runs them
 PATIENCE_VARIABLE = "I2P_STORE_PATIENCE_SECONDS"
+PRIVATE_HOSTS_VARIABLE = "I2P_PRIVATE_HOSTS"  # HOST:PORT,… that https:// may ask though their addresses are not public
 
 _SECONDS = 3600.0  # of an outage; a retry would find the same, and of retries there are few
 
@@ -49,3 +51,14 @@ def store_patience() -> float:
     if not 0 <= seconds < math.inf:
         raise BadConfiguration(f"{PATIENCE_VARIABLE}: seconds are required, 0 or more; given {given!r}")
     return seconds
+
+
+def private_hosts() -> frozenset[str]:
+    """HOST:PORT of the servers that sources may ask though they are in a private network; raises BadConfiguration."""
+    given = os.environ.get(PRIVATE_HOSTS_VARIABLE, "")
+    hosts = frozenset(one.strip().lower() for one in given.split(",") if one.strip())
+    if wrong := sorted(one for one in hosts if not re.fullmatch(r"[^/@]+:\d+", one)):
+        raise BadConfiguration(
+            f"{PRIVATE_HOSTS_VARIABLE}: HOST:PORT is required, several with commas between; given {wrong[0]!r}"
+        )
+    return hosts

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from jobs.errors import BadConfiguration
 from jobs.registry import literal, load, names_in
-from jobs.shards.store import Store
+from jobs.shards.store import Downloads, Readable, Store
 
 SCHEMES = "jobs.shards.schemes"
 _FOLDER = "file"  # the scheme that is left out
+_DOWNLOADS = Downloads()
 
 
 def open_store(url: str, *, patience_seconds: float = 0.0) -> Store:
@@ -17,13 +19,19 @@ def open_store(url: str, *, patience_seconds: float = 0.0) -> Store:
 
     An operation on a bucket waits so long for a service that is away before its error is raised.
     """
-    if parts := _parts(url):
-        scheme, rest = parts
-        store: Store | None = load(SCHEMES, scheme, "open_at")(rest, patience_seconds=patience_seconds)
+    if (parts := _parts(url)) and not _only_read(parts[0]):
+        store: Store | None = _opened(parts, patience_seconds=patience_seconds)
         if store:
             return store
-    known = " or ".join(literal(SCHEMES, scheme, "ADDRESS", f"{scheme}://…") for scheme in names_in(SCHEMES))
-    raise BadConfiguration(f"a store is {known}, not {url!r}")
+    raise BadConfiguration(refused_as_store(url) or f"a store is {_known(stores=True)}, not {url!r}")
+
+
+def refused_as_store(url: str) -> str | None:
+    """Why no run can be stored at an address, as far as that can be known without opening it; None where one can."""
+    if (parts := _parts(url)) and not _only_read(parts[0]):
+        return None
+    why = ", whose files can only be read" if parts else ""
+    return f"a store is {_known(stores=True)}, not {url!r}{why}"
 
 
 def normalised(url: str) -> str:
@@ -43,11 +51,33 @@ def without_patience(store: Store) -> Store:
     return store.without_patience()
 
 
-def open_file(url: str, *, patience_seconds: float = 0.0) -> tuple[Store, str]:
-    """The store that holds one file (a path or s3://BUCKET/KEY), and the file's name in it."""
+def open_file(url: str, *, patience_seconds: float = 0.0, downloads: Downloads = _DOWNLOADS) -> tuple[Readable, str]:
+    """What holds one file (a path, s3://BUCKET/KEY, or what else a file in schemes/ reads), and the file's name in it.
+
+    Raises BadConfiguration for any other address. `downloads` limits what comes from the web.
+    """
     folder, _, name = url.rpartition("/")
-    store = open_store(folder or ("/" if url.startswith("/") else "."), patience_seconds=patience_seconds)
-    return store, name
+    if parts := _parts(folder or ("/" if url.startswith("/") else ".")):
+        more = {"downloads": downloads} if _only_read(parts[0]) else {}
+        holder: Readable | None = _opened(parts, patience_seconds=patience_seconds, **more)
+        if holder:
+            return holder, name
+    raise BadConfiguration(f"a file is in {_known(stores=False)}, not {url!r}")
+
+
+def _opened(parts: tuple[str, str], **options: Any) -> Any:
+    scheme, rest = parts
+    return load(SCHEMES, scheme, "open_at")(rest, **options)
+
+
+def _only_read(scheme: str) -> bool:
+    return bool(literal(SCHEMES, scheme, "ONLY_READ", False))
+
+
+def _known(*, stores: bool) -> str:
+    """The addresses there are: of stores, or also of what can only be read."""
+    schemes = [scheme for scheme in names_in(SCHEMES) if not (stores and _only_read(scheme))]
+    return " or ".join(literal(SCHEMES, scheme, "ADDRESS", f"{scheme}://…") for scheme in schemes)
 
 
 def _parts(url: str) -> tuple[str, str] | None:

@@ -84,6 +84,7 @@ class Wait:
             self._deadline = now + self._patience.seconds
             self._patience.begun(self._where, error)
         pause = random.uniform(0.5, 1) * min(2.0**self._tries, _LONGEST_PAUSE_SECONDS)  # noqa: S311
+        pause = max(pause, error.retry_in)
         self._tries += 1
         end = min(now + pause, self._deadline)
         if now >= self._deadline:
@@ -98,3 +99,8 @@ class Wait:
         if self._deadline:
             self._deadline, self._tries = 0.0, 0
             self._patience.ended(self._where, how)
+
+
+def pause(tries: int) -> None:
+    """Sleep a little, longer after more tries."""
+    time.sleep(random.uniform(0, min(0.1 * 2**tries, 10)))  # noqa: S311, only to keep callers apart

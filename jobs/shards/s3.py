@@ -21,8 +21,9 @@ from urllib.parse import urlsplit
 from jobs.errors import NotFound, StoreError
 from jobs.shards import s3_client
 from jobs.shards.digests import sha256, sha256_of_file
+from jobs.shards.patience import pause
 from jobs.shards.s3_checks import checks_of
-from jobs.shards.s3_client import Connection, pause
+from jobs.shards.s3_client import Connection
 from jobs.shards.s3_errors import Away, BrokenOff, Busy, Unclear, Unmet, translate_broken_off
 from jobs.shards.s3_parts import DIGEST, put_in_parts
 from jobs.shards.s3_replies import (

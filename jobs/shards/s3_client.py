@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import random
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -16,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from jobs.errors import BadConfiguration, I2PError, NotFound
-from jobs.shards.patience import Patience
+from jobs.shards.patience import Patience, pause
 from jobs.shards.s3_errors import Away, BrokenOff, is_untold, translate_boto_errors
 from jobs.shards.s3_replies import Pages, check_head, check_page
 
@@ -137,8 +135,3 @@ class Connection:
         except I2PError:  # may not be asked, or nobody answers now: the first answer counts
             return False
         return True
-
-
-def pause(tries: int) -> None:
-    """Sleep a little, longer after more tries."""
-    time.sleep(random.uniform(0, min(0.1 * 2**tries, 10)))  # noqa: S311, only to keep writers apart

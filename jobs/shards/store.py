@@ -45,10 +45,41 @@ class Body:
     sha256: str | None = None  # of the bytes, where reading them has computed it already
 
 
-class Store(Protocol):
-    """Objects under names like `commits/00042.json`; every error is a StoreError that says what to do."""
+@dataclass(frozen=True, slots=True)
+class Downloads:
+    """What may be downloaded from the web as one file, and whether from hosts that are not public."""
+
+    most_bytes: int = 1 << 30
+    most_seconds: float = 3600.0
+    private_hosts: frozenset[str] = frozenset()  # HOST:PORT of those that may have an address that is not public
+
+
+class Readable(Protocol):
+    """Objects that can be read, of a store or of somebody else; every error is a StoreError that says what to do."""
 
     url: str
+
+    def at(self, path: str) -> Readable:
+        """What is below this, in which names leave out `path/`."""
+
+    def read(self, name: str) -> Body:
+        """The whole object; raises NotFound."""
+
+    def open(self, name: str) -> BinaryIO:
+        """The object as a file that can be read and sought; raises NotFound."""
+
+    def stat(self, name: str) -> ObjectStat | None:
+        """The object's size and when it was written, or None where there is no object."""
+
+    def version(self, name: str) -> str:
+        """Equal for equal content; known without reading the object where the store can say it. Raises NotFound."""
+
+    def list(self, prefix: str) -> Iterator[ObjectStat]:
+        """All objects whose names start with `prefix`, in order of name; none where there is nothing yet."""
+
+
+class Store(Readable, Protocol):
+    """Objects under names like `commits/00042.json`, which can be written, too."""
 
     @property
     def endpoint(self) -> str:
@@ -57,28 +88,13 @@ class Store(Protocol):
     def at(self, path: str) -> Store:
         """The store below this one, in which names leave out `path/`."""
 
-    def read(self, name: str) -> Body:
-        """The whole object; raises NotFound."""
-
-    def open(self, name: str) -> BinaryIO:
-        """The object as a file that can be read and sought; raises NotFound."""
-
     def read_part(self, name: str, start: int, size: int) -> bytes:
         """`size` bytes, 1 or more, from byte `start` on, without reading the others; raises NotFound, Corrupt if the
         object ends before.
         """
 
-    def stat(self, name: str) -> ObjectStat | None:
-        """The object's size and when it was written, or None where there is no object."""
-
-    def version(self, name: str) -> str:
-        """Equal for equal content; known without reading the object where the store can say it. Raises NotFound."""
-
     def holds(self, name: str, *, size: int, sha256: str) -> bool:
         """Whether the object is there with this size and digest."""
-
-    def list(self, prefix: str) -> Iterator[ObjectStat]:
-        """All objects whose names start with `prefix`, in order of name; none where there is nothing yet."""
 
     def folders(self) -> Sequence[str]:
         """The names of the folders directly below, in order, without going through what is in them."""

@@ -24,7 +24,7 @@ from jobs.catalog import STAGES
 from jobs.errors import BadConfiguration
 from jobs.registry import OneOf
 from jobs.runtime.spec import Params, StageSpec
-from jobs.shards.address import normalised
+from jobs.shards.address import normalised, refused_as_store
 from jobs.shards.digests import digest_of
 from pipeline.configuration.resources import Kubernetes, Resources
 from pipeline.configuration.stage_selection import StageName, stages_to_make, taken_from
@@ -61,7 +61,9 @@ class RunConfig(BaseModel):
 
     @field_validator("store")
     @classmethod
-    def _written_one_way(cls, store: str) -> str:
+    def _is_one(cls, store: str) -> str:
+        if refusal := refused_as_store(store):
+            raise ValueError(refusal)
         return normalised(store)
 
     @model_validator(mode="after")

@@ -20,10 +20,10 @@ from jobs.collect.sources.image_folder import IMAGES, ImageFolder
 from jobs.collect.sources.limits import SourceLimits
 from jobs.collect.sources.rows import NOT_TEXT, AnyRow, BadRow
 from jobs.errors import BadConfiguration, BadData
-from jobs.runtime.environment import store_patience
+from jobs.runtime.environment import private_hosts, store_patience
 from jobs.runtime.spec import Params, without_defaults
 from jobs.shards.address import open_file
-from jobs.shards.store import Store
+from jobs.shards.store import Downloads, Readable
 
 _BLOCK = 128 << 10
 _BLOCKS_LOOKED_AT = 512  # for a byte that is not ASCII: 64 MiB
@@ -34,12 +34,12 @@ Line = tuple[int, str] | BadRow  # its number and text with its end, or why it i
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file of a source: its store, its name in it, and the images beside it, where its rows name some.
+    """One file of a source: what holds it, its name there, and the images beside it, where its rows name some.
 
     The name is empty where the rows follow from the images alone.
     """
 
-    store: Store
+    store: Readable
     name: str
     images: ImageFolder | None = None
     processes: int = 1  # that may decode it at once, where its kind can use several
@@ -127,7 +127,9 @@ class FileSource(Source):
     """Parameters that are no part of what a fingerprint covers while they have their defaults."""
 
     path: str
-    """A file, or several with * and ? in the last part: a local path or s3://BUCKET/KEY. `.gz` is decompressed."""
+    """A file, or several with * and ? in the last part: a local path, s3://BUCKET/KEY, or
+    hf://datasets/OWNER/NAME@COMMIT/PATH of the Hugging Face hub, at a commit of 40 digits; or one file at
+    https://HOST/PATH. `.gz` is decompressed."""
 
     on_bad_row: Literal["fail", "skip"] = "fail"
     """What to do with a row that cannot be read: fail and name it, or skip it and count it."""
@@ -141,7 +143,8 @@ class FileSource(Source):
 
     def files(self) -> list[File]:
         """The files that `path` names, sorted; raises BadConfiguration when there is none."""
-        store, pattern = open_file(self.path, patience_seconds=store_patience())
+        downloads = Downloads(self.limits.download_mib << 20, self.limits.download_seconds, private_hosts())
+        store, pattern = open_file(self.path, patience_seconds=store_patience(), downloads=downloads)
         if re.search(r"[*?]", store.url):
             raise BadConfiguration(f"source {self.name}: wildcards may stand only in the last part of {self.path!r}")
         if re.search(r"[*?]", pattern):

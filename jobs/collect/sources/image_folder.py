@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jobs.errors import BadData
 from jobs.imaging.limits import SUFFIXES
 from jobs.shards.digests import digest_of
-from jobs.shards.store import ObjectStat, Store, checked
+from jobs.shards.store import ObjectStat, Readable, checked
 
 IMAGES = "images"  # the label under which a unit has read them
 
@@ -17,9 +17,9 @@ _AT_ONCE = 16  # a bucket answers one request in about 20 ms
 
 @dataclass(frozen=True, slots=True)
 class ImageFolder:
-    """The images below a store, with the files beside them of which the names end so."""
+    """The images below a store, or what else holds files, with the files beside them of which the names end so."""
 
-    store: Store
+    store: Readable
     beside: tuple[str, ...] = ()
 
     def names(self) -> list[str]:

@@ -34,3 +34,9 @@ class SourceLimits(Params):
     memory_mib: int = Field(default=832, ge=64)
     """Memory of that process beside the program itself, which has 100 MiB. Some thousand rows and the dictionaries of
     their columns have to fit in."""
+
+    download_mib: int = Field(default=16_384, ge=1)
+    """The most that is downloaded of a file at https:// or hf://. It goes to the folder for temporary files."""
+
+    download_seconds: float = Field(default=14_400.0, gt=0)
+    """How long that may take, waiting included: a server that sends a few bytes now and then would never end."""

@@ -11,7 +11,7 @@ from jobs.errors import BadConfiguration
 from jobs.imaging.limits import ImageLimits
 from jobs.runtime.environment import store_patience
 from jobs.shards.address import open_store
-from jobs.shards.store import Store
+from jobs.shards.store import Readable, Store
 
 
 class PairSource(FileSource):
@@ -66,13 +66,13 @@ class FolderSource(TextPairs):
         return [File(images.store, "", images)]
 
 
-def folder_of(store: Store, name: str) -> Store:
+def folder_of(store: Readable, name: str) -> Readable:
     """The folder that a file is in."""
     folder = name.rpartition("/")[0]
     return store.at(folder) if folder else store
 
 
-def pair(number: int, prompt: Any, images: Store, name: Any, **extra: Any) -> AnyRow:
+def pair(number: int, prompt: Any, images: Readable, name: Any, **extra: Any) -> AnyRow:
     """The row of a prompt whose image has that name below a store."""
     if not isinstance(name, str) or not name:
         return BadRow(number, "it has no name of an image")

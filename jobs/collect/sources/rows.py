@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobs.shards.store import Store
+from jobs.shards.store import Readable
 
 NOT_TEXT = ("is not valid UTF-8", "holds a NUL character")  # why a text cannot be a prompt
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -15,9 +15,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """An image that is a file of its own, by its name in a store; it is read when it is its turn."""
+    """An image that is a file of its own, by its name in what holds it; it is read when it is its turn."""
 
-    store: Store
+    store: Readable
     name: str
 
 

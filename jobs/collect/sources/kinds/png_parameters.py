@@ -14,7 +14,7 @@ from jobs.collect.sources.rows import AnyRow, BadRow, Row, row_of
 from jobs.errors import BadData, NotFound
 from jobs.imaging.limits import ImageLimits
 from jobs.runtime.prefetch import prefetch
-from jobs.shards.store import Store
+from jobs.shards.store import Readable
 
 _READERS = 8  # files that are read at once: a bucket answers in about 20 ms
 _KEYWORD = "parameters"
@@ -50,7 +50,7 @@ def prompt_in(parameters: str) -> str:
     return parameters[: found.start()] if found else parameters
 
 
-def _row(number: int, store: Store, name: str, limits: ImageLimits) -> AnyRow:
+def _row(number: int, store: Readable, name: str, limits: ImageLimits) -> AnyRow:
     try:
         stat = store.stat(name)
         if stat and stat.size > limits.file_bytes:
