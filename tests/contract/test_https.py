@@ -61,6 +61,12 @@ def test_a_file_is_read_and_its_version_is_known_without_reading_it(server: WebS
     assert files.read(name).data == BODY
     again: Readable = pickle.loads(pickle.dumps(files))  # noqa: S301, what was dumped just here
     assert again.version(name) == stat.version
+    assert (
+        open_file(f"{server.url}/a", downloads=Downloads(private_hosts=frozenset({server.host})))[0]
+        .at("data")
+        .version(name)
+        == stat.version
+    )
     sent = server.asked[-1].headers
     assert (sent["host"], sent["accept-encoding"]) == (server.host, "identity")
     server.pages["/data/a.csv"] = Page(BODY, '"abd"')

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 CERTIFICATE = Path(__file__).parents[1] / "data" / "web_server.pem"  # of localhost and public.example, for 100 years
 _FROM = re.compile(r"bytes=(\d+)-(\d*)")
@@ -50,7 +50,7 @@ class WebServer:
         self.asked: list[Asked] = []
         self._plain = plain
 
-    def __enter__(self) -> WebServer:
+    def __enter__(self) -> Self:
         self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"web": self}))
         if not self._plain:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -152,6 +152,17 @@ def test_opening_a_folder_needs_no_client_of_s3(tmp_path: Path) -> None:
     assert found.stdout.strip() == "False"
 
 
+def test_who_has_no_source_in_the_web_needs_no_client_of_it() -> None:
+    code = (
+        "import sys, jobs.catalog, pipeline.__main__\n"
+        "from pipeline.configuration.run_config import load_config\n"
+        "load_config('demo', ['collect.sources=[{kind: text, name: a, path: /tmp/a.txt}]'])\n"
+        "print([name for name in ('huggingface_hub', 'urllib3', 'httpx2') if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
 # Executors
 
 
