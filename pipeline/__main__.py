@@ -27,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if args.standalone:
             return int(args.standalone(args))
-        assignments = [*args.set, *([f"executor={args.executor}"] if args.executor else [])]
+        short = {"run": args.run, "executor": args.executor}
+        assignments = [*args.set, *(f"{name}={value}" for name, value in short.items() if value)]
         config = load_config(args.preset, assignments, args.values)
         command: Callable[[Call], int] = args.command
         return command(Call(args, config))

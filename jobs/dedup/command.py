@@ -42,6 +42,7 @@ COMMAND = Command(
 EXPORT = Export(
     name="dedup",
     about="kept prompts, dropped ones with their witnesses, and the counts",
+    content="jobs.export.contents.dedup:content",
     write="jobs.dedup.tool.export:write",
     extras="dedup",
 )

@@ -34,24 +34,26 @@ class Command:
 
     def function(self) -> Callable[..., Any]:
         """The function that runs it; raises BadConfiguration where a package is not installed."""
-        return _imported(self.run, f"`i2p {self.name}`", self.extras)
+        return imported(self.run, f"`i2p {self.name}`", self.extras)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """What `i2p export NAME` writes of a run."""
+    """What `i2p export NAME` writes of a run: tables in a format that is asked for, or files of its own."""
 
     name: str
     about: str
-    write: str  # "jobs.dedup.tool.export:write", (RunView, folder, force) -> Summary
-    extras: str
+    content: str  # "jobs.export.contents.images:content", (RunView) -> Content
+    write: str = ""  # "jobs.dedup.tool.export:write", (RunView, folder, force) -> Summary, where no format is asked for
+    extras: str = "export"  # of what `write` needs, else of what formats do
 
     def function(self) -> Callable[..., Any]:
-        """The function that writes it; raises BadConfiguration where a package is not installed."""
-        return _imported(self.write, f"`i2p export {self.name}`", self.extras)
+        """The function that writes files of its own; raises BadConfiguration where a package is not installed."""
+        return imported(self.write, f"`i2p export {self.name}`", self.extras)
 
 
-def _imported(reference: str, what: str, extras: str) -> Callable[..., Any]:
+def imported(reference: str, what: str, extras: str) -> Callable[..., Any]:
+    """The function that `MODULE:NAME` names; raises BadConfiguration where a package of these extras is missing."""
     try:
         function: Callable[..., Any] = load(reference)
     except ModuleNotFoundError as error:

@@ -10,7 +10,7 @@ import shutil
 import stat
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -134,6 +134,16 @@ class LocalStore:
 
     def clear(self) -> None:
         shutil.rmtree(self.root, ignore_errors=True)
+
+    def tidy(self) -> None:
+        """Remove the folders for unfinished files, and empty ones: for a folder that nobody writes to any more."""
+        for folder, _, _ in os.walk(self.root, topdown=False):
+            path = Path(folder)
+            if path.name == UNFINISHED:
+                shutil.rmtree(path, ignore_errors=True)
+            elif path != self.root:
+                with suppress(OSError):  # it is not empty
+                    path.rmdir()
 
     def without_patience(self) -> LocalStore:
         return self  # which has none

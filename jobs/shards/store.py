@@ -166,7 +166,7 @@ def verified(store: Store, name: str, *, size: int, sha256_: str) -> bytes:
 _REDO = "`i2p repair` makes it again, and what depends on it where it comes out differently"
 
 
-def overwrite(store: Store, name: str, body: bytes) -> None:
+def overwrite(store: Store, name: str, body: bytes | BinaryIO) -> None:
     """Make an object hold these bytes, whatever it held; of several writers at once the last one wins."""
     while not store.create(name, body):
         with suppress(NotFound):  # deleted in between

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 
 from jobs.catalog import COMMANDS, EXPORTS, STAGES
+from jobs.export.command import DEFAULT_FORMAT, FORMATS, TABLES
 from jobs.registry import names_in
 from jobs.runtime.commands import Command
 from pipeline.cli.call import Call
@@ -87,6 +88,7 @@ def _common_options() -> argparse.ArgumentParser:
     common.add_argument("--preset", default="demo", metavar="NAME", help=f"{', '.join(presets())} or a YAML file")
     common.add_argument("--values", action="append", default=[], metavar="FILE", help="YAML laid over the preset")
     common.add_argument("--set", action="append", default=[], metavar="STAGE.PARAM=VALUE", help="change one value")
+    common.add_argument("--run", metavar="NAME", help="the run, as --set run=NAME")
     common.add_argument("--executor", choices=names_in(KINDS), help="where the tasks run")
     return common
 
@@ -123,7 +125,16 @@ def _add_inspecting(commands: _Commands) -> None:
     export = commands.add("export", exporting.export)
     about = "; ".join(f"{one.name}: {one.about}" for one in EXPORTS)
     export.add_argument("what", choices=[one.name for one in EXPORTS], metavar="WHAT", help=about)
-    export.add_argument("--out", metavar="FOLDER", help="where the files go (default: RUN-WHAT)")
+    export.add_argument(
+        "--format",
+        choices=names_in(FORMATS),
+        help=f"of the files (default {DEFAULT_FORMAT}; dedup without it: the files that `i2p dedup` writes)",
+    )
+    export.add_argument("--vectors", action="store_true", help="also the prompts' vectors, or the predicted ones")
+    export.add_argument(
+        "--tables", choices=names_in(TABLES), help="of images: names and prompts as others published them"
+    )
+    export.add_argument("--out", metavar="FOLDER", help="a folder, or s3://BUCKET/PREFIX (default: RUN-WHAT)")
     export.add_argument("--force", action="store_true", help="replace what was exported to that folder before")
 
 

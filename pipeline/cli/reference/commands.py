@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
-_COMMON = ("--preset", "--values", "--set", "--executor")
+_COMMON = ("--preset", "--values", "--set", "--run", "--executor")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
