@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +55,15 @@ def run_stage(
     return Dataset(run.at(spec.name), manifest)
 
 
-def dataset_of(run: Store, stage: str, shards: dict[str, list[Sample]]) -> Dataset:
+def dataset_of(
+    run: Store, stage: str, shards: dict[str, list[Sample]], settings: Mapping[str, Any] | None = None
+) -> Dataset:
     """A dataset with these samples, as if the stage had written it, one unit a shard."""
     outcomes = []
     for name, samples in shards.items():
         writer = Writer(run.at(stage))
         writer.add_shard(name, sorted(samples, key=lambda sample: sample.key))
-        outcomes.append(Outcome(name, "0" * 64, 1, {}, {}, tuple(writer.shards)))
+        outcomes.append(Outcome(name, "0" * 64, 1, settings or {}, {}, tuple(writer.shards)))
     manifest = Manifest(stage, tuple(outcomes))
     publish_manifest(run.at(stage), manifest)
     return Dataset(run.at(stage), manifest)

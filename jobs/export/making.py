@@ -1,17 +1,14 @@
-"""Makes the parts of an export that are missing, a few at once, and shows how far it is."""
+"""Makes the parts of an export that are missing, one after the other, and shows how far it is."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from jobs.export.draft import Draft, drafting
 from jobs.export.folder import ExportFolder
 from jobs.runtime.commands import Progress
 
-_AT_ONCE = 2  # parts; each has a shard in memory
 _SHOWN_ROWS = 100  # between two times at which it is shown how far it is
 
 
@@ -25,10 +22,7 @@ class Work:
 
 
 def make(folder: ExportFolder, works: Sequence[Work], show: Progress, *, force: bool) -> None:
-    """Make all parts that are not there and right. An error is raised when the parts that are being written are done.
-
-    Raises BadConfiguration where something else is in the folder.
-    """
+    """Make all parts that are not there and right; raises BadConfiguration where something else is in the folder."""
     folder.begin([work.name for work in works], force=force)
     right = []
     for number, name in enumerate(list(folder.parts), 1):
@@ -40,31 +34,21 @@ def make(folder: ExportFolder, works: Sequence[Work], show: Progress, *, force: 
         return
     folder.reopen(right)
     counting = _Counting(show, sum(work.rows for work in missing))
-
-    def one(work: Work) -> None:
+    for work in missing:
         with drafting(counting.add) as draft:
             work.write(draft)
             folder.add(work.name, draft)
 
-    pool = ThreadPoolExecutor(_AT_ONCE)
-    try:
-        for _ in pool.map(one, missing):
-            pass
-    finally:
-        pool.shutdown(cancel_futures=True)
-
 
 @dataclass(slots=True)
 class _Counting:
-    """Counts rows of all threads."""
+    """Counts the rows of all parts."""
 
     show: Progress
     total: int
     done: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self) -> None:
-        with self.lock:
-            self.done += 1
-            if self.done % _SHOWN_ROWS == 0 or self.done == self.total:
-                self.show("exporting", self.done, self.total)
+        self.done += 1
+        if self.done % _SHOWN_ROWS == 0 or self.done == self.total:
+            self.show("exporting", self.done, self.total)

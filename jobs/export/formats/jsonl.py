@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from jobs.errors import Corrupt
 from jobs.export.draft import Draft
 from jobs.export.format import Format
 from jobs.export.rows import VECTOR, Part, Row
@@ -18,11 +19,14 @@ def write(part: Part, draft: Draft) -> None:
 
 
 def line(row: Row, *, vectors: bool, **more: str) -> str:
-    """A row as a line; `more` are members that come first."""
+    """A row as a line; `more` are members that come first. Raises Corrupt for what JSON cannot hold."""
     values = {**more, **row.values}
     if vectors:
         values[VECTOR.name] = _numbers(row.vector)
-    return f"{json.dumps(values, ensure_ascii=False, allow_nan=False)}\n"
+    try:
+        return f"{json.dumps(values, ensure_ascii=False, allow_nan=False)}\n"
+    except ValueError as error:
+        raise Corrupt(f"sample {row.key} has numbers that are infinite or none, for which JSON has no words") from error
 
 
 def _numbers(vector: bytes | None) -> list[float] | None:

@@ -16,7 +16,7 @@ from jobs.export.rows import VECTOR, Column, Part, Row, Table
 _IMAGE = "image"
 _IMAGE_TYPE = arrow.struct({"bytes": arrow.binary(), "path": arrow.string()})
 _GROUP_ROWS = 1000
-_GROUP_BYTES = 32 << 20  # of images in a row group, which readers load as a whole
+_GROUP_BYTES = 8 << 20  # of images in a row group, which readers load as a whole
 
 
 def write(part: Part, draft: Draft) -> None:
