@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stderr
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as arrow
 import pyarrow.parquet
@@ -131,8 +131,8 @@ def stage(kind: str, path: Path) -> Callable[[], int]:
 
 
 def _source(kind: str, path: Path) -> FileSource:
-    source: FileSource = TypeAdapter(AnySource).validate_python({"kind": kind, "name": "a", "path": str(path)})
-    return source
+    found = TypeAdapter(AnySource).validate_python({"kind": kind, "name": "a", "path": str(path)})
+    return cast(FileSource, found)
 
 
 def children_s_peaks() -> list[int]:
@@ -144,7 +144,7 @@ def children_s_peaks() -> list[int]:
         peaks.append(memory_of(child._process.pid).get("VmHWM", 0))
         close(child)
 
-    Child.close = closing  # type: ignore[method-assign]
+    Child.close = closing  # type: ignore[method-assign, assignment]
     return peaks
 
 
