@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -15,7 +15,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from jobs.contract.reading import ReadGroup, TypedSample
-from jobs.contract.samples import Origin
+from jobs.contract.samples import Given, Origin
 from jobs.errors import BadConfiguration
 from jobs.imaging.pixels import Pixels, decode, image_in
 from jobs.registry import load
@@ -32,10 +32,14 @@ EpochSample = tuple[int, TypedSample[Origin]]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One process's share: images, uint8 of shape (n, 3, size, size), and their vectors, float32 of (n, 384)."""
+    """One process's share: images, uint8 of shape (n, 3, size, size), and their vectors, float32 of (n, 384).
+
+    `weights`, float32 of (n, 1), say what each counts for; None where all count the same.
+    """
 
     images: Tensor
     vectors: Tensor
+    weights: Tensor | None = None
 
 
 def steps_per_epoch(images: Images, params: TrainParams) -> int:
@@ -97,5 +101,15 @@ def _batch(samples: list[EpochSample], augmented: Augmentation, params: TrainPar
         ]
     )
     vectors = torch.from_numpy(np.stack([from_npy(sample["npy"]) for _, sample in samples]))
-    batch = Batch(torch.from_numpy(pixels).permute(0, 3, 1, 2), vectors)
-    return Batch(batch.images.pin_memory(), batch.vectors.pin_memory()) if params.device == "cuda" else batch
+    weights = torch.tensor([[weight(sample, params.weights)] for _, sample in samples]) if params.weights else None
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    if params.device == "cuda":
+        return Batch(images.pin_memory(), vectors.pin_memory(), None if weights is None else weights.pin_memory())
+    return Batch(images, vectors, weights)
+
+
+def weight(sample: TypedSample[Origin], weights: Mapping[str, float]) -> float:
+    """What an image counts for, by how it came about and by its source."""
+    given = Given.decode(sample["given"], sample.key) if "given" in sample else None
+    source = given.source if given else sample.value.source
+    return weights.get("given" if given else "made", 1.0) * weights.get(source, 1.0)

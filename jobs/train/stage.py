@@ -94,6 +94,11 @@ class TrainParams(TorchParams):
     seed: int = Field(default=0, ge=0)
     """Of the random weights, the order, the augmentation and the stochastic depth."""
 
+    weights: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(default_factory=dict)
+    """What an image counts for in the gradient, by how it came about, `made` or `given`, and by its source: {made: 0.5,
+    my-photos: 2}. The two are multiplied, and what is not named counts 1. A given image's source is the one that gave
+    it, a made one's that of its prompt."""
+
     window_shards: int = Field(default=8, ge=1)
     """Shards whose samples are mixed with each other; their encoded images are in memory, twice while reading on."""
 
@@ -121,6 +126,8 @@ class TrainParams(TorchParams):
         del settings["checkpoint_every"]
         if self.loss == "cosine":  # as when there was no other
             del settings["loss"]
+        if not self.weights:  # as when there were none
+            del settings["weights"]
         if self.pretrained is not None:
             settings["pretrained"] = by_content(self.pretrained)
         return settings

@@ -140,6 +140,9 @@ def do_step(
     images = batch.images.to(accelerator.device, non_blocking=True)
     vectors = batch.vectors.to(accelerator.device, non_blocking=True)
     predicted = model(images)
+    if batch.weights is not None:
+        weights = batch.weights.to(accelerator.device, non_blocking=True)
+        predicted.register_hook(lambda gradient: gradient * weights)  # for any loss, and its value stays comparable
     loss = learner.loss(predicted, vectors)
     accelerator.backward(loss)
     norm = accelerator.clip_grad_norm_(model.parameters(), params.max_gradient_norm or math.inf)
