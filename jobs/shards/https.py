@@ -9,8 +9,9 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, cast
+from urllib.parse import quote
 
-from jobs.errors import BadConfiguration, NotFound
+from jobs.errors import BadConfiguration, BadData, NotFound
 from jobs.shards.digests import digest_of, sha256_of_file
 from jobs.shards.download import WebFile, ask_about, download
 from jobs.shards.patience import Patience
@@ -19,6 +20,7 @@ from jobs.shards.web_address import Access, parsed
 
 _BLOCK = 1 << 20
 _NO_NAME = re.compile(r"[?#*]")
+_AS_THEY_ARE = "/%:@!$&'()+,;=~"  # beside letters and digits: an address has its escapes already
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ _kept: dict[str, _Kept] = {}  # by URL, as long as the process lasts: to be read
 
 
 class HttpsFiles:
-    """The files directly below a URL.
+    """The files below a URL.
 
     A file's version is a digest of its address, size and strong ETag where the server gives one. Where it does not, it
     is the digest of the content, which is downloaded for that, once in a process.
@@ -47,7 +49,7 @@ class HttpsFiles:
 
     def at(self, path: str) -> HttpsFiles:
         below = copy.copy(self)
-        below.url = f"{self.url}/{path}"
+        below.url = self._url(path)
         return below
 
     def read(self, name: str) -> Body:
@@ -86,12 +88,15 @@ class HttpsFiles:
         raise BadConfiguration(f"{self.url}: files behind https:// cannot be listed; name each one, without * and ?")
 
     def _ask_about(self, name: str) -> WebFile:
+        return ask_about(self._url(name), self._access, self._patience)
+
+    def _url(self, name: str) -> str:
         if not name or _NO_NAME.search(name):
-            raise BadConfiguration(
+            raise BadData(
                 f"{self.url}/{name}: a file behind https:// is named by its path alone, without ?, # and *; write them "
                 "as %3F, %23 and %2A where they stand in its name"
             )
-        return ask_about(f"{self.url}/{name}", self._access, self._patience)
+        return f"{self.url}/{quote(name, safe=_AS_THEY_ARE, errors='replace')}"
 
     def _whole(self, found: WebFile) -> _Kept:
         if found.url not in _kept:

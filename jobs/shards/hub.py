@@ -29,6 +29,7 @@ from jobs.shards.web_address import Access, parsed
 _DATASET = re.compile(r"datasets/([\w-][\w.-]*/[\w-][\w.-]*)", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _VERSION = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")  # SHA-1 of git, or SHA-256
+_SHA256_DIGITS = 64
 _BLOCK = 1 << 20
 
 
@@ -136,9 +137,7 @@ class HubFiles:
     def _check(self, name: str, stat: ObjectStat, file: BinaryIO) -> None:
         """Raises StoreError unless the bytes are those that the version stands for."""
         file.seek(0)
-        found = (
-            sha256_of_file(file) if len(str(stat.version)) == hashlib.sha256().digest_size * 2 else _git_id(file, stat)
-        )
+        found = sha256_of_file(file) if len(str(stat.version)) == _SHA256_DIGITS else _git_id(file, stat)
         if found != stat.version:
             raise StoreError(
                 f"{self.url}/{name}: the digest of what came is {found[:16]}…, the hub's is {str(stat.version)[:16]}…; "

@@ -295,10 +295,17 @@ def test_an_address_that_is_no_url_or_has_a_password_is_refused(url: str, messag
     assert "secret" not in str(raised.value)
 
 
+def test_a_name_is_escaped_where_it_is_not(server: WebServer) -> None:
+    server.pages["/data/%C3%A9t%C3%A9%20(1).csv"] = Page(BODY)
+    files, _ = reader(server)
+    for name in ("été (1).csv", "%C3%A9t%C3%A9%20(1).csv"):
+        assert files.read(name).data == BODY
+
+
 @pytest.mark.parametrize("name", ["a.csv?download=1", "a.csv#part", "*.csv", ""])
 def test_a_file_is_named_by_its_path_alone(name: str) -> None:
     files, _ = open_file(f"https://example.org/{name}")
-    with pytest.raises(BadConfiguration, match=r"named by its path alone, without \?, # and \*"):
+    with pytest.raises(BadData, match=r"named by its path alone, without \?, # and \*"):
         files.stat(name)
 
 

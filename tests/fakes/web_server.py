@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
-CERTIFICATE = Path(__file__).parents[1] / "data" / "web_server.pem"  # of localhost and public.example, for 100 years
+CERTIFICATE = Path(__file__).with_name("web_server.pem")  # with its key; of localhost and public.example, until 2126
 _FROM = re.compile(r"bytes=(\d+)-(\d*)")
 
 

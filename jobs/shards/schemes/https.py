@@ -10,5 +10,5 @@ ONLY_READ = True
 
 
 def open_at(rest: str, *, patience_seconds: float, downloads: Downloads) -> Readable:
-    """The files directly below the URL; raises BadConfiguration where it is none, or one with a name or password."""
+    """The files below the URL; raises BadConfiguration where it is none, or one with a name or password."""
     return HttpsFiles(f"https://{rest}", patience_seconds=patience_seconds, downloads=downloads)
