@@ -57,11 +57,17 @@ def open_file(url: str, *, patience_seconds: float = 0.0, downloads: Downloads =
     Raises BadConfiguration for any other address. `downloads` limits what comes from the web.
     """
     folder, _, name = url.rpartition("/")
-    if parts := _parts(folder or ("/" if url.startswith("/") else ".")):
+    folder = folder or ("/" if url.startswith("/") else ".")
+    return open_folder(folder, patience_seconds=patience_seconds, downloads=downloads), name
+
+
+def open_folder(url: str, *, patience_seconds: float = 0.0, downloads: Downloads = _DOWNLOADS) -> Readable:
+    """What holds the files of a folder; as `open_file`."""
+    if parts := _parts(url):
         more = {"downloads": downloads} if _only_read(parts[0]) else {}
         holder: Readable | None = _opened(parts, patience_seconds=patience_seconds, **more)
         if holder:
-            return holder, name
+            return holder
     raise BadConfiguration(f"a file is in {_known(stores=False)}, not {url!r}")
 
 

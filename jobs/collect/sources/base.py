@@ -143,8 +143,7 @@ class FileSource(Source):
 
     def files(self) -> list[File]:
         """The files that `path` names, sorted; raises BadConfiguration when there is none."""
-        downloads = Downloads(self.limits.download_mib << 20, self.limits.download_seconds, private_hosts())
-        store, pattern = open_file(self.path, patience_seconds=store_patience(), downloads=downloads)
+        store, pattern = open_file(self.path, patience_seconds=store_patience(), downloads=self.downloads())
         if re.search(r"[*?]", store.url):
             raise BadConfiguration(f"source {self.name}: wildcards may stand only in the last part of {self.path!r}")
         if re.search(r"[*?]", pattern):
@@ -162,6 +161,10 @@ class FileSource(Source):
             )
             raise BadConfiguration(f"source {self.name}: there is no file {self.path!r}; {what_to_do}")
         return [File(store, name) for name in names]
+
+    def downloads(self) -> Downloads:
+        """What may be downloaded of a file, and from where."""
+        return Downloads(self.limits.download_mib << 20, self.limits.download_seconds, private_hosts())
 
     def rows(self, file: File) -> Iterator[AnyRow]:
         """The rows of one file, in its order; raises BadData when it is not of this kind at all, or takes too much."""

@@ -10,8 +10,8 @@ from jobs.collect.sources.rows import AnyRow, BadRow, ImageFile, Row, row_of
 from jobs.errors import BadConfiguration
 from jobs.imaging.limits import ImageLimits
 from jobs.runtime.environment import store_patience
-from jobs.shards.address import open_store
-from jobs.shards.store import Readable, Store
+from jobs.shards.address import open_folder
+from jobs.shards.store import Readable
 
 
 class PairSource(FileSource):
@@ -41,13 +41,13 @@ class FolderSource(TextPairs):
     """A source whose path is a folder of images, in which whatever else it reads is, too."""
 
     path: str
-    """The folder: a local path or s3://BUCKET/PREFIX."""
+    """The folder: a local path, s3://BUCKET/PREFIX, or hf://datasets/OWNER/NAME@COMMIT/PATH."""
 
-    def folder(self) -> Store:
+    def folder(self) -> Readable:
         """The folder as a store."""
-        return open_store(self.path, patience_seconds=store_patience())
+        return open_folder(self.path, patience_seconds=store_patience(), downloads=self.downloads())
 
-    def in_folder(self, store: Store, name: str) -> str:
+    def in_folder(self, store: Readable, name: str) -> str:
         """The name of a file that must be in the folder; raises BadConfiguration where it is not."""
         if store.stat(name) is None:
             raise BadConfiguration(

@@ -14,7 +14,7 @@ from jobs.collect.sources.named_pairs import ImageName, named_pairs
 from jobs.collect.sources.pairs import TextPairs
 from jobs.collect.sources.rows import AnyRow
 from jobs.runtime.environment import store_patience
-from jobs.shards.address import open_store
+from jobs.shards.address import open_folder
 
 
 class CsvPairs(TextPairs):
@@ -49,7 +49,8 @@ class CsvPairs(TextPairs):
         raise ValueError("a name with {row} or {COLUMN} in it is required, else all rows have one image")
 
     def files(self) -> list[File]:
-        images = open_store(self.images, patience_seconds=store_patience()) if self.images else None
+        where, downloads = self.images, self.downloads()
+        images = open_folder(where, patience_seconds=store_patience(), downloads=downloads) if where else None
         return [replace(file, images=ImageFolder(images or file.store)) for file in super().files()]
 
     def rows(self, file: File) -> Iterator[AnyRow]:
