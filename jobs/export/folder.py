@@ -51,8 +51,6 @@ class ExportRecord(JsonModel):
     subject: Subject
     rows: int
     parts: dict[str, PartRecord]
-    card: bool
-    """Whether there is a README.md."""
 
 
 @dataclass(slots=True)
@@ -114,7 +112,7 @@ class ExportFolder:
         """Write the card, where there is one, then `export.json`; after which no record is left."""
         parts = dict(sorted(self.parts.items()))
         rows = sum(part.rows for part in parts.values())
-        record = ExportRecord(run=run, subject=self.subject, rows=rows, parts=parts, card=bool(card))
+        record = ExportRecord(run=run, subject=self.subject, rows=rows, parts=parts)
         if card:
             overwrite(self.store, CARD, card.encode())
         overwrite(self.store, EXPORT, f"{json.dumps(record.model_dump(), indent=1, ensure_ascii=False)}\n".encode())

@@ -113,6 +113,11 @@ class Content:
     notes: Mapping[str, str] = field(default_factory=dict)  # what else the card says of it
 
 
+def image_folder(split: str, shard: Shard) -> str:
+    """Where images of a shard are as files: a folder for each split, and in it one named by the shard's number."""
+    return f"{split}/{shard.name.rpartition('-')[2]}"
+
+
 def split_name(split: str) -> str:
     """A split's name outside of the pipeline: Hugging Face knows `validation`, and no hyphens."""
     return _OUTSIDE.get(split, split.replace("-", "_"))

@@ -67,7 +67,16 @@ def test_a_part_is_of_one_split_and_has_shards_up_to_a_size(run: RunView, tmp_pa
 
 
 def test_a_made_image_is_said_to_be_made_and_a_given_one_to_be_given(tmp_path: Path) -> None:
-    given = {"sha256": "a" * 64, "source": "photos", "file": "a.tar", "row": 7, "licence": "CC-BY-4.0"}
+    stored = {
+        "object": "shards/photos.images-00000-0.tar",
+        "start": 512,
+        "size": 9,
+        "field": "png",
+        "width": 8,
+        "height": 8,
+    }
+    origin = {"source": "photos", "file": "a.tar", "row": 7, "licence": "CC-BY-4.0"}
+    given = {"sha256": "a" * 64, **stored, **origin}
     samples = [sample_of("a made one"), sample_of("a given one", given=json_field(given), stars=5)]
     view = run_of(LocalStore(tmp_path / "run"), {"train-00000": samples}, {"model": "m/sd2", "revision": "c" * 40})
     exported(view, tmp_path / "out")

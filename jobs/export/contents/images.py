@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from jobs.contract.reading import TypedSample
-from jobs.contract.samples import IMAGE_FIELDS
+from jobs.contract.samples import IMAGE_FIELDS, Given
 from jobs.errors import Corrupt
 from jobs.export.origins import PROMPT, finished, of_prompt, prompt_values
-from jobs.export.rows import Column, Content, Image, Row, Table, split_name
+from jobs.export.rows import Column, Content, Image, Row, Table, image_folder, split_name
 from jobs.generate_images.contract import GeneratedImages
 from jobs.report.page import RunView
 from jobs.shards.dataset import Dataset
-from jobs.shards.digests import canonical_json
 from jobs.shards.records import Shard
-from jobs.shards.strict_json import Json, decode
 
 _IMAGE = (
     Column("image_name", "the image's file in an export as `imagefolder`"),
@@ -26,7 +22,6 @@ _IMAGE = (
     Column("revision", "of that model; empty where it has none"),
     Column("given", "the origin of a given image, as JSON; {} where it is made"),
 )
-_GIVEN: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Json])
 
 
 def content(view: RunView) -> Content:
@@ -45,25 +40,18 @@ def content(view: RunView) -> Content:
     )
 
 
-def image_name(split: str, shard: Shard, key: str, field: str) -> str:
-    """A folder for each split, and in it one for each shard; the shard's number is the end of its name."""
-    return f"{split}/{shard.name.rpartition('-')[2]}/{key}.{field}"
-
-
 def _row(sample: TypedSample[Any], split: str, shard: Shard, made_by: dict[str, str]) -> Row:
     field = next((one for one in IMAGE_FIELDS if one in sample), "")
     if not field:
         raise Corrupt(f"sample {sample.key} has no image; `i2p verify` says more")
-    given = (
-        decode(_GIVEN, sample["given"], f"field 'given' of sample {sample.key}", "JSON") if "given" in sample else {}
-    )
+    given = Given.decode(sample["given"], f"field 'given' of sample {sample.key}") if "given" in sample else None
     values = {
         **prompt_values(sample, split),
-        "image_name": image_name(split, shard, sample.key, field),
+        "image_name": f"{image_folder(split, shard)}/{sample.key}.{field}",
         "image_is": "given" if given else "made",
         **(dict.fromkeys(made_by, "") if given else made_by),
-        "given": canonical_json(given).decode(),
+        "given": (given.encode() if given else b"{}").decode(),
     }
-    taken = ((str(given.get("source") or ""), str(given.get("licence") or "")),) if given else ()
+    taken = ((given.source, given.licence or ""),) if given else ()
     origins = tuple(dict.fromkeys((of_prompt(values), *taken)))
     return Row(sample.key, values, image=Image(field, sample[field]), vector=sample["npy"], origins=origins)

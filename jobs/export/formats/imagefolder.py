@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobs.export.draft import Draft
 from jobs.export.format import Format
 from jobs.export.formats.jsonl import line
-from jobs.export.rows import Part
+from jobs.export.rows import Part, image_folder
 
 _ROWS = "metadata.jsonl"  # as Hugging Face's imagefolder wants it, which looks for `file_name` in it
 
@@ -13,7 +13,7 @@ _ROWS = "metadata.jsonl"  # as Hugging Face's imagefolder wants it, which looks 
 def write(part: Part, draft: Draft) -> None:
     """Write the images of a shard, and their rows."""
     (shard,) = part.shards
-    folder = f"{part.split}/{shard.name.rpartition('-')[2]}"
+    folder = image_folder(part.split, shard)
     with draft.new_text(f"{folder}/{_ROWS}") as file:
         for row in draft.counted(f"{folder}/{_ROWS}", part.rows()):
             image_name = row.values["image_name"]
