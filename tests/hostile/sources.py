@@ -28,6 +28,7 @@ def hostile_sources() -> Iterator[Hostile]:
     yield from _compressed()
     yield from _parquets()
     yield from _diffusiondbs()
+    yield from _laions()
 
 
 def _lines() -> Iterator[Hostile]:
@@ -283,10 +284,20 @@ def _parquets() -> Iterator[Hostile]:
             None,
         ),
         "flip": (good[:-60] + b"\x80" * 9 + good[-51:], None),
+        "groups": (table({"prompt": [f"prompt {number}" for number in range(2_000)]}, row_group_size=1), 2_000),
+        "twice-named": (_twice_named(), None),
+        "struct": (table({"prompt": [{"bytes": b"a", "path": "b"}, None]}), 0),
         "columns": (table({f"c{number}": [1] for number in range(3_000)} | {"prompt": ["a"]}), 1),
     }
     for name, (content, rows) in cases.items():
         yield "parquet", f"parquet-{name}.parquet", lambda c=content: c, rows
+
+
+def _twice_named() -> bytes:
+    file = io.BytesIO()
+    columns = [arrow.array(["a"]), arrow.array(["b"])]
+    parquet.write_table(arrow.Table.from_arrays(columns, names=["prompt", "prompt"]), file)
+    return file.getvalue()
 
 
 def _diffusiondbs() -> Iterator[Hostile]:
@@ -306,3 +317,17 @@ def _diffusiondbs() -> Iterator[Hostile]:
     for name, (columns, good) in cases.items():
         yield "diffusiondb", f"ddb-{name}.parquet", lambda c=columns: table(fine | c), good
     yield "diffusiondb", "ddb-no-score.parquet", lambda: table({"prompt": ["a"], "image_name": ["1"]}), None
+
+
+def _laions() -> Iterator[Hostile]:
+    fine: dict[str, Any] = {"URL": ["https://x/1", "https://x/2"], "top_caption": ["a", "b"]}
+    cases: dict[str, tuple[dict[str, Any], int | None]] = {
+        "url-invalid": ({"URL": _invalid(b"1", b"\xff")}, 1),
+        "url-list": ({"URL": [["1"], None]}, 1),
+        "caption-lists": ({"top_caption": [["a"], [None]]}, 0),
+        "caption-deep": ({"top_caption": [[[["a"]]], None]}, 0),
+        "caption-null": ({"top_caption": [None, "b"]}, 1),
+    }
+    for name, (columns, good) in cases.items():
+        yield "laion-coco", f"laion-{name}.parquet", lambda c=columns: table(fine | c), good
+    yield "laion-coco", "laion-no-url.parquet", lambda: table({"top_caption": ["a"]}), None

@@ -32,8 +32,8 @@ class SourceLimits(Params):
     """CPU time of the process that decodes parquet, for some thousand rows, which usually take 0.02 s."""
 
     memory_mib: int = Field(default=832, ge=64)
-    """Memory of that process beside the program itself, which has 100 MiB. Some thousand rows and the dictionaries of
-    their columns have to fit in."""
+    """Memory of that process beside the program itself, which has 100 MiB. Some thousand rows have to fit in, and
+    a page and the dictionary of each column, of which images may be in one page for all of a row group."""
 
     download_mib: int = Field(default=16_384, ge=1)
     """The most that is downloaded of a file at https:// or hf://. It goes to the folder for temporary files."""

@@ -32,7 +32,7 @@ def _start(settings: OpenFile) -> Callable[[ColumnsRequest, bytes], Iterator[tup
     _load_decoders(settings)
 
     def serve(request: ColumnsRequest, _: bytes) -> Iterator[tuple[Answer, bytes]]:
-        table = parquet.ParquetFile(_File(settings.file), buffer_size=_READ)
+        table = parquet.ParquetFile(_File(settings.file), buffer_size=_READ, pre_buffer=False)
         parts = _parts(table.metadata)
         yield Table(rows=table.metadata.num_rows, parts=len(parts)), json.dumps(table.schema_arrow.names).encode()
         if request.columns:
