@@ -240,6 +240,7 @@ def test_the_first_questions_are_answered_at_the_top(page: Page) -> None:
     ("section", "noted"),
     [
         ("graph", ["generate-prompts", "31 samples", "1 min 16 s", "2026-09-21", "done"]),
+        ("sources", ["Of 40 rows", "33 were kept", "7 repeat", "0 were refused", "forum <b>", "not stated"]),
         ("filter", ["31 were kept", "40", "7 repeated", "0.812", "1 of 2 dropped prompts", "forum <b>", "indeed"]),
         ("images", ["24 of 31 images", "drawing", "bamboo forest", "val"]),
         ("training", ["convnext_atto", "25 steps", "200 images seen", "from 0.100 at step 10", "0.0400"]),
@@ -253,6 +254,28 @@ def test_the_first_questions_are_answered_at_the_top(page: Page) -> None:
 def test_every_section_has_its_numbers(page: Page, section: str, noted: Any) -> None:
     for one in noted:
         assert one in page.texts[section], f"{one!r} is missing in {section}"
+
+
+def test_refused_rows_are_shown_by_reason_for_each_source_and_for_all(tmp_path: Path) -> None:
+    run = local_run(tmp_path)
+    publish_prompts(run)
+    outcomes = []
+    for number, licence in enumerate(("CC0-1.0", "<i>MIT</i>", "CC0-1.0")):
+        stats = {**ROWS, "rows": 1_020, "kept": 1_000, "repeated": 9, "too_short": 1, "refused": {"language": 10}}
+        source = {"source": {"name": f"s{number // 2}", "licence": licence}}
+        outcomes.append(Outcome(f"s-{number}", "f" * 64, 1, source, {f"{number}.csv": "1"}, (), stats))
+    publish_manifest(run.at("collect"), Manifest("collect", tuple(outcomes)))
+    page = Page(report(run))
+    for noted in (
+        "Of 3,060 rows, 3,000 were kept (98 %), 27 repeat a prompt of the same file word for word, and 33 were refused",
+        "s0 2 2,040 2,000 98 % 18 22 20 language, 2 too short CC0-1.0, <i>MIT</i>",
+        "s1 1 1,020 1,000 98 % 9 11 10 language, 1 too short CC0-1.0",
+        "All sources 3 3,060 3,000 98 % 27 33 30 language, 3 too short",
+        "CC0-1.0 2,000 67 % <i>MIT</i> 1,000 33 %",
+    ):
+        assert noted in page.texts["sources"]
+    assert "of 3,060 rows of 2 sources; 27 repeated, 33 refused." in page.texts["result"]
+    assert "20 language" in page.texts["filter"]
 
 
 def test_all_work_is_added_up_at_the_top(page: Page) -> None:
