@@ -2,9 +2,9 @@
 
 At a cosine of 0.98, of 250 copies each of openclipart's pictures (256 pixels, many on white) and of the demo's drawings
 (64 pixels), at most 1.2 % are missed that are scaled to 30, 50 or 200 %, a JPEG of quality 30 to 95, a WebP, a PNG of
-32 colours, or have a tenth less brightness or another contrast; 3 % with more brightness, which white clips; 4 % cropped
-by 2 %. Found only in part are those cropped by 5 % (42 to 45 %), with a label in a corner (64 to 99 %), with a border of
-2 % (13 to 30 %), and drawings made 32 pixels small and then a JPEG of quality 50 (43 %).
+32 colours, or have a tenth less brightness or another contrast; 3 % with more brightness, which white clips; 4 %
+cropped by 2 %. Found only in part are those cropped by 5 % (42 to 45 %), with a label in a corner (64 to 99 %), with a
+border of 2 % (13 to 30 %), and drawings made 32 pixels small and then a JPEG of quality 50 (43 %).
 
 Of 2,427 drawings 0.8 % have one of another prompt there, which then differs in a detail. Of 48 pairs of openclipart at
 0.98 to 0.99 that were looked at, all but 2, of tiny things on white, were variants of one design.
