@@ -85,7 +85,7 @@ def gallery(images: GeneratedImages[Dataset]) -> Gallery:
     return Gallery(
         pictures=tuple(sorted(found, key=lambda picture: splits.index(picture.split))),
         images=sum(shard.samples for shard in images.shards()),
-        given=sum(counts.given for counts in images.stats.values()),
+        given=sum(int(outcome.stats.get("given", 0)) for outcome in images.data.manifest.outcomes),
         num_bytes=sum(shard.size for shard in images.shards()),
         model=setting(images, "model"),
     )

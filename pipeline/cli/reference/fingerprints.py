@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import cache
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -43,18 +44,28 @@ def _covered(stage: str) -> frozenset[str]:
     params = _stages()[stage]()
     found = set(params.settings())
     for name in type(params).model_fields:
-        value = getattr(params, name)
-        if name not in found and isinstance(value, BaseModel):
-            changed = params.model_copy(update={name: _changed(value)})
-            found |= {name} & changed.settings().keys()
-        elif name not in found:
-            schema = type(params).model_json_schema()["properties"][name]
-            for other in set(schema.get("enum", ())) - {value}:
-                found |= {name} & params.model_copy(update={name: other}).settings().keys()
+        if name not in found and (other := _other(params, name)) is not None:
+            found |= {name} & params.model_copy(update={name: other}).settings().keys()
     return frozenset(found)
 
 
-def _changed(group: BaseModel) -> BaseModel:
-    """The group with another number in it."""
-    number = next(name for name in type(group).model_fields if isinstance(getattr(group, name), int | float))
-    return group.model_copy(update={number: getattr(group, number) + 1})
+def _other(model: BaseModel, name: str) -> Any:
+    """Another value for a member; None where none is known."""
+    value = getattr(model, name)
+    schema = type(model).model_json_schema()["properties"][name]
+    if others := [one for one in schema.get("enum", ()) if one != value]:
+        return others[0]
+    match value:
+        case bool():
+            return not value
+        case int() | float():
+            return value + 1
+        case tuple():
+            return (*value, "other")
+        case dict():
+            return {**value, "other": 1.0}
+        case BaseModel():
+            changes = ((one, _other(value, one)) for one in type(value).model_fields)
+            return next((value.model_copy(update={one: other}) for one, other in changes if other is not None), None)
+        case _:
+            return None
