@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from jobs.collect.contract import CollectCounts, Collected
+from jobs.collect.sources.image_folder import IMAGES
 from jobs.collect.stage import source_of
 from jobs.report import formatting
 from jobs.report.page import RunView, Section, StagePage, Tile
@@ -29,7 +30,7 @@ class SourceFacts:
 
     def add(self, outcome: Outcome, counts: CollectCounts) -> None:
         """Count a unit."""
-        self.files += len(outcome.reads)
+        self.files += len(outcome.reads.keys() - {IMAGES})
         self.rows += counts.rows
         self.kept += counts.kept
         self.others.update(counts.by_reason())

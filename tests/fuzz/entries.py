@@ -214,7 +214,9 @@ ENTRIES: dict[str, Entry] = {
         partial(rows_of, "diffusiondb", name="a.json"),
         [b'{"1.png": {"p": "a cat", "se": 1, "c": 7.0, "st": 50, "sa": "x"}}'],
     ),
-    "multi-prompt": Entry(partial(rows_of, "text2image-multi-prompt"), [b'text,src_dataset\n"a, cat",b\n\na dog,c\n']),
+    "multi-prompt": Entry(
+        partial(rows_of, "text2image-multi-prompt", name="a.csv"), [b'text,src_dataset\n"a, cat",b\n\na dog,c\n']
+    ),
     "utf-16": Entry(partial(rows_of, "csv"), ["prompt,n\na cat,1\na dog 🦊,2\n".encode("utf-16")]),
     "captions": Entry(partial(rows_of, "conceptual-captions"), [b"a cat .\thttp://x/1.jpg\na dog .\thttp://x/2.jpg\n"]),
     "gzip": Entry(

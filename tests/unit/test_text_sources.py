@@ -370,7 +370,7 @@ def test_multi_prompt_keeps_the_name_of_the_data_set_from_csv_and_parquet(tmp_pa
         by_text = {sample.text(): json_of(sample) for sample in dataset.samples()}
         assert by_text["a cat, 4k"]["dataset"] == "succinctly/midjourney-prompts"
         assert by_text["a dog"]["licence"] == "Apache-2.0"
-    assert "no column 'src_dataset'" in refusal(tmp_path / "3", "text\na\n", "text2image-multi-prompt")
+    assert "no column 'src_dataset'" in refusal(tmp_path / "3", "text\na\n", "text2image-multi-prompt", name="a.csv")
 
 
 def test_published_text_files_are_read_whole(tmp_path: Path, data: Path) -> None:
