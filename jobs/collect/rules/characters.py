@@ -19,7 +19,7 @@ _PATTERNS = {
 
 class Characters(Rule):
     """Refuses prompts with few letters or with what is no text. Of 78,931 real prompts and captions in English it
-    refuses 53 with the defaults, nearly all of which are a number, a ratio or a date."""
+    refuses 15 with the defaults, ten of which are numbers."""
 
     kind: Literal["characters"]
 
