@@ -118,5 +118,6 @@ COLLECT = StageSpec(
     units=units,
     worker="jobs.collect.worker:run",
     section="jobs.collect.section:page",
+    lineage="jobs.collect.lineage:LINEAGE",
     about="reads prompts from their sources, normalised and with a key",
 )

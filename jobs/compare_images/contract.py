@@ -80,22 +80,25 @@ class ComparedImages(Contract[Access], stage="compare-images"):
 
 
 class Staying(ReadGroup[Origin]):
-    """The images of a split without those that are left out; shards count what stays."""
+    """The images of a split without those that are left out; shards count what stays.
+
+    `left_out` has the keys of what is left out of all splits, each with its shard.
+    """
 
     def __init__(self, images: ReadGroup[Origin], compared: ComparedImages[Dataset]) -> None:
         super().__init__(images.dataset, images.model, images.name)
-        self._left_out = {one.key: one.value.shard for one in compared.left_out.samples()}
+        self.left_out = {one.key: one.value.shard for one in compared.left_out.samples()}
 
     @cached_property
     def _whole(self) -> dict[str, Shard]:
         return {shard.name: shard for shard in super().shards()}
 
     def shards(self) -> tuple[Shard, ...]:
-        left_out = Counter(self._left_out.values())
+        left_out = Counter(self.left_out.values())
         return tuple(replace(one, samples=one.samples - left_out[name]) for name, one in self._whole.items())
 
     def read(self, shard: Shard) -> Iterator[TypedSample[Origin]]:
-        return (one for one in super().read(self._whole[shard.name]) if one.key not in self._left_out)
+        return (one for one in super().read(self._whole[shard.name]) if one.key not in self.left_out)
 
 
 def reads_of_left_out(compared: ComparedImages[Dataset]) -> dict[str, str]:

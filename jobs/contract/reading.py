@@ -74,12 +74,15 @@ class ReadGroup(Generic[M]):
         """All samples, shard after shard."""
         return (sample for shard in self.shards() for sample in self.read(shard))
 
+    def holding(self, key: str) -> tuple[Shard, ...]:
+        """The shards whose range of keys has this one; at most one of a split, whose ranges do not overlap."""
+        return tuple(shard for shard in self.shards() if shard.may_hold(key))
+
     def find(self, keys: Collection[str]) -> dict[str, TypedSample[M]]:
         """The samples of these keys, as far as they are there, reading only shards whose range of keys has one."""
         found: dict[str, TypedSample[M]] = {}
         for shard in self.shards():
-            first, last = shard.first_key or "", shard.last_key or ""
-            if any(first <= key <= last and key not in found for key in keys):
+            if any(shard.may_hold(key) and key not in found for key in keys):
                 found |= {sample.key: sample for sample in self.read(shard) if sample.key in keys}
         return found
 

@@ -190,5 +190,6 @@ DEDUP = StageSpec(
     worker="jobs.dedup.worker:run",
     check="jobs.dedup.check:check",
     section="jobs.dedup.section:page",
+    lineage="jobs.dedup.lineage:LINEAGE",
     about="drops near duplicates and splits what is kept",
 )

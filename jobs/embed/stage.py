@@ -32,6 +32,7 @@ EMBED = StageSpec(
     units=units,
     worker="jobs.embed.worker:run",
     check="jobs.embed.check:check",
+    lineage="jobs.embed.lineage:LINEAGE",
     version=2,
     per_sample=True,
     about="adds every prompt's MiniLM vector",

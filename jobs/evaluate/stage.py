@@ -54,6 +54,7 @@ EVALUATE = StageSpec(
     worker="jobs.evaluate.worker:run",
     section="jobs.evaluate.section:page",
     summary="jobs.evaluate.summary:summary",
+    lineage="jobs.evaluate.lineage:LINEAGE",
     parallel=False,
     about="scores the network on held-out images",
 )

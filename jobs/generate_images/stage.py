@@ -131,6 +131,7 @@ GENERATE_IMAGES = StageSpec(
     worker="jobs.generate_images.worker:run",
     check="jobs.generate_images.check:check",
     section="jobs.generate_images.section:page",
+    lineage="jobs.generate_images.lineage:LINEAGE",
     per_sample=True,
     makes="jobs.generate_images.contract:is_made",
     about="makes every kept prompt's image",

@@ -99,5 +99,6 @@ GENERATE_PROMPTS = StageSpec(
     params=GeneratePromptsParams,
     units=units,
     worker="jobs.generate_prompts.worker:run",
+    lineage="jobs.generate_prompts.lineage:LINEAGE",
     about="writes prompts with a language model",
 )

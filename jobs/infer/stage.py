@@ -27,6 +27,7 @@ from jobs.shards.address import open_store
 from jobs.shards.reads import reads_of_shard
 
 FILES = "images"  # the label under which a unit has read files
+OF_FILES = "files"  # the setting `images` of a unit that reads files: where they are is not part of the result
 
 _SPLIT = "split:"
 
@@ -109,7 +110,7 @@ def units(params: InferParams, inputs: InferInputs) -> list[Unit]:
     if params.bad_images == "fail":  # then all that is committed is the same as before there was a choice
         del settings["bad_images"]
     if split is None:
-        settings["images"] = "files"  # where they are is not part of the result
+        settings["images"] = OF_FILES
         return [
             Unit(unit, settings, {FILES: digest_of_files(versions), **besides})
             for unit, versions in _versions_by_unit(params).items()
@@ -147,5 +148,6 @@ INFER = StageSpec(
     units=units,
     worker="jobs.infer.worker:run",
     section="jobs.infer.section:page",
+    lineage="jobs.infer.lineage:LINEAGE",
     about="predicts vectors and prompts for images",
 )

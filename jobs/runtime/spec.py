@@ -93,6 +93,7 @@ class StageSpec:
     check: str = ""  # "jobs.embed.check:check", what `verify` looks at beside the contract
     section: str = ""  # "jobs.embed.section:page", what the report shows of it
     summary: str = ""  # "jobs.evaluate.summary:summary", its figures as text
+    lineage: str = ""  # "jobs.dedup.lineage:LINEAGE", what it says of one prompt or image
     version: int = 1  # counted up when the same parameters and inputs give another output
     parallel: bool = True  # False: the whole stage is one task
     per_sample: bool = False  # what it adds to a sample follows from key, `txt`, settings and version alone

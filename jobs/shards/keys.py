@@ -14,10 +14,11 @@ KEY_DIGITS = 24  # 96 bits: among 10^9 prompts the chance of one collision is 6e
 _LONGEST_ID = 80  # bytes that are a key as they are: a tar member's name has 100, the rest is for the field
 # What the webdataset library takes for its own does not qualify, nor what is no name in a tar, or no UTF-8.
 _KEY = re.compile(r"(?!__)[^./\x00-\x1f\x7f\ud800-\udfff]+")
-_HASHED = "sha256-"
+HASHED = "sha256-"  # what the keys of hashed ids begin with
 _ID_DIGITS = 40  # 160 bits: nobody can find two ids that share them, which 96 bits do not promise
-_LIKE_HASHED = re.compile(rf"{_HASHED}[0-9a-f]{{{_ID_DIGITS}}}")
+_LIKE_HASHED = re.compile(rf"{HASHED}[0-9a-f]{{{_ID_DIGITS}}}")
 _SPLITS_IN_ORDER = ("val", "test")
+_OF_PROMPT = re.compile(rf"(?<![0-9a-f])[0-9a-f]{{{KEY_DIGITS}}}(?![0-9a-f])")
 
 
 def normalise(prompt: str) -> str:
@@ -33,6 +34,17 @@ def key_of(prompt: str) -> str:
 def key_of_normalised(prompt: str) -> str:
     """The same of a prompt that `normalise` returned."""
     return hashlib.sha256(prompt.encode()).hexdigest()[:KEY_DIGITS]
+
+
+def is_prompt_key(text: str) -> bool:
+    """Whether a prompt may have this key."""
+    return _OF_PROMPT.fullmatch(text) is not None
+
+
+def prompt_key_in(text: str) -> str | None:
+    """The first key in a text that a prompt may have, as in the name of a file."""
+    found = _OF_PROMPT.search(text)
+    return found[0] if found else None
 
 
 def is_key(text: str) -> bool:
@@ -51,7 +63,7 @@ def key_of_id(id_: str) -> str:
     """
     if is_key(id_) and len(id_.encode()) <= _LONGEST_ID and not _LIKE_HASHED.fullmatch(id_):
         return id_
-    return _HASHED + hashlib.sha256(id_.encode(errors="surrogatepass")).hexdigest()[:_ID_DIGITS]
+    return HASHED + hashlib.sha256(id_.encode(errors="surrogatepass")).hexdigest()[:_ID_DIGITS]
 
 
 def split_of(key: str, held_out: Mapping[str, float]) -> str:

@@ -39,6 +39,10 @@ class Shard:
         """The name without its number: the source it came from, or its split (`train-00042` -> `train`)."""
         return self.name.rpartition("-")[0] or self.name
 
+    def may_hold(self, key: str) -> bool:
+        """Whether a key is in the range of its keys."""
+        return bool(self.samples) and (self.first_key or "") <= key <= (self.last_key or "")
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -21,6 +21,7 @@ SUBMISSION = StageSpec(
     units=units,
     worker="jobs.submission.worker:run",
     section="jobs.submission.section:page",
+    lineage="jobs.submission.lineage:LINEAGE",
     parallel=False,
     about="writes submission.csv and checks it",
 )

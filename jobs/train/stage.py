@@ -145,6 +145,7 @@ TRAIN = StageSpec(
     units=units,
     worker="jobs.train.worker:run",
     section="jobs.train.section:page",
+    lineage="jobs.train.lineage:LINEAGE",
     parallel=False,
     gang=True,
     about="trains the network that reads the prompt's vector out of an image",

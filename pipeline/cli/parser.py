@@ -10,7 +10,7 @@ from jobs.export.command import DEFAULT_FORMAT, FORMATS, TABLES
 from jobs.registry import names_in
 from jobs.runtime.commands import Command
 from pipeline.cli.call import Call
-from pipeline.cli.commands import explaining, exporting, inspecting, maintaining, operating, running
+from pipeline.cli.commands import explaining, exporting, inspecting, maintaining, operating, running, tracing
 from pipeline.cli.terminal import print_text
 from pipeline.cli.version import version_line
 from pipeline.configuration.run_config import presets
@@ -119,6 +119,10 @@ def _add_inspecting(commands: _Commands) -> None:
     logs.add_argument("--index", type=int, help="only of this index")
     commands.add("metrics", inspecting.metrics)
     commands.add("verify", inspecting.verify_run)
+    follow = commands.add("trace", tracing.follow)
+    follow.add_argument(
+        "what", metavar="WHAT", help="a prompt's key or text, the id of a predicted image, or an image file"
+    )
     commands.add("report", inspecting.report)
     commands.add("doctor", inspecting.doctor)
     commands.add("render", inspecting.render)

@@ -11,6 +11,7 @@ from tests.archives import unpack
 from tests.e2e.runs import RUN, answer, i2p
 
 OLD_RUN = Path(__file__).parents[1] / "data" / "run_before_contracts.tar.xz"
+PREDICTED = "068cfe56e0aab19769f0f79b"  # the first image of its test split
 SETTINGS = (
     "collect.sources.0.num_prompts=30",
     "collect.prompts_per_shard=20",
@@ -45,3 +46,10 @@ def test_it_is_verified_and_reported(store: Path) -> None:
     page = (store / RUN / "report.html").read_text()
     assert "held-out prompts" in page
     assert "Not here" not in page
+
+
+def test_its_prompts_are_traced_without_the_stage_that_it_has_not(store: Path) -> None:
+    stages = answer(store, "trace", f"{PREDICTED}_0", *SET)["stages"]
+    assert stages["submission"]["line_asked_for"] == 2
+    assert stages["train"]["learned_from_it"] == "no, it is held out as test"
+    assert [name for name, part in stages.items() if part is None] == ["compare-images"]
