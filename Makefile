@@ -7,12 +7,23 @@ PRESET ?= cluster
 SEEDS ?= 10000
 BIN := .venv/bin
 READY := .venv/ready
+PAIRS := runs/clipart-pairs
+WEIGHTS := runs/clipart-weights/tf_efficientnet_lite0.safetensors
 
 help:  ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY)  ## the whole pipeline on this machine: prompts to report.html and submission.csv, under ten minutes
 	$(BIN)/i2p run --preset demo
+
+clipart: $(PAIRS)/metadata.jsonl $(WEIGHTS)  ## real pairs and a pretrained tower: public domain pictures, read and trained with in minutes
+	$(BIN)/i2p run --preset clipart
+
+$(PAIRS)/metadata.jsonl: | $(READY)
+	$(BIN)/python -m benchmarks.clipart --out $(PAIRS)
+
+$(WEIGHTS): | $(READY)
+	$(BIN)/python -m benchmarks.clipart.weights $(@D)
 
 test: lint  ## everything that must hold: lint, types, layers, then the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
@@ -63,4 +74,4 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	touch $@
 
-.PHONY: help demo test check simulate lint docs bench images deploy-stage charts towers lock clean
+.PHONY: help demo clipart test check simulate lint docs bench images deploy-stage charts towers lock clean
