@@ -6,7 +6,7 @@ from typing import Any
 
 from jobs.collect.contract import Collected
 from jobs.collect.stage import source_of
-from jobs.contract.samples import Given
+from jobs.contract.samples import Given, Origin
 from jobs.report.lineage import ImageFile, Lineage, Subject, Values, first_sample, sample_with
 from jobs.report.page import RunView
 from jobs.shards.dataset import Dataset
@@ -29,7 +29,7 @@ def part(view: RunView, subject: Subject) -> Values | None:
         "version": outcome.reads.get(str(members[_FILE])) if outcome else None,
         "unit": outcome.unit if outcome else None,
         "row": origin.row,
-        **{name: value for name, value in members.items() if name not in (_FILE, "witness", "cosine")},
+        **{name: value for name, value in members.items() if name != _FILE},
         "given": [_given(collected, one) for one in origin.given],
     }
 
@@ -40,7 +40,7 @@ def by_key(view: RunView, key: str) -> Subject | None:
     if collected is None or not is_prompt_key(key):
         return None
     found = sample_with(collected.prompts, collected.prompts.shards(), key)
-    return Subject(key=key, prompt=found.text(), origin=found.value) if found else None
+    return Subject(key=key, prompt=found.text(), origin=Origin.decode(found["json"], key)) if found else None
 
 
 def by_image(view: RunView, image: ImageFile) -> str | None:

@@ -78,6 +78,10 @@ class ReadGroup(Generic[M]):
         """The shards whose range of keys has this one; at most one of a split, whose ranges do not overlap."""
         return tuple(shard for shard in self.shards() if shard.may_hold(key))
 
+    def locate(self, key: str) -> tuple[Shard, TypedSample[M]] | None:
+        """The sample of that key and the shard that it is in, reading only shards whose range of keys has it."""
+        return next(((shard, one) for shard in self.holding(key) for one in self.read(shard) if one.key == key), None)
+
     def find(self, keys: Collection[str]) -> dict[str, TypedSample[M]]:
         """The samples of these keys, as far as they are there, reading only shards whose range of keys has one."""
         found: dict[str, TypedSample[M]] = {}

@@ -34,14 +34,8 @@ def part(view: RunView, subject: Subject) -> Values | None:
         }
     if subject.split is None:
         return {"verdict": _neither(view, filtered, origin, settings.get("exclude", {}))}
-    (shard,) = filtered.splits[subject.split].holding(subject.key)
-    return {
-        "verdict": "kept",
-        "threshold": threshold,
-        "split": subject.split,
-        "shard": shard.name,
-        "object": f"{filtered.data.store.url}/{shard.object}",
-    }
+    shards = [shard.name for shard in filtered.splits[subject.split].holding(subject.key)]
+    return {"verdict": "kept", "threshold": threshold, "split": subject.split, "shards": shards}
 
 
 def by_key(view: RunView, key: str) -> Subject | None:

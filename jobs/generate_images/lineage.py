@@ -15,18 +15,18 @@ from jobs.shards.digests import sha256
 from jobs.shards.keys import prompt_key_in, seed_of
 from jobs.shards.records import Outcome
 
+_OF_CONVERTED = ("format", "quality", "stored_size", "resize")  # the settings that shape a given image
+
 
 def part(view: RunView, subject: Subject) -> Values | None:
     """The image, for which its shard is read."""
     images = view.get(GeneratedImages[Dataset])
     if images is None or subject.split is None:
         return None
-    group = images.splits[subject.split]
-    shards = group.holding(subject.key)
-    sample = group.find([subject.key]).get(subject.key)
-    if sample is None:
+    located = images.splits[subject.split].locate(subject.key)
+    if located is None:
         return {"image": "none, its shard is not among those that images are made for"}
-    (shard,) = shards
+    shard, sample = located
     field = next(field for field in IMAGE_FIELDS if field in sample)
     digest = sha256(sample[field])
     found = {
@@ -63,7 +63,8 @@ def _whence(sample: TypedSample[Origin], outcome: Outcome) -> dict[str, Any]:
     if "given" in sample:
         given = Given.decode(sample["given"], sample.key).model_dump(mode="json")
         named = {name: given[name] for name in ("source", "licence", "file", "row", "name", "width", "height")}
-        return {"given": {"sha256": given["sha256"], **named}, "recipe": taken_in}
+        stored = {} if taken_in.get("store") == "as-is" else {name: settings.get(name) for name in _OF_CONVERTED}
+        return {"given": {"sha256": given["sha256"], **named}, "recipe": {**taken_in, **stored}}
     seed = None if settings.get("model") == DRAWING else seed_of(sample.key)  # the drawing has none
     return {"seed": seed, "recipe": settings}
 

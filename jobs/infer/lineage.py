@@ -15,13 +15,11 @@ def part(view: RunView, subject: Subject) -> Values | None:
     predicted = view.get(Predicted[Dataset])
     if predicted is None:
         return None
-    found = predicted.predictions.find([subject.key]).get(subject.key)
-    if found is None:
+    located = predicted.predictions.locate(subject.key)
+    if located is None:
         return None
-    shards = [shard.name for shard in predicted.predictions.holding(subject.key)]
-    prediction = found.value.model_dump(mode="json")
-    error = prediction.pop("error")
-    return {**prediction, "shards": shards} if error is None else {"id": found.value.id, "error": error}
+    shard, found = located
+    return {**found.value.model_dump(mode="json", exclude_unset=True), "shard": shard.name}
 
 
 def by_key(view: RunView, key: str) -> Subject | None:

@@ -36,9 +36,10 @@ def _used(view: RunView, subject: Subject, outcome: Outcome) -> dict[str, Any]:
     images, compared = view.get(GeneratedImages[Dataset]), view.get(ComparedImages[Dataset])
     if images is None or subject.split != TRAIN:
         return {"learned_from_it": f"no, it is held out as {subject.split}" if subject.split else "no"}
-    if not images.splits[TRAIN].holding(subject.key):
+    shards = images.splits[TRAIN].holding(subject.key)
+    if not shards:
         return {"learned_from_it": "no, it has no image"}
-    if compared is None:
+    if compared is None or len(shards) > 1:  # of a run from before there were ranges of keys
         return {"learned_from_it": "yes, in every epoch, unless it was in the incomplete last batch"}
     if {**images.splits[TRAIN].reads(), **reads_of_left_out(compared)} != dict(outcome.reads):
         return {"learned_from_it": "not known, the images are others since"}

@@ -151,8 +151,11 @@ def test_of_a_run_that_is_not_finished_it_says_what_is_there(
     key = first_of(datasets, "test").key
     stages = trace(key, store=store)["stages"]
     assert [name for name, part in stages.items() if part is None] == ["evaluate", "infer", "submission"]
+    dropped = first_of(datasets, "dropped")
     stages = trace(key, store=without(store, "dedup", "generate-images", "compare-images", "train"))["stages"]
     assert [name for name, part in stages.items() if part is not None] == ["generate-prompts", "embed"]
+    collected = trace(dropped.key.partition("-")[0], store=store)["stages"]["collect"]
+    assert (collected["source"], collected["row"], collected["licence"]) == ("grammar", dropped.value.row, "CC0-1.0")
 
 
 def test_stages_that_another_run_made_are_followed_through_it(
