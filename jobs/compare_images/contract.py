@@ -46,7 +46,8 @@ class Match(JsonModel):
 class ClosestPair(Match):
     """The two pictures of different splits that are closest to each other, of those that stay."""
 
-    key: str
+    picture: str
+    """The key of the one in the later split."""
 
 
 class Comparison(JsonModel):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from jobs.compare_images.contract import ComparedImages
-from jobs.compare_images.picture_pairs import shown_pairs
 from jobs.report import formatting
 from jobs.report.page import RunView, Section, StagePage, Tile
+from jobs.report.picture_pairs import picture_pair
 from jobs.shards.dataset import Dataset
 
 
@@ -19,8 +19,10 @@ def page(view: RunView) -> StagePage:
     )
     if compared is None:
         return StagePage(sections=(section(missing=ComparedImages.stage),))
-    comparison, pairs = compared.comparison.value(), shown_pairs(compared)
-    closest = {pair.key for pair in comparison.closest.values()}
+    comparison, shown = compared.comparison.value(), compared.shown.samples()
+    found = [picture_pair(one.key, one.value, one["png"], one["witness.png"]) for one in shown]
+    pairs = sorted(found, key=lambda pair: (-pair.cosine, pair.key))
+    closest = {pair.picture for pair in comparison.closest.values()}
     total = sum(comparison.left_out.values())
     values = {
         "comparison": comparison,

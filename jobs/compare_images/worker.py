@@ -85,7 +85,7 @@ def write_comparison(task: CompareTask, params: CompareImagesParams, output: Com
             if found.left_out:
                 out.append(found)
             elif split not in closest or found.match.cosine > closest[split].cosine:
-                closest[split] = ClosestPair(**found.match.model_dump(), key=found.key)
+                closest[split] = ClosestPair(**found.match.model_dump(), picture=found.key)
             log.progress(done, total, f"pictures of {split}")
         if split != TRAIN:
             earlier.add(split, signed(), frozenset(found.key for found in out))
@@ -108,7 +108,7 @@ def write_shown(
 ) -> None:
     """Write, with both pictures, the closest pairs that stay and those that are left out for the highest cosines."""
     worst = heapq.nlargest(_SHOWN, left_out, key=lambda found: (found.match.cosine, found.key))
-    pairs = {found.key: found.match for found in worst} | {pair.key: pair for pair in closest}
+    pairs = {found.key: found.match for found in worst} | {pair.picture: pair for pair in closest}
     wanted: defaultdict[str, set[str]] = defaultdict(set)
     for key, pair in pairs.items():
         wanted[pair.split].add(key)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jobs.compare_images.contract import ComparedImages
-from jobs.compare_images.picture_pairs import PicturePair, shown_pairs
 from jobs.contract.reading import ReadGroup, TypedSample
 from jobs.contract.samples import TRAIN
 from jobs.dedup.contract import Deduplicated
 from jobs.evaluate import contract
 from jobs.evaluate.contract import Evaluated, Histogram, Metrics, PictureCheck
 from jobs.report.page import RunView
+from jobs.report.picture_pairs import PicturePair, picture_pair
 from jobs.report.pictures import is_small, uri, within
 from jobs.report.text_difference import Runs, marked
 from jobs.shards.dataset import Dataset
@@ -161,7 +161,9 @@ def _closest_pictures(metrics: Metrics, view: RunView) -> PicturePair | None:
     """The pair of pictures that the metrics name, while compare-images still has it."""
     compared = view.get(ComparedImages[Dataset])
     key = metrics.pictures.pair.get(TRAIN) if metrics.pictures else None
-    return next((pair for pair in shown_pairs(compared) if pair.key == key), None) if compared and key else None
+    shown = compared.shown.samples() if compared and key else ()
+    pairs = (picture_pair(one.key, one.value, one["png"], one["witness.png"]) for one in shown if one.key == key)
+    return next(pairs, None)
 
 
 def _text(dedup: Deduplicated[Dataset], split: str, key: str) -> str | None:

@@ -130,7 +130,7 @@ def picture_check(comparison: Comparison) -> PictureCheck:
         threshold=comparison.threshold,
         left_out=comparison.left_out.get(TRAIN, 0),
         closest=pair.cosine if pair else None,
-        pair={pair.witness_split: pair.witness, TRAIN: pair.key} if pair else {},
+        pair={pair.witness_split: pair.witness, TRAIN: pair.picture} if pair else {},
     )
 
 

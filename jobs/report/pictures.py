@@ -42,7 +42,11 @@ def png_uri(data: bytes) -> str:
 
 def is_small(sample: TypedSample[M]) -> bool:
     """Whether the image is a PNG of so few pixels that enlarging it should keep its edges."""
-    data = sample.raw.fields.get("png", b"")
+    return is_small_png(sample.raw.fields.get("png", b""))
+
+
+def is_small_png(data: bytes) -> bool:
+    """Whether the bytes are such a PNG."""
     return data.startswith(_PNG) and len(data) >= 24 and max(struct.unpack(">II", data[16:24])) <= _SMALL
 
 

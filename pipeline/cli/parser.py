@@ -132,7 +132,7 @@ def _add_inspecting(commands: _Commands) -> None:
     export.add_argument(
         "--format",
         choices=names_in(FORMATS),
-        help=f"of the files (default {DEFAULT_FORMAT}; dedup without it: the files that `i2p dedup` writes)",
+        help=f"of the files (default {DEFAULT_FORMAT}, where what is exported has no files of its own)",
     )
     export.add_argument("--vectors", action="store_true", help="also the prompts' vectors, or the predicted ones")
     export.add_argument(

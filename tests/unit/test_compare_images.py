@@ -80,7 +80,7 @@ def test_planted_copies_are_each_named_and_left_out(tmp_path: Path, images: Data
     assert comparison.left_out == {"val": 0, "train": 3}
     assert comparison.closest["train"].cosine < comparison.threshold
     shown = {sample.key for sample in found.shown.samples()}
-    assert shown == {*left_out, comparison.closest["train"].key}
+    assert shown == {*left_out, comparison.closest["train"].picture}
 
 
 def test_what_is_left_out_is_not_trained_with(tmp_path: Path, images: Dataset) -> None:
