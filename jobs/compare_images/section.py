@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from jobs.compare_images.contract import ComparedImages
+from jobs.compare_images.stage import splits_in_order
 from jobs.report import formatting
 from jobs.report.page import RunView, Section, StagePage, Tile
 from jobs.report.picture_pairs import picture_pair
@@ -26,6 +27,7 @@ def page(view: RunView) -> StagePage:
     total = sum(comparison.left_out.values())
     values = {
         "comparison": comparison,
+        "compared": [(split, comparison.images[split]) for split in splits_in_order(list(comparison.images))],
         "left_out": [pair for pair in pairs if pair.key not in closest],
         "staying": [pair for pair in pairs if pair.key in closest],
         "total": total,
