@@ -28,14 +28,22 @@ _NO_NAME = "a name that leads out of its folder, or that no file can have"
 
 
 @dataclass(frozen=True, slots=True)
-class CheckedImage:
-    """An image that can be decoded: its bytes, their digest, the field for its format, and its size in pixels."""
+class ImageFacts:
+    """What is known of an image: the digest and number of its bytes, the field for its format, its size in pixels."""
 
-    data: bytes
     sha256: str
+    size: int
     field: str
     width: int
     height: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedImage:
+    """An image that can be decoded: its bytes, and what is known of it."""
+
+    data: bytes
+    facts: ImageFacts
 
 
 CheckImage = Callable[[bytes | ImageFile], CheckedImage]
@@ -52,7 +60,7 @@ def image_checker(limits: ImageLimits, threads: int) -> Iterator[CheckImage]:
                 raise TooLarge(name, len(data), limits.file_bytes)
             found = decode(data, name, _THUMBNAIL)
             format_ = next(format_ for magic, format_ in _FIELDS if data.startswith(magic))
-            return CheckedImage(data, sha256(data), format_, found.width, found.height)
+            return CheckedImage(data, ImageFacts(sha256(data), len(data), format_, found.width, found.height))
 
         yield check
 
@@ -89,9 +97,10 @@ class ImageShards:
 
     def add(self, image: CheckedImage) -> None:
         """Take an image; raises StoreError, StoreFull where a shard is full and cannot be written."""
-        if image.sha256 not in self.positions and image.sha256 not in self._waiting:
-            self._waiting[image.sha256] = image
-            self._bytes += len(image.data)
+        digest = image.facts.sha256
+        if digest not in self.positions and digest not in self._waiting:
+            self._waiting[digest] = image
+            self._bytes += image.facts.size
             if self._bytes >= _SHARD_BYTES:
                 self.flush()
 
@@ -104,10 +113,11 @@ class ImageShards:
         samples = (self._sample(image) for _, image in sorted(self._waiting.items()))
         shard = self.output.images.write_shard(f"{group}-{self._written:05d}", samples, members)
         for digest, image in self._waiting.items():
-            self.positions[digest] = Position(shard.object, members[digest][image.field][0])
+            self.positions[digest] = Position(shard.object, members[digest][image.facts.field][0])
         self._waiting, self._bytes = {}, 0
         self._written += 1
 
     def _sample(self, image: CheckedImage) -> Sample:
-        size = ImageSize(width=image.width, height=image.height)
-        return self.output.images.sample(image.sha256, size, **{image.field: image.data})
+        facts = image.facts
+        size = ImageSize(width=facts.width, height=facts.height)
+        return self.output.images.sample(facts.sha256, size, **{facts.field: image.data})

@@ -14,7 +14,7 @@ from typing import Any
 from jobs.collect.bad_rows import bad_image, bad_row
 from jobs.collect.cleaning import refusal
 from jobs.collect.contract import CollectCounts, Collected, CollectedOrigin
-from jobs.collect.images import NOT_THERE, CheckedImage, ImageShards, image_checker
+from jobs.collect.images import NOT_THERE, CheckedImage, ImageFacts, ImageShards, image_checker
 from jobs.collect.sources import AnySource
 from jobs.collect.sources.base import File, FileSource
 from jobs.collect.sources.pairs import PairSource
@@ -46,10 +46,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A row that is kept, and its image where the source gives one."""
+    """A row that is kept, and what is known of its image where the source gives one."""
 
     candidate: Candidate
-    image: CheckedImage | None
+    image: ImageFacts | None
 
     @property
     def key(self) -> str:
@@ -71,11 +71,8 @@ def collect(source: AnySource, file: File | None, params: CollectParams, output:
     """Write the kept prompts of one file as shards of `prompts_per_shard`, and count what was dropped and why."""
     counts: Counter[str] = Counter(rows=0, kept=0, repeated=0, too_short=0, too_long=0, unreadable=0)
     images = ImageShards(output, unit)
-    kept = _kept(source, file, params, counts)
+    kept = _kept(source, file, params, counts, images)
     for number, shard in enumerate(_in_shards(kept, params.prompts_per_shard)):
-        for one in shard:
-            if one.image:
-                images.add(one.image)
         images.flush()
         samples = [_sample(one, source, file, images, output) for one in shard]
         output.prompts.write_shard(f"{unit}-{number:05d}", sorted(samples, key=lambda sample: sample.key))
@@ -95,13 +92,13 @@ def _sample(one: Kept, source: AnySource, file: File | None, images: ImageShards
     return output.prompts.sample(one.key, origin, txt=one.candidate.prompt.encode())
 
 
-def _given(image: CheckedImage, name: str | None, whence: Mapping[str, Any], images: ImageShards) -> Given:
+def _given(image: ImageFacts, name: str | None, whence: Mapping[str, Any], images: ImageShards) -> Given:
     position = images.positions[image.sha256]
     return Given(
         sha256=image.sha256,
         object=position.object,
         start=position.start,
-        size=len(image.data),
+        size=image.size,
         field=image.field,
         width=image.width,
         height=image.height,
@@ -127,8 +124,13 @@ def _in_shards(kept: Iterator[Kept], size: int) -> Iterator[list[Kept]]:
         waiting.extendleft(reversed(late))
 
 
-def _kept(source: AnySource, file: File | None, params: CollectParams, counts: Counter[str]) -> Iterator[Kept]:
-    """Every prompt once, with its image where the source gives one; further images as `images_per_prompt` says."""
+def _kept(
+    source: AnySource, file: File | None, params: CollectParams, counts: Counter[str], images: ImageShards
+) -> Iterator[Kept]:
+    """Every prompt once, with its image where the source gives one; further images as `images_per_prompt` says.
+
+    The images go to their shards at once, as those of many prompts would not fit into memory.
+    """
     seen: set[str] = set()
     images_of: defaultdict[str, set[str]] = defaultdict(set)
     with closing(_checked(source, file, params, counts, seen)) as candidates:
@@ -142,13 +144,15 @@ def _kept(source: AnySource, file: File | None, params: CollectParams, counts: C
                 continue
             is_new = one.key not in seen
             if image:
-                others = images_of[one.key]
-                is_new = image.sha256 not in others and len(others) < params.images_per_prompt
-                others.add(image.sha256)
+                others, digest = images_of[one.key], image.facts.sha256
+                is_new = digest not in others and len(others) < params.images_per_prompt
+                others.add(digest)
             counts["kept" if is_new else "repeated"] += 1
             if is_new:
                 seen.add(one.key)
-                yield Kept(one, image)
+                if image:
+                    images.add(image)
+                yield Kept(one, image.facts if image else None)
 
 
 def _checked(

@@ -49,7 +49,7 @@ def _files(counted: _Counted, label: str, most: int) -> Iterator[dict[str, Any]]
             content = tar.extractfile(member) if member.isreg() else None
             if content is not None:
                 yield {"fname": member.name, "data": content.read(), "__url__": label}
-            tar.members = []  # else all that were read stay in memory
+            tar.members = []  # type: ignore[attr-defined] # else all that were read stay in memory
     counted.read_to_end()
     if counted.size < end + _END or counted.tail != bytes(_END):
         raise tarfile.ReadError("it has no end marker: it was cut short")
