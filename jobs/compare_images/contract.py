@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 
-from jobs.contract.declaration import Access, Contract, Inputs, Many, One, Splits
+from jobs.contract.declaration import Access, Attached, Contract, Inputs, Many, One, Splits
 from jobs.contract.reading import ReadGroup, TypedSample
 from jobs.contract.samples import Origin
 from jobs.generate_images.contract import GeneratedImages
@@ -75,7 +75,7 @@ class ComparedImages(Contract[Access], stage="compare-images"):
     """
 
     signatures = Splits(ShardSignatures, "keys", "npy")
-    left_out = Many(Match)
+    left_out = Attached(Match)
     shown = Many(ShownPair, "png", "witness.png")
     comparison = One(Comparison)
 
@@ -83,12 +83,12 @@ class ComparedImages(Contract[Access], stage="compare-images"):
 class Staying(ReadGroup[Origin]):
     """The images of a split without those that are left out; shards count what stays.
 
-    `left_out` has the keys of what is left out of all splits, each with its shard.
+    `left_out` has the keys of what is left out of the split, each with its shard.
     """
 
     def __init__(self, images: ReadGroup[Origin], compared: ComparedImages[Dataset]) -> None:
         super().__init__(images.dataset, images.model, images.name)
-        self.left_out = {one.key: one.value.shard for one in compared.left_out.samples()}
+        self.left_out = {one.key: one.value.shard for one in left_out_of(compared, images.name).samples()}
 
     @cached_property
     def _whole(self) -> dict[str, Shard]:
@@ -102,6 +102,12 @@ class Staying(ReadGroup[Origin]):
         return (one for one in super().read(self._whole[shard.name]) if one.key not in self.left_out)
 
 
-def reads_of_left_out(compared: ComparedImages[Dataset]) -> dict[str, str]:
+def left_out_of(compared: ComparedImages[Dataset], split: str) -> ReadGroup[Match]:
+    """The pictures of a split that are left out."""
+    return compared.left_out[ComparedImages.left_out.group_of(split)]
+
+
+def reads_of_left_out(compared: ComparedImages[Dataset], split: str) -> dict[str, str]:
     """What a unit reads that leaves these pictures out; nothing where there are none, as before this stage was."""
-    return compared.left_out.reads() if compared.left_out.shards() else {}
+    left_out = left_out_of(compared, split)
+    return left_out.reads() if left_out.shards() else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.compare_images.contract import ComparedImages
+from jobs.compare_images.contract import ComparedImages, left_out_of
 from jobs.compare_images.stage import COMPARISON
 from jobs.report.lineage import Lineage, Subject, Values
 from jobs.report.page import RunView
@@ -16,7 +16,7 @@ def part(view: RunView, subject: Subject) -> Values | None:
         return None
     outcomes = compared.data.manifest.outcomes
     threshold = next((one.settings.get("threshold") for one in outcomes if one.unit == COMPARISON), None)
-    match = compared.left_out.find([subject.key]).get(subject.key)
+    match = left_out_of(compared, subject.split).find([subject.key]).get(subject.key)
     if match is None:
         return {"verdict": "stays", "threshold": threshold}
     return {

@@ -89,9 +89,10 @@ def write_comparison(task: CompareTask, params: CompareImagesParams, output: Com
             log.progress(done, total, f"pictures of {split}")
         if split != TRAIN:
             earlier.add(split, signed(), frozenset(found.key for found in out))
+        samples = [output.left_out.sample(found.key, found.match) for found in out]
+        group = ComparedImages.left_out.group_of(split)
+        output.left_out.write(group, sorted(samples, key=lambda sample: sample.key), size=_PER_SHARD)
         left_out += out
-    samples = [output.left_out.sample(found.key, found.match) for found in left_out]
-    output.left_out.write(sorted(samples, key=lambda sample: sample.key), size=_PER_SHARD)
     write_shown(task, left_out, list(closest.values()), output)
     output.comparison.write(
         Comparison(

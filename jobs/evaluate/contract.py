@@ -42,22 +42,6 @@ class Histogram(JsonModel):
     nearest_neighbour: tuple[Count, ...]
 
 
-class PictureCheck(JsonModel):
-    """How close held-out pictures come to those that were trained with."""
-
-    threshold: float
-    """Of signatures, at which two pictures are near-identical."""
-
-    left_out: Count
-    """Training pictures that were left out for being near-identical to a held-out one."""
-
-    closest: float | None
-    """The highest cosine of a training picture that stayed to a held-out one; None where none was compared."""
-
-    pair: dict[str, str]
-    """By split, the keys of these two."""
-
-
 class Metrics(JsonModel):
     """The score, and what it takes to judge it."""
 
@@ -73,9 +57,6 @@ class Metrics(JsonModel):
     """By split, the keys of the held-out and the training prompt that are closest to each other."""
 
     training_prompts: Count
-    pictures: PictureCheck | None = None
-    """None of what was evaluated before pictures were compared."""
-
     histogram: Histogram
     neighbour_images: Count
     """Training images that the nearest-neighbour baseline looked at."""

@@ -9,7 +9,7 @@ from jobs.contract.reading import ReadGroup, TypedSample
 from jobs.contract.samples import TRAIN
 from jobs.dedup.contract import Deduplicated
 from jobs.evaluate import contract
-from jobs.evaluate.contract import Evaluated, Histogram, Metrics, PictureCheck
+from jobs.evaluate.contract import Evaluated, Histogram, Metrics
 from jobs.report.page import RunView
 from jobs.report.picture_pairs import PicturePair, picture_pair
 from jobs.report.pictures import is_small, uri, within
@@ -39,6 +39,16 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PictureCheck:
+    """How close the pictures that are trained with come to held-out ones, as compare-images found."""
+
+    threshold: float
+    left_out: int  # pictures for training, for being near-identical to a held-out one
+    closest: float | None  # of those that stay; None where there was nothing to compare
+    pair: PicturePair | None  # None where it was not stored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeakCheck:
     """The held-out prompt that is closest to a training prompt, and how close all others are."""
 
@@ -53,7 +63,6 @@ class LeakCheck:
     texts: tuple[Runs, Runs] | None  # None where they stand in a shard that was not read
     cosines: tuple[float, ...]  # of the held-out prompts that were read, each to its closest training prompt
     pictures: PictureCheck | None  # None of a run from before pictures were compared
-    closest_pictures: PicturePair | None
 
     @property
     def passed(self) -> bool:
@@ -152,18 +161,24 @@ def _leak(metrics: Metrics, evaluated: Evaluated[Dataset], dedup: Deduplicated[D
         keys=(held_out, training),
         texts=marked(texts[0], texts[1]) if texts[0] is not None and texts[1] is not None else None,
         cosines=tuple(score.cosine_to_train for score in scores),
-        pictures=metrics.pictures,
-        closest_pictures=_closest_pictures(metrics, view),
+        pictures=_pictures(view),
     )
 
 
-def _closest_pictures(metrics: Metrics, view: RunView) -> PicturePair | None:
-    """The pair of pictures that the metrics name, while compare-images still has it."""
+def _pictures(view: RunView) -> PictureCheck | None:
     compared = view.get(ComparedImages[Dataset])
-    key = metrics.pictures.pair.get(TRAIN) if metrics.pictures else None
-    shown = compared.shown.samples() if compared and key else ()
-    pairs = (picture_pair(one.key, one.value, one["png"], one["witness.png"]) for one in shown if one.key == key)
-    return next(pairs, None)
+    if compared is None:
+        return None
+    comparison = compared.comparison.value()
+    closest = comparison.closest.get(TRAIN)
+    shown = (one for one in compared.shown.samples() if closest and one.key == closest.picture)
+    pairs = (picture_pair(one.key, one.value, one["png"], one["witness.png"]) for one in shown)
+    return PictureCheck(
+        threshold=comparison.threshold,
+        left_out=comparison.left_out.get(TRAIN, 0),
+        closest=closest.cosine if closest else None,
+        pair=next(pairs, None),
+    )
 
 
 def _text(dedup: Deduplicated[Dataset], split: str, key: str) -> str | None:

@@ -37,8 +37,7 @@ def units(params: EvaluateParams, inputs: EvaluateInputs) -> list[Unit]:
     reads = (
         images[SPLIT].reads(),
         images[TRAIN].reads(),
-        inputs.compared.comparison.reads(),
-        reads_of_left_out(inputs.compared),
+        reads_of_left_out(inputs.compared, TRAIN),
         inputs.trained.model.reads(),
         prompts[TRAIN].reads(),
     )

@@ -17,7 +17,5 @@ def summary(evaluated: Evaluated[Dataset]) -> Summary:
         ("nearest neighbour", f"{found.baselines.nearest_neighbour:.4f}"),
         ("closest training prompt", f"{found.max_cosine_to_train:.4f}   (leak check)"),
     ]
-    if found.pictures and found.pictures.closest is not None:
-        rows.append(("closest training picture", f"{found.pictures.closest:.4f}   (leak check)"))
     lines = [f"mean cosine on {found.samples:,} held-out prompts", *(f"  {name:<28} {value}" for name, value in rows)]
     return Summary(found.model_dump(mode="json"), "\n".join(lines))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.compare_images.contract import Comparison, Staying
+from jobs.compare_images.contract import Staying
 from jobs.contract.reading import ReadGroup, TypedSample
 from jobs.contract.samples import TRAIN, Origin
 from jobs.evaluate.contract import (
@@ -18,7 +18,6 @@ from jobs.evaluate.contract import (
     EvaluateInputs,
     Metrics,
     MetricsSummary,
-    PictureCheck,
     Score,
 )
 from jobs.evaluate.held_out import (
@@ -73,8 +72,7 @@ def run(task: Task[EvaluateInputs, Evaluated[Writer]], params: EvaluateParams) -
                 constant=cosines(np.broadcast_to(closest.constant, held_out.true.shape), held_out.true),
                 nearest_neighbour=cosines(neighbours, held_out.true),
             )
-            pictures = picture_check(task.inputs.compared.comparison.value())
-            found = metrics(scores, held_out, closest, prompts, pictures, params, num_neighbours=num_seen)
+            found = metrics(scores, held_out, closest, prompts, params, num_neighbours=num_seen)
             output.metrics.write(found)
             write_calibration(scores.model, closest, output)
             write_scores(scores, held_out, closest, output)
@@ -91,7 +89,6 @@ def metrics(
     held_out: HeldOut,
     closest: Closest,
     prompts: ReadGroup[Origin],
-    pictures: PictureCheck,
     params: EvaluateParams,
     *,
     num_neighbours: int,
@@ -117,20 +114,8 @@ def metrics(
             TRAIN: prompts_numbered(prompts, [neighbour])[neighbour].key,
         },
         training_prompts=closest.num_prompts,
-        pictures=pictures,
         histogram=histogram(model=scores.model, constant=scores.constant, nearest_neighbour=scores.nearest_neighbour),
         neighbour_images=num_neighbours,
-    )
-
-
-def picture_check(comparison: Comparison) -> PictureCheck:
-    """What the comparison of all pictures says of those for training."""
-    pair = comparison.closest.get(TRAIN)
-    return PictureCheck(
-        threshold=comparison.threshold,
-        left_out=comparison.left_out.get(TRAIN, 0),
-        closest=pair.cosine if pair else None,
-        pair={pair.witness_split: pair.witness, TRAIN: pair.picture} if pair else {},
     )
 
 

@@ -41,7 +41,7 @@ def _used(view: RunView, subject: Subject, outcome: Outcome) -> dict[str, Any]:
         return {"learned_from_it": "no, it has no image"}
     if compared is None or len(shards) > 1:  # of a run from before there were ranges of keys
         return {"learned_from_it": "yes, in every epoch, unless it was in the incomplete last batch"}
-    if {**images.splits[TRAIN].reads(), **reads_of_left_out(compared)} != dict(outcome.reads):
+    if {**images.splits[TRAIN].reads(), **reads_of_left_out(compared, TRAIN)} != dict(outcome.reads):
         return {"learned_from_it": "not known, the images are others since"}
     staying = Staying(images.splits[TRAIN], compared)
     if subject.key in staying.left_out:

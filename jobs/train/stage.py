@@ -94,7 +94,7 @@ class TrainParams(TorchParams):
     seed: int = Field(default=0, ge=0)
     """Of the random weights, the order, the augmentation and the stochastic depth."""
 
-    weights: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(default_factory=dict)
+    weights: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(default={})
     """What an image counts for in the gradient, by how it came about, `made` or `given`, and by its source: {made: 0.5,
     my-photos: 2}. The two are multiplied, and what is not named counts 1. A given image's source is the one that gave
     it, a made one's that of its prompt."""
@@ -135,7 +135,9 @@ class TrainParams(TorchParams):
 
 def units(params: TrainParams, inputs: TrainInputs) -> list[Unit]:
     images = inputs.images.splits[TRAIN_SPLIT]
-    return one_unit("model", params, images.reads(), reads_of_left_out(inputs.compared), shards=images.shards())
+    return one_unit(
+        "model", params, images.reads(), reads_of_left_out(inputs.compared, TRAIN_SPLIT), shards=images.shards()
+    )
 
 
 TRAIN = StageSpec(

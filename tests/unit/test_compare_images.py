@@ -111,8 +111,8 @@ def test_a_cosine_that_is_not_what_is_noted_is_noticed(tmp_path: Path, images: D
 
     assert checked(good) == {"signatures": 11, "left out": 3}
     shards = {shard.name: list(good.read(shard)) for shard in good.shards()}
-    (first, *rest) = shards["left_out-00000"]
+    (first, *rest) = shards["train.left_out-00000"]
     wrong = first["json"].replace(b'"cosine":', b'"cosine":0.99,"was":', 1)
-    shards["left_out-00000"] = [Sample(first.key, {"json": wrong}), *rest]
+    shards["train.left_out-00000"] = [Sample(first.key, {"json": wrong}), *rest]
     with pytest.raises(Corrupt):
         checked(dataset_of(local_run(tmp_path / "wrong"), "compare-images", shards))

@@ -174,7 +174,7 @@ def test_a_changed_test_split_does_not_evaluate_again_and_a_changed_network_does
     run, (images, network, prompts) = inputs(tmp_path)
 
     def fingerprint(*datasets: Dataset) -> str:
-        (unit,) = EVALUATE.units_of(params(), datasets)
+        (unit,) = EVALUATE.units_of(params(), [*datasets, dataset_of(run, "compare-images", {})])
         return EVALUATE.fingerprint(unit)
 
     first = fingerprint(images, network, prompts)

@@ -11,7 +11,7 @@ import pytest
 
 from jobs.collect.contract import CollectedOrigin
 from jobs.collect.stage import COLLECT, CollectParams
-from jobs.compare_images.contract import ComparedImages, Match, ShardSignatures, Staying
+from jobs.compare_images.contract import ComparedImages, Match, ShardSignatures, Staying, reads_of_left_out
 from jobs.contract.samples import TRAIN, Origin
 from jobs.dedup.contract import Certificate, Verdict
 from jobs.dedup.stage import DEDUP, DedupParams
@@ -132,9 +132,9 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> CountingStore:
     signatures = {name: [_signatures(name, samples)] for name, samples in kept.items()}
     left_out = kept["train-00000"][7].key
     match = Match(split="train", shard="train-00000", witness="w", witness_split="val", cosine=0.99)
-    matches = {"left_out-00000": [Sample(left_out, {"json": match.encode()})]}
+    matches = {"train.left_out-00000": [Sample(left_out, {"json": match.encode()})]}
     compared = ComparedImages(dataset_of(run, "compare-images", {**signatures, **matches}))
-    reads = {**images.splits[TRAIN].reads(), **compared.left_out.reads()}
+    reads = {**images.splits[TRAIN].reads(), **reads_of_left_out(compared, TRAIN)}
     noted(dataset_of(run, "train", {"model": [Sample("model", {"json": b"{}", "safetensors": b""})]}), TRAINING, reads)
     score = Score(cosine=0.5, constant=0.4, nearest_neighbour=0.3, closest_cosine=0.2, cosine_to_train=0.1)
     scores = [Sample(one.key, {"json": score.encode()}) for one in by_split["val"]]

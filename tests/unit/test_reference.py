@@ -44,12 +44,12 @@ def explained(capsys: pytest.CaptureFixture[str]) -> Any:
 def test_a_parameter_is_explained_with_all_that_is_known_of_it(explained: Callable[..., str]) -> None:
     text = explained("train.layer_decay")
     assert text.startswith(
-        "train.layer_decay\n    Each stage of a ConvNeXt, or block of a ViT, learns at this fraction"
+        "train.layer_decay\n    Each stage of a ConvNeXt or EfficientNet, or block of a ViT, learns at this fraction"
     )
     assert re.search(r"type +number or null\n", text)
     assert re.search(r"allowed +more than 0, at most 1\n", text)
     assert re.search(r"default +0\.5\n", text)
-    assert re.search(r"presets +null in demo\n", text)
+    assert re.search(r"presets +null in clipart, null in demo\n", text)
     assert re.search(r"result +yes, it is part of the fingerprint", text)
 
 
@@ -155,8 +155,10 @@ def test_every_parameter_is_one_of_the_configuration_and_none_is_left_out() -> N
             yield prefix.rstrip(".")
 
     found = {name for top, value in dumped.items() for name in leaves(f"{top}.", value)}
-    limits = {f"infer.limits.{name}" for name in ImageLimits.model_fields}  # which a dump leaves out by default
-    assert found | limits == set(settings())
+    limits = [f"limits.{name}" for name in ImageLimits.model_fields]
+    added = {f"infer.{name}" for name in limits}  # which a dump leaves out by default
+    added |= {f"generate-images.given.{name}" for name in ("choose", "store", *limits)}
+    assert found | added == set(settings())
 
 
 def test_defaults_are_those_of_the_models() -> None:

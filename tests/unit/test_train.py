@@ -81,7 +81,15 @@ class DyingStore(LocalStore):
 
 
 def attempt(run: LocalStore, params: TrainParams) -> Task[TrainInputs, Trained[Writer]]:
-    return Task(TRAIN, params, TrainInputs([pictures.images(run, SHARDS)]), run.at("train"), 0, 1, attempt="test")
+    return Task(
+        TRAIN,
+        params,
+        TrainInputs([pictures.images(run, SHARDS), dataset_of(run, "compare-images", {})]),
+        run.at("train"),
+        0,
+        1,
+        attempt="test",
+    )
 
 
 def test_a_death_at_any_write_and_a_new_start_give_the_same_model(tmp_path: Path, undisturbed: dict[str, str]) -> None:
@@ -223,8 +231,9 @@ def test_what_a_background_upload_failed_with_is_raised(tmp_path: Path) -> None:
 
 def test_only_the_training_images_and_what_shapes_the_result_decide_whether_to_train_again(tmp_path: Path) -> None:
     def fingerprint(params: TrainParams, shards: dict[str, range]) -> str:
-        images = pictures.images(local_run(tmp_path / str(len(list(tmp_path.iterdir())))), shards)
-        (unit,) = TRAIN.units_of(params, [images])
+        run = local_run(tmp_path / str(len(list(tmp_path.iterdir()))))
+        images = pictures.images(run, shards)
+        (unit,) = TRAIN.units_of(params, [images, dataset_of(run, "compare-images", {})])
         return TRAIN.fingerprint(unit)
 
     first = fingerprint(settings(), {**SHARDS, "val-00000": range(40, 44)})
