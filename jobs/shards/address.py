@@ -58,17 +58,25 @@ def open_file(url: str, *, patience_seconds: float = 0.0, downloads: Downloads =
     """
     folder, _, name = url.rpartition("/")
     folder = folder or ("/" if url.startswith("/") else ".")
-    return open_folder(folder, patience_seconds=patience_seconds, downloads=downloads), name
+    if holder := _held(folder, patience_seconds, downloads):
+        return holder, name
+    raise BadConfiguration(f"a file is in {_known(stores=False)}, not {url!r}")
 
 
 def open_folder(url: str, *, patience_seconds: float = 0.0, downloads: Downloads = _DOWNLOADS) -> Readable:
     """What holds the files of a folder; as `open_file`."""
-    if parts := _parts(url):
-        more = {"downloads": downloads} if _only_read(parts[0]) else {}
-        holder: Readable | None = _opened(parts, patience_seconds=patience_seconds, **more)
-        if holder:
-            return holder
-    raise BadConfiguration(f"a file is in {_known(stores=False)}, not {url!r}")
+    if holder := _held(url, patience_seconds, downloads):
+        return holder
+    raise BadConfiguration(f"a folder is {_known(stores=False)}, not {url!r}")
+
+
+def _held(folder: str, patience_seconds: float, downloads: Downloads) -> Readable | None:
+    parts = _parts(folder)
+    if parts is None:
+        return None
+    more = {"downloads": downloads} if _only_read(parts[0]) else {}
+    holder: Readable | None = _opened(parts, patience_seconds=patience_seconds, **more)
+    return holder
 
 
 def _opened(parts: tuple[str, str], **options: Any) -> Any:

@@ -59,7 +59,7 @@ def test_deleting_one_training_image_shard_redoes_it_and_its_descendants(undistu
     plan = answer(store, "plan")
     redone = {(row["stage"], row["shard"]): row["reason"] for row in plan if row["action"] == "redo"}
     assert "is missing" in redone.pop(("generate-images", "train-00001"))
-    assert {stage for stage, _ in redone} == {"train", "evaluate", "infer", "submission"}
+    assert {stage for stage, _ in redone} == {"compare-images", "train", "evaluate", "infer", "submission"}
     assert all("is to be made anew" in reason for reason in redone.values())
     i2p(store, "run")
     assert to_do(store) == set()
@@ -69,7 +69,7 @@ def test_deleting_one_training_image_shard_redoes_it_and_its_descendants(undistu
 def test_a_test_image_shard_has_fewer_descendants(undisturbed: Any, tmp_path: Path) -> None:
     store = copy_of(undisturbed, tmp_path)
     the_object(store, "generate-images", "test-00000").unlink()
-    assert {stage for stage, _ in to_do(store)} == {"generate-images", "infer", "submission"}
+    assert {stage for stage, _ in to_do(store)} == {"generate-images", "compare-images", "infer", "submission"}
 
 
 def test_another_parameter_redoes_the_stage_and_what_follows_and_says_why(undisturbed: Any) -> None:

@@ -68,17 +68,17 @@ class Pods:
 
     def __init__(self, folder: Path, params: TrainParams, count: int = 2, processes: int = 1) -> None:
         self.run = local_run(folder)
+        dataset_of(self.run, "compare-images", {})
         if load_manifest(self.run.at("generate-images")) is None:
             pictures.images(self.run, SHARDS)
-        manifest = load_manifest(self.run.at("generate-images"))
-        assert manifest
+        manifests = {name: load_manifest(self.run.at(name)) for name in TRAIN.inputs}
         self.params = params
         self.task = TaskDescription(
             store=str(folder),
             run="run",
             stage="train",
             params=params.model_dump(mode="json"),
-            inputs={"generate-images": manifest.digest},
+            inputs={name: manifest.digest for name, manifest in manifests.items() if manifest},
             completions=count,
             gang=True,
         )
@@ -115,9 +115,9 @@ class Pods:
             time.sleep(0.02)
 
     def trained(self) -> Dataset:
-        manifest = load_manifest(self.run.at("generate-images"))
-        assert manifest
-        (unit,) = TRAIN.units_of(self.params, [Dataset(self.run.at("generate-images"), manifest)])
+        manifests = {name: load_manifest(self.run.at(name)) for name in TRAIN.inputs}
+        inputs = [Dataset(self.run.at(name), manifest) for name, manifest in manifests.items() if manifest]
+        (unit,) = TRAIN.units_of(self.params, inputs)
         record = Committed.of(self.run.at("train")).record(unit.name, TRAIN.fingerprint(unit))
         assert record, [self.noted(number) for number in range(len(self.started))]
         return Dataset(self.run.at("train"), Manifest("train", (record.outcome,)))

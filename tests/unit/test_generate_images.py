@@ -58,6 +58,11 @@ def kept(folder: Path, **shards: list[str]) -> Dataset:
     return dataset_of(local_run(folder / "input"), "dedup", {**samples, **besides})
 
 
+def nothing_collected(folder: Path) -> Dataset:
+    """What collect leaves where no source gives images, as far as generate-images looks at it."""
+    return dataset_of(local_run(folder / "input"), "collect", {})
+
+
 def made(folder: Path, params: GenerateImagesParams, source: Dataset, *, completions: int = 1) -> Dataset:
     return run_stage(local_run(folder), GENERATE_IMAGES, params, (source,), completions=completions)
 
@@ -134,11 +139,13 @@ def test_another_batch_size_is_another_result_though_hardly(tmp_path: Path, mode
         made_with.append(np.stack([np.asarray(one) for one in painted]))
     # Shapes decide the order of additions, so a value just at a whole number may fall to either side when cut.
     assert max(np.abs(made_with[0].astype(int) - other).max() for other in made_with[1:]) <= 1
-    source = kept(tmp_path, train_00000=PROMPTS)
+    inputs = (kept(tmp_path, train_00000=PROMPTS), nothing_collected(tmp_path))
     fingerprints = {
         GENERATE_IMAGES.fingerprint(unit)
         for batch_size in (1, 2, 3)
-        for unit in GENERATE_IMAGES.units_of(params_of(model, batch_size=batch_size), (source,))
+        for unit in GENERATE_IMAGES.units_of(
+            params_of(model, batch_size=batch_size), (source, nothing_collected(tmp_path))
+        )
     }
     assert len(fingerprints) == 3
 
@@ -255,7 +262,9 @@ def test_a_subset_takes_the_first_shards_of_a_split(tmp_path: Path) -> None:
     )
 
     def chosen(max_prompts: dict[str, int] | None) -> dict[str, str]:
-        units = GENERATE_IMAGES.units_of(params_of("drawing", max_prompts=max_prompts), (source,))
+        units = GENERATE_IMAGES.units_of(
+            params_of("drawing", max_prompts=max_prompts), (source, nothing_collected(tmp_path))
+        )
         return {unit.name: GENERATE_IMAGES.fingerprint(unit) for unit in units}
 
     everything = chosen(None)

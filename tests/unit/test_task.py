@@ -24,13 +24,13 @@ from jobs.runtime.models import by_content
 from jobs.runtime.stopping import Stopped
 from jobs.runtime.task import Task
 from jobs.runtime.task_description import TaskDescription
-from jobs.shards.dataset import Writer, load_manifest
+from jobs.shards.dataset import Writer
 from jobs.shards.digests import digest_of
 from jobs.shards.local import LocalStore
 from pipeline.cli.tables import logs
 from tests import pictures
 from tests.interrupting import interrupted_at_import
-from tests.stages import local_run
+from tests.stages import dataset_of, local_run
 from tests.waiting import wait_for
 
 DRAWING = {"model": "drawing", "revision": None, "stored_size": 32}
@@ -38,15 +38,14 @@ SHARDS = {f"train-{number:05d}": range(4 * number, 4 * number + 4) for number in
 
 
 def described(folder: Path, **changes: Any) -> TaskDescription:
-    pictures.prompts(local_run(folder), SHARDS)
-    manifest = load_manifest(local_run(folder).at("dedup"))
-    assert manifest
+    run = local_run(folder)
+    inputs = [pictures.prompts(run, SHARDS), dataset_of(run, "collect", {})]
     noted: dict[str, Any] = {
         "store": str(folder),
         "run": "run",
         "stage": "generate-images",
         "params": DRAWING,
-        "inputs": {"dedup": manifest.digest},
+        "inputs": {one.name: one.manifest.digest for one in inputs},
         "completions": 2,
     }
     return TaskDescription(**(noted | changes))
@@ -100,7 +99,7 @@ def test_every_index_of_a_gang_has_the_same_units(tmp_path: Path) -> None:
 
 
 def test_an_input_can_be_taken_from_another_run_of_the_store(tmp_path: Path) -> None:
-    description = described(tmp_path, run="tonight", runs={"dedup": "run"})
+    description = described(tmp_path, run="tonight", runs={"dedup": "run", "collect": "run"})
     assert len(shares(description)[0]) == 3
     assert task(description, 0).output.url == str(tmp_path / "tonight/generate-images")
     with pytest.raises(StalePlan):
@@ -270,7 +269,7 @@ def test_a_termination_message_that_cannot_be_written_is_no_failure(monkeypatch:
 
 
 def test_a_task_that_cannot_be_opened_leaves_log_failure_and_message_too(tmp_path: Path) -> None:
-    description = described(tmp_path, inputs={"dedup": "0" * 64})
+    description = described(tmp_path, inputs={"dedup": "0" * 64, "collect": "0" * 64})
     message = tmp_path / "message"
     assert run_process(description, tmp_path, I2P_TERMINATION_LOG=str(message)).wait(60) == TRY_AGAIN
     assert json.loads(message.read_bytes())["error"].startswith("StalePlan: the dataset dedup is not the one")
