@@ -10,6 +10,7 @@ from jobs.report import formatting
 from jobs.report.page import RunView, Section, StagePage, Tile
 from jobs.report.picture_pairs import picture_pair
 from jobs.shards.dataset import Dataset
+from jobs.train.contract import Trained
 
 
 def page(view: RunView) -> StagePage:
@@ -19,7 +20,8 @@ def page(view: RunView) -> StagePage:
         Section, id="pictures", title="Near-identical pictures", link="Near-identical", template="pictures.html.j2"
     )
     if compared is None:
-        return StagePage(sections=(section(missing=ComparedImages.stage),))
+        trained_before = Trained.stage in view.datasets  # a run from before there was this stage
+        return StagePage(sections=() if trained_before else (section(missing=ComparedImages.stage),))
     comparison, shown = compared.comparison.value(), compared.shown.samples()
     found = [picture_pair(one.key, one.value, one["png"], one["witness.png"]) for one in shown]
     pairs = sorted(found, key=lambda pair: (-pair.cosine, pair.key))

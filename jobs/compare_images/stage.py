@@ -48,7 +48,6 @@ COMPARE_IMAGES = StageSpec(
     worker="jobs.compare_images.worker:run",
     check="jobs.compare_images.check:check",
     section="jobs.compare_images.section:page",
-    summary="jobs.compare_images.summary:summary",
     lineage="jobs.compare_images.lineage:LINEAGE",
     parallel=False,
     about="leaves out pictures that are near-identical to held-out ones",

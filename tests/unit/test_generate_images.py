@@ -143,9 +143,7 @@ def test_another_batch_size_is_another_result_though_hardly(tmp_path: Path, mode
     fingerprints = {
         GENERATE_IMAGES.fingerprint(unit)
         for batch_size in (1, 2, 3)
-        for unit in GENERATE_IMAGES.units_of(
-            params_of(model, batch_size=batch_size), (source, nothing_collected(tmp_path))
-        )
+        for unit in GENERATE_IMAGES.units_of(params_of(model, batch_size=batch_size), inputs)
     }
     assert len(fingerprints) == 3
 
