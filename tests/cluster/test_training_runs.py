@@ -35,7 +35,7 @@ def trained(
     presets = {}
     for name, pods, epochs in (("left", 1, 2), ("right", 2, 3)):
         values = configuration(cluster, home, store, images)
-        values |= {"run": name, "inputs": {"generate-images": BASE}, "stages": ["train", "evaluate"]}
+        values |= {"run": name, "inputs": {"compare-images": BASE}, "stages": ["train", "evaluate"]}
         values["train"] |= {"epochs": epochs, "resources": SMALL | {"pods": pods, "retries": 6}}
         values["kubernetes"] = {key: value for key, value in values["kubernetes"].items() if "models" not in key}
         presets[name] = written(values, tmp_path_factory.mktemp(name))

@@ -19,9 +19,8 @@ import numpy as np
 from PIL import Image
 from pydantic import TypeAdapter
 
-from jobs.collect.sources import AnySource, parquet_rows
+from jobs.collect.sources import AnySource
 from jobs.collect.sources.base import File, FileSource
-from jobs.collect.sources.parquet_service import ColumnsRequest, OpenFile
 from jobs.collect.sources.rows import Row
 from jobs.contract.reading import TypedSample
 from jobs.contract.samples import Origin
@@ -87,21 +86,6 @@ def rows_of(kind: str, data: bytes, name: str = "a.x") -> int:
             Sample(key_of(prompt), {"txt": prompt.encode(), "json": json_field({"row": row.number, **row.extra})})
         count += 1
     return count
-
-
-def parquet_messages(data: bytes) -> int:
-    """Decode in this process what is decoded in the sandbox."""
-    file = os.memfd_create("a.parquet")
-    serve = parquet_rows.SERVER.start(OpenFile(file=file, characters=1000, image_bytes=1000))
-    try:
-        os.write(file, data)
-        return sum(1 for _ in serve(ColumnsRequest(columns=("prompt", "prompt_nsfw"), images=("prompt",)), b""))
-    except KeyError as error:  # a column that is not there is found out by who asks
-        if "prompt" not in str(error):
-            raise
-        return 0
-    finally:
-        os.close(file)
 
 
 def table_copied(name: str, data: bytes) -> int:
@@ -226,5 +210,4 @@ ENTRIES: dict[str, Entry] = {
     "text table": Entry(partial(table_copied, "a.txt"), [_BOM_TEXT]),
     "csv table": Entry(partial(table_copied, "a.csv"), [_CSV, b"prompt\n" + b"a cat\n" * 20]),
     "json table": Entry(partial(table_copied, "a.jsonl"), [b'{"n": 1, "prompt": "a cat"}\n\n{"prompt": "a dog"}\n']),
-    "parquet": Entry(parquet_messages, PARQUETS, (MemoryError,)),
 }
