@@ -117,22 +117,8 @@ class Splits(Group[M]):
         return WriteSplits[M](instance.data)
 
 
-class Attached(Group[M]):
+class Attached(Splits[M]):
     """Beside each group of the splits one `SPLIT.NAME`, for what several of its samples may have in common."""
-
-    @overload
-    def __get__(self, instance: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, instance: Contract[Dataset], owner: type) -> ReadSplits[M]: ...
-    @overload
-    def __get__(self, instance: Contract[Writer], owner: type) -> WriteSplits[M]: ...
-
-    def __get__(self, instance: Any, owner: type[Contract[Any]]) -> Any:
-        if instance is None:
-            return self
-        if isinstance(instance.data, Dataset):
-            return ReadSplits(instance.data, self.model, lambda group: owner.declaration(group) is self)
-        return WriteSplits[M](instance.data)
 
     def group_of(self, split: str) -> str:
         """The name of the group beside that of a split."""
@@ -219,7 +205,7 @@ class Contract(Generic[Access]):
         for one in vars(cls).values():
             if isinstance(one, Attached) and group.endswith(one.group_of("")):
                 return one
-        splits = (one for one in vars(cls).values() if isinstance(one, Splits))
+        splits = (one for one in vars(cls).values() if isinstance(one, Splits) and not isinstance(one, Attached))
         return cls.groups().get(group) or next(splits, None)
 
     @classmethod
