@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jobs.collect.sources.base import File, TextSource
 from jobs.collect.sources.delimited import Layout, table_rows
+from jobs.collect.sources.json_files import json_of_line
 from jobs.collect.sources.parquet_reading import numbered_rows
 from jobs.collect.sources.rows import BadRow
 from jobs.errors import BadConfiguration
@@ -50,10 +50,9 @@ def _members(source: TextSource, file: File, columns: Sequence[str]) -> Iterator
             number, text = line
             if not text.strip():
                 continue
-            try:
-                value = json.loads(text)
-            except (ValueError, RecursionError) as error:
-                yield BadRow(number, f"it is not JSON: {error}")
+            value = json_of_line(number, text)
+            if isinstance(value, BadRow):
+                yield value
                 continue
             missing = [column for column in columns if not isinstance(value, dict) or column not in value]
             if missing:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Literal
 
 from jobs.collect.sources.base import TextSource
-from jobs.collect.sources.json_files import member_row
-from jobs.collect.sources.rows import AnyRow, BadRow, unreadable
+from jobs.collect.sources.json_files import json_of_line, member_row
+from jobs.collect.sources.rows import AnyRow, BadRow
 
 
 class Jsonl(TextSource):
@@ -21,11 +20,5 @@ class Jsonl(TextSource):
     def row(self, number: int, text: str) -> AnyRow | None:
         if not text.strip():
             return None
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            if reason := unreadable(text):
-                return BadRow(number, f"it {reason}")
-            hint = "; it may be one JSON array for the whole file: set `kind: json`" if text.strip() == "[" else ""
-            return BadRow(number, f"it is not JSON: {error}{hint}")
-        return member_row(number, value, self.column)
+        value = json_of_line(number, text)
+        return value if isinstance(value, BadRow) else member_row(number, value, self.column)
