@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from jobs.shards import patience
 from jobs.shards.local import LocalStore
 from jobs.shards.s3 import S3Store
 from jobs.shards.store import Store
@@ -67,6 +68,12 @@ def pytest_report_header() -> list[str]:
     """Says what the tests of this session run on."""
     servers = ", ".join(f"{name} ({server.origin})" for name, server in SERVERS.items())
     return [f"S3 servers: {servers}", f"published data: {', '.join(published.folders())}"]
+
+
+@pytest.fixture(autouse=True)
+def nobody_asked_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was asked to stop waits for no store ever again; several tests ask this one."""
+    monkeypatch.setattr(patience._Process, "stopping", False)
 
 
 @pytest.fixture(scope="session", params=published.folders())

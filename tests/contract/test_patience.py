@@ -30,7 +30,6 @@ def away(s3_store: S3Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Away]:
     """A patient store whose way to the server, the proxy, is about to be cut: `proxy.down` refuses everything."""
     monkeypatch.setattr(s3_client, "TRIES", 1)
     monkeypatch.setattr(patience, "_LONGEST_PAUSE_SECONDS", 0.2)
-    monkeypatch.setattr(patience._Process, "stopping", False)
     with FaultyProxy(os.environ["AWS_ENDPOINT_URL"]) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
         yield proxy, S3Store(s3_store.bucket, s3_store.prefix, timeout_seconds=5, patience_seconds=PATIENCE)

@@ -38,10 +38,11 @@ Rows = dict[str, dict[str, dict[str, Any]]]  # by split and key
 def hf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Hugging Face's `datasets`, which keeps what it reads in a folder of this test's own."""
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("HF_HOME", str(tmp_path_factory.mktemp("hf")))
         environment.setenv("HF_DATASETS_OFFLINE", "1")
         import datasets
 
+        # Another test may have imported it, so a variable would come late.
+        environment.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("hf")))
         datasets.disable_progress_bars()
         yield datasets
 
