@@ -18,6 +18,7 @@ from tests.stages import dataset_of
 
 TINY = "test_convnext"  # timm's ConvNeXt for tests: 0.2 million parameters, blocks [1, 2, 4, 2]
 
+SOURCES = ("even", "odd")  # of the prompts, in turn
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0))
 
 
@@ -44,7 +45,7 @@ def sample(number: int) -> Sample:
     prompt = f"picture {number} in colour {colour}"
     fields = {
         "txt": prompt.encode(),
-        "json": json_field({"prompt": prompt}),
+        "json": json_field({"source": SOURCES[number % len(SOURCES)], "row": number + 1}),
         "npy": npy_field((vector / np.linalg.norm(vector)).astype(np.float32)),
         "png": picture(colour, seed=number),
     }

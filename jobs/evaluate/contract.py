@@ -33,6 +33,25 @@ class Baselines(JsonModel):
     """The vector of the training prompt whose image looks most alike."""
 
 
+class Differences(JsonModel):
+    """Intervals of the mean difference between the network's cosine and that of a baseline, image by image."""
+
+    constant: tuple[float, float]
+    nearest_neighbour: tuple[float, float]
+
+
+class SourceScore(JsonModel):
+    """Of the held-out images whose prompts one source gave."""
+
+    source: str
+    samples: Count
+    score: float
+    interval: tuple[float, float] | None
+    """None of so few images that it would be narrower than it says."""
+
+    baselines: Baselines
+
+
 class Histogram(JsonModel):
     """Images per bin of cosine; `edges` has one more entry than the counts."""
 
@@ -52,6 +71,12 @@ class Metrics(JsonModel):
     samples: Count
     split: str
     baselines: Baselines
+    differences: Differences | None = None
+    """None of an evaluation from before they were computed."""
+
+    by_source: tuple[SourceScore, ...] = ()
+    """In the order of their names."""
+
     max_cosine_to_train: float
     closest_pair: dict[str, str]
     """By split, the keys of the held-out and the training prompt that are closest to each other."""

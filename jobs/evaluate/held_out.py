@@ -30,6 +30,7 @@ class HeldOut:
     """n held-out images, in the dataset's order."""
 
     keys: tuple[str, ...]
+    sources: tuple[str, ...]  # of their prompts
     true: Floats  # unit vectors of their prompts, float32 of shape (n, 384)
     predicted: Floats  # unit vectors the network gives for the images
     thumbnails: Floats  # `centred` thumbnails, float32 of shape (n, 768)
@@ -44,6 +45,7 @@ def load_held_out(images: ReadSplits[Origin], regressor: Regressor, params: Eval
             "prompts, or hold out a larger fraction in dedup"
         )
     keys: list[str] = []
+    sources: list[str] = []
     true, predicted, small = [], [], []
 
     def samples() -> Iterator[TypedSample[Origin]]:
@@ -53,10 +55,11 @@ def load_held_out(images: ReadSplits[Origin], regressor: Regressor, params: Eval
 
     for batch, vectors in predict(regressor, samples(), lambda sample: (sample.key, image_in(sample.raw)), params):
         keys += [sample.key for sample in batch]
+        sources += [sample.value.source for sample in batch]
         true.append(vectors_of(sample.raw for sample in batch))
         predicted.append(vectors)
         log.progress(len(keys), total, "held-out images")
-    return HeldOut(tuple(keys), np.concatenate(true), np.concatenate(predicted), centred(small))
+    return HeldOut(tuple(keys), tuple(sources), np.concatenate(true), np.concatenate(predicted), centred(small))
 
 
 @dataclass(frozen=True, slots=True)

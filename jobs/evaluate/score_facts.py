@@ -9,7 +9,7 @@ from jobs.contract.reading import ReadGroup, TypedSample
 from jobs.contract.samples import TRAIN
 from jobs.dedup.contract import Deduplicated
 from jobs.evaluate import contract
-from jobs.evaluate.contract import Evaluated, Histogram, Metrics
+from jobs.evaluate.contract import Evaluated, Histogram, Metrics, SourceScore
 from jobs.report.page import RunView
 from jobs.report.picture_pairs import PicturePair, picture_pair
 from jobs.report.pictures import is_small, uri, within
@@ -97,6 +97,8 @@ class ScoreFacts:
     samples: int
     split: str
     baselines: tuple[tuple[str, float], ...]  # (one of NAMES, mean cosine), the strongest first
+    differences: dict[str, tuple[float, float]]  # by baseline; empty of a run from before they were computed
+    by_source: tuple[SourceScore, ...]
     neighbour_images: int
     edges: tuple[float, ...]
     counts: tuple[tuple[str, tuple[int, ...]], ...]  # (one of NAMES, images per bin)
@@ -106,15 +108,20 @@ class ScoreFacts:
 
     @property
     def beaten(self) -> bool:
-        """Whether the whole interval lies above every baseline."""
-        return all(self.interval[0] > value for _, value in self.baselines)
+        """Whether the whole interval of the difference to every baseline is above 0."""
+        return all(self.above(name, value)[0] > 0 for name, value in self.baselines)
+
+    def above(self, name: str, value: float) -> tuple[float, float]:
+        """The interval of the difference to a baseline; without one, how far the score's own lies above it."""
+        low, high = self.interval
+        return self.differences.get(name, (low - value, high - value))
 
 
 def score_facts(evaluated: Evaluated[Dataset], view: RunView) -> ScoreFacts:
     """What evaluate measured, with what dedup promised for it."""
     metrics = evaluated.metrics.value()
     edges, counts = _cropped(metrics.histogram)
-    baselines = {"constant": metrics.baselines.constant, "nearest_neighbour": metrics.baselines.nearest_neighbour}
+    baselines = metrics.baselines.model_dump()
     dedup = view.get(Deduplicated[Dataset])
     return ScoreFacts(
         score=metrics.score,
@@ -124,6 +131,8 @@ def score_facts(evaluated: Evaluated[Dataset], view: RunView) -> ScoreFacts:
         samples=metrics.samples,
         split=metrics.split,
         baselines=tuple(sorted(baselines.items(), key=lambda item: -item[1])),
+        differences=metrics.differences.model_dump() if metrics.differences else {},
+        by_source=metrics.by_source,
         neighbour_images=metrics.neighbour_images,
         edges=edges,
         counts=counts,

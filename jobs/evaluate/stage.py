@@ -45,7 +45,7 @@ def units(params: EvaluateParams, inputs: EvaluateInputs) -> list[Unit]:
 
 
 EVALUATE = StageSpec(
-    version=2,
+    version=3,
     reads=EvaluateInputs,
     writes=Evaluated,
     params=EvaluateParams,

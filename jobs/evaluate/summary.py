@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.evaluate.contract import Evaluated
+from jobs.evaluate.contract import Evaluated, SourceScore
 from jobs.report.page import Summary
 from jobs.shards.dataset import Dataset
 
@@ -11,11 +11,25 @@ def summary(evaluated: Evaluated[Dataset]) -> Summary:
     """The scores as a table, and all metrics."""
     found = evaluated.metrics.value()
     low, high = found.interval
+    above = found.differences
     rows = [
         ("model", f"{found.score:.4f}   95 % interval {low:.4f} to {high:.4f}"),
-        ("constant", f"{found.baselines.constant:.4f}"),
-        ("nearest neighbour", f"{found.baselines.nearest_neighbour:.4f}"),
+        ("constant", f"{found.baselines.constant:.4f}{_above(above.constant) if above else ''}"),
+        (
+            "nearest neighbour",
+            f"{found.baselines.nearest_neighbour:.4f}{_above(above.nearest_neighbour) if above else ''}",
+        ),
         ("closest training prompt", f"{found.max_cosine_to_train:.4f}   (leak check)"),
+        *((f"of {one.source}", _of_source(one)) for one in found.by_source if len(found.by_source) > 1),
     ]
     lines = [f"mean cosine on {found.samples:,} held-out prompts", *(f"  {name:<28} {value}" for name, value in rows)]
     return Summary(found.model_dump(mode="json"), "\n".join(lines))
+
+
+def _above(difference: tuple[float, float]) -> str:
+    return f"   the model is {difference[0]:+.4f} to {difference[1]:+.4f} above"
+
+
+def _of_source(found: SourceScore) -> str:
+    interval = f"   95 % interval {found.interval[0]:.4f} to {found.interval[1]:.4f}" if found.interval else ""
+    return f"{found.score:.4f}{interval}   constant {found.baselines.constant:.4f}, {found.samples:,} prompts"

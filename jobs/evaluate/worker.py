@@ -14,11 +14,13 @@ from jobs.contract.samples import TRAIN, Origin
 from jobs.evaluate.contract import (
     Baselines,
     Case,
+    Differences,
     Evaluated,
     EvaluateInputs,
     Metrics,
     MetricsSummary,
     Score,
+    SourceScore,
 )
 from jobs.evaluate.held_out import (
     Closest,
@@ -28,7 +30,7 @@ from jobs.evaluate.held_out import (
     neighbour_vectors,
     prompts_numbered,
 )
-from jobs.evaluate.metrics import CONFIDENCE, histogram, interval
+from jobs.evaluate.metrics import CONFIDENCE, ENOUGH_IMAGES, histogram, interval
 from jobs.evaluate.stage import SPLIT, EvaluateParams
 from jobs.imaging.pixels import decode, image_in
 from jobs.imaging.thumbnails import shown
@@ -54,6 +56,19 @@ class Scores:
     model: Floats
     constant: Floats
     nearest_neighbour: Floats
+
+    def of(self, rows: NDArray[np.bool_]) -> Scores:
+        """Those of some images; `rows` of shape (n,)."""
+        return Scores(
+            model=self.model[rows], constant=self.constant[rows], nearest_neighbour=self.nearest_neighbour[rows]
+        )
+
+    @property
+    def baselines(self) -> Baselines:
+        """Their means."""
+        return Baselines(
+            constant=_rounded(self.constant.mean()), nearest_neighbour=_rounded(self.nearest_neighbour.mean())
+        )
 
 
 def run(task: Task[EvaluateInputs, Evaluated[Writer]], params: EvaluateParams) -> None:
@@ -97,17 +112,19 @@ def metrics(
     to_train, numbers = closest.to_true
     leakiest = int(to_train[:, 0].argmax())
     neighbour = int(numbers[leakiest, 0])
-    low, high = interval(scores.model, num_resamples=params.num_resamples, seed=params.seed)
     return Metrics(
         score=_rounded(scores.model.mean()),
-        interval=(_rounded(low), _rounded(high)),
+        interval=_interval(scores.model, params),
         confidence=CONFIDENCE,
         resamples=params.num_resamples,
         samples=len(held_out.keys),
         split=SPLIT,
-        baselines=Baselines(
-            constant=_rounded(scores.constant.mean()), nearest_neighbour=_rounded(scores.nearest_neighbour.mean())
+        baselines=scores.baselines,
+        differences=Differences(
+            constant=_interval(scores.model - scores.constant, params),
+            nearest_neighbour=_interval(scores.model - scores.nearest_neighbour, params),
         ),
+        by_source=by_source(scores, held_out.sources, params),
         max_cosine_to_train=_rounded(to_train[leakiest, 0]),
         closest_pair={
             SPLIT: held_out.keys[leakiest],
@@ -117,6 +134,29 @@ def metrics(
         histogram=histogram(model=scores.model, constant=scores.constant, nearest_neighbour=scores.nearest_neighbour),
         neighbour_images=num_neighbours,
     )
+
+
+def by_source(scores: Scores, sources: tuple[str, ...], params: EvaluateParams) -> tuple[SourceScore, ...]:
+    """The score of each source by itself; `sources` are those of the images, in their order."""
+    of_images = np.array(sources)
+    found = []
+    for source in sorted(set(sources)):
+        own = scores.of(of_images == source)
+        found.append(
+            SourceScore(
+                source=source,
+                samples=len(own.model),
+                score=_rounded(own.model.mean()),
+                interval=_interval(own.model, params) if len(own.model) >= ENOUGH_IMAGES else None,
+                baselines=own.baselines,
+            )
+        )
+    return tuple(found)
+
+
+def _interval(values: Floats, params: EvaluateParams) -> tuple[float, float]:
+    low, high = interval(values, num_resamples=params.num_resamples, seed=params.seed)
+    return _rounded(low), _rounded(high)
 
 
 def write_calibration(model_cosines: Floats, closest: Closest, output: Evaluated[Writer]) -> None:

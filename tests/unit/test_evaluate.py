@@ -101,6 +101,38 @@ def test_the_report_is_what_a_plain_computation_gives(tmp_path: Path) -> None:
     assert outcome.stats["score"] == noted["score"]
 
 
+def test_each_source_has_its_own_score_and_baselines(tmp_path: Path) -> None:
+    (images, _, _), evaluated = evaluate(tmp_path)
+    noted = group_json(evaluated, "metrics")
+    scores = {sample.key: json_of(sample) for sample in evaluated.samples("scores")}
+    sources = {sample.key: json_of(sample)["source"] for sample in images.samples("val")}
+    assert [one["source"] for one in noted["by_source"]] == list(pictures.SOURCES)
+    for one in noted["by_source"]:
+        own = [scores[key] for key, source in sources.items() if source == one["source"]]
+        assert one["samples"] == len(own) == 8
+        assert one["interval"] is None, "of so few it would be too narrow"
+        assert one["score"] == pytest.approx(np.mean([score["cosine"] for score in own]), abs=2e-6)
+        for name, mean in one["baselines"].items():
+            assert mean == pytest.approx(np.mean([score[name] for score in own]), abs=2e-6)
+
+
+def test_a_source_with_enough_images_has_an_interval(tmp_path: Path) -> None:
+    run, datasets = inputs(tmp_path, {**TRAIN, "val-00000": range(40, 80), "val-00001": range(81, 90, 2)})
+    by_source = group_json(run_stage(run, EVALUATE, params(), datasets), "metrics")["by_source"]
+    assert [one["samples"] for one in by_source] == [20, 25]
+    assert all(one["interval"][0] < one["score"] < one["interval"][1] for one in by_source)
+
+
+def test_differences_to_baselines_are_those_of_the_same_images(tmp_path: Path) -> None:
+    noted = group_json(evaluate(tmp_path)[1], "metrics")
+    for name, (low, high) in noted["differences"].items():
+        assert low < noted["score"] - noted["baselines"][name] < high
+    cosines = np.linspace(0, 1, 50)
+    noise = np.random.default_rng(0).normal(0.01, 0.001, 50)
+    low, high = interval((cosines + noise) - cosines, num_resamples=2_000, seed=0)
+    assert 0.009 < low < high < 0.011, "though the two means have intervals of 0.16 that overlap"
+
+
 def test_a_leaked_prompt_shows_as_a_cosine_of_one(tmp_path: Path) -> None:
     run, (images, network, _) = inputs(tmp_path)
     leaking = pictures.prompts(run, {**TRAIN, "train-00002": range(45, 46)})

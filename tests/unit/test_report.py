@@ -233,7 +233,7 @@ def test_the_first_questions_are_answered_at_the_top(page: Page) -> None:
         "384 rows",
     ):
         assert noted in top
-    assert "The whole interval lies above both baselines" in top
+    assert "The network is above both baselines" in top
 
 
 @pytest.mark.parametrize(
@@ -319,10 +319,29 @@ def test_charts_have_labels_and_only_finite_positions(html: str, page: Page) -> 
 def test_a_score_that_beats_nothing_and_a_leak_are_said_in_words(tmp_path: Path) -> None:
     html = finished(local_run(tmp_path), score=0.61, interval=[0.6, 0.63], max_cosine_to_train=0.9)
     top = Page(html).texts["result"]
-    assert "The interval does not lie above every one of the baselines" in top
-    assert "-0.010 against the most alike image" in top
+    assert "The network is not clearly above both baselines" in top
+    assert "-0.010 (-0.020 to +0.010) against the most alike image" in top
     assert "No leak" not in html
     assert "at cosine 0.900000; the filter allows none at 0.8 or above" in top
+
+
+def test_the_interval_of_the_difference_decides_where_there_is_one(tmp_path: Path) -> None:
+    above = {"constant": [0.08, 0.12], "nearest_neighbour": [0.001, 0.02]}
+    html = finished(local_run(tmp_path), score=0.63, interval=[0.6, 0.66], differences=above)
+    top = Page(html).texts["result"]
+    assert "The network is above both baselines" in top
+    assert "+0.010 (+0.001 to +0.020) against the most alike image" in top
+
+
+def test_the_score_of_each_source_is_shown(tmp_path: Path) -> None:
+    own = {"score": 0.7, "baselines": {"constant": 0.5, "nearest_neighbour": 0.6}}
+    sources = [
+        {"source": "<mine>", "samples": 2_345, "interval": [0.65, 0.76], **own},
+        {"source": "other", "samples": 3, "interval": None, **own},
+    ]
+    shown = Page(finished(local_run(tmp_path), by_source=sources)).texts["scores"]
+    assert "<mine> 2,345 0.700 0.650 to 0.760 0.600 0.500" in shown
+    assert "other 3 0.700 too few 0.600 0.500" in shown
 
 
 def test_a_pair_that_only_rounding_puts_at_the_threshold_is_no_leak(tmp_path: Path) -> None:
