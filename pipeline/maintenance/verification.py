@@ -25,35 +25,43 @@ _SHARDS_EACH = 16  # of one index at least: a process needs half a second to sta
 
 
 def verify(store: Store, config: RunConfig, executor: Executor) -> Iterator[tuple[str, str]]:
-    """(stage, what was checked of it, in words); raises Corrupt for the first thing that is wrong, NotFound, I2PError.
+    """(stage, what was checked of it, in words); raises Corrupt for the first thing that is wrong, I2PError.
 
-    `store` is the run's (`open_run`), in which the datasets taken from other runs are found too.
+    Raises NotFound after all that is published was checked, if a stage of the run is not. `store` is the run's
+    (`open_run`), in which the datasets taken from other runs are found too.
     """
     made = {spec.name for spec in config.specs}
     read = made | {name for spec in config.specs for name in spec.inputs} | set(config.inputs)
-    manifests = {spec.name: _published(store, spec.name, config) for spec in STAGES if spec.name in read}
+    found = {name: load_manifest(store.at(name)) for name in read}
+    manifests = {name: manifest for name, manifest in found.items() if manifest}
     plans = [
-        _plan(config, spec, manifests, executor.at_once, own=spec.name in made) for spec in STAGES if spec.name in read
+        _plan(config, spec, manifests, executor.at_once, own=spec.name in made)
+        for spec in STAGES
+        if spec.name in manifests
     ]
     checked = _checked(executor, plans)
     for spec in STAGES:
         if spec.name not in read:
             yield spec.name, "not part of this run"
+        elif spec.name not in manifests:
+            yield spec.name, "not finished"
         else:
             yield spec.name, _text(spec, manifests[spec.name], next(checked), config)
+    for spec in STAGES:
+        if spec.name in read - set(manifests):
+            raise NotFound(_unfinished(spec.name, config))
 
 
-def _published(store: Store, stage: str, config: RunConfig) -> Manifest:
-    if manifest := load_manifest(store.at(stage)):
-        return manifest
+def _unfinished(stage: str, config: RunConfig) -> str:
     of = "the run" if config.origin(stage) == config.run else f"the run {config.origin(stage)}, which it is of,"
-    raise NotFound(f"{stage} has no manifest, so {of} is not finished; `i2p run` finishes it")
+    return f"{stage} has no manifest, so {of} is not finished; what is there was checked; `i2p run` finishes it"
 
 
 def _plan(
     config: RunConfig, spec: StageSpec, manifests: Mapping[str, Manifest], at_once: int | None, *, own: bool
 ) -> JobPlan:
-    names = (spec.name, *spec.inputs) if own else (spec.name,)
+    """The check of one stage; with its inputs, if the run made it and they are all there."""
+    names = (spec.name, *spec.inputs) if own and manifests.keys() >= set(spec.inputs) else (spec.name,)
     shards = len(manifests[spec.name].shards)
     most = at_once or config.resources(spec).parallelism
     parallelism = max(1, min(most, -(-shards // _SHARDS_EACH)))

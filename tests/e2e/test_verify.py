@@ -81,9 +81,15 @@ def test_of_a_run_with_some_stages_these_are_checked_and_the_others_are_not_part
 def test_a_stage_that_the_run_makes_and_that_is_not_finished(
     store: Path, verify: Callable[..., tuple[int, dict[str, str], str]]
 ) -> None:
-    code, _, complaint = verify(without(store, "dedup"), *FILTERING)
+    unfinished = without(store, "dedup")
+    code, _, complaint = verify(unfinished, *FILTERING)
     assert code == TRY_AGAIN
-    assert "dedup has no manifest, so the run is not finished" in complaint
+    assert "dedup has no manifest, so the run is not finished; what is there was checked" in complaint
+    (shard,) = (unfinished / RUN / "collect" / "shards").glob("grammar-00000-*")
+    shard.write_bytes(shard.read_bytes()[:-512])
+    code, _, complaint = verify(unfinished, *FILTERING)
+    assert code == BAD_DATA
+    assert "collect" in complaint
 
 
 PREDICTING = ("--set", "run=mine", "--set", "inputs={evaluate: small}", "--set", "stages=[infer, submission]")
