@@ -7,6 +7,7 @@ from typing import Any
 
 from jobs.errors import BadConfiguration
 from jobs.registry import literal, load, names_in
+from jobs.shards.local_files import LocalFiles
 from jobs.shards.store import Downloads, Readable, Store
 
 SCHEMES = "jobs.shards.schemes"
@@ -74,6 +75,8 @@ def _held(folder: str, patience_seconds: float, downloads: Downloads) -> Readabl
     parts = _parts(folder)
     if parts is None:
         return None
+    if parts[0] == _FOLDER:
+        return LocalFiles(Path(parts[1])) if parts[1] else None
     more = {"downloads": downloads} if _only_read(parts[0]) else {}
     holder: Readable | None = _opened(parts, patience_seconds=patience_seconds, **more)
     return holder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from tests.hostile.files import SPARSE, write_images, write_sources
 from tests.hostile.sources import MANY
 from tests.samples import json_of
 from tests.stages import local_run, run_stage
+from tests.unit.test_collect import collect, counts
 from tests.unit.test_infer import inputs
 
 MEMORY = 1e9  # bytes: of a decoder with its program, and what a worker grows by
@@ -121,6 +123,29 @@ def test_hostile_images_are_recorded_and_their_neighbours_predicted(tmp_path: Pa
     assert not wrong
     assert len(expected) > 200
     assert set(SPARSE) <= set(expected)
+
+
+@pytest.mark.usefixtures("taken")
+def test_hostile_images_of_pairs_are_refused_by_reason_and_their_neighbours_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    expected = write_images(folder)
+    numbers = {name: number for number, name in enumerate(expected)}
+    rows = [{"file_name": name, "text": f"hostile {number}"} for name, number in numbers.items()]
+    for number in range(GOOD):
+        (folder / f"good-{number}.png").write_bytes(pictures.picture(number % 4, seed=number))
+        rows.insert(number * 20, {"file_name": f"good-{number}.png", "text": f"good {number}"})
+    (folder / "metadata.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    source = {"kind": "imagefolder", "name": "odd", "path": str(folder), "on_bad_row": "skip"}
+    dataset = collect(tmp_path / "run", source)
+    (found,) = counts(dataset).values()
+    assert found.rows == len(rows)
+    kept = {sample.text() for sample in Collected(dataset).prompts.samples()}
+    assert kept >= {f"good {number}" for number in range(GOOD)}
+    wrong = {
+        name for name, must in expected.items() if must is not None and (f"hostile {numbers[name]}" not in kept) != must
+    }
+    assert not wrong
+    assert found.rows - found.kept == sum(number for reason, number in found.refused.items() if "image" in reason)
 
 
 @pytest.mark.usefixtures("taken")

@@ -14,7 +14,7 @@ from jobs.collect.stage import COLLECT, CollectParams, units
 from jobs.contract.declaration import Inputs
 from jobs.errors import BadConfiguration
 from jobs.registry import names_in
-from tests.unit.test_collect import collect, prompts
+from tests.unit.test_collect import collect, counts, prompts
 
 RULE: TypeAdapter[Rule] = TypeAdapter(AnyRule)
 
@@ -162,9 +162,6 @@ def test_real_prompts_stay(tmp_path: Path, data: Path) -> None:
          "quoting": "standard"},
     ]  # fmt: skip
     dataset = collect(tmp_path, *sources, rules=rules)
-    for outcome in dataset.manifest.outcomes:
-        stats = dict(outcome.stats)
-        refused = sum(stats.pop("refused", {}).values())
-        assert stats["rows"] == refused + sum(stats.values()) - stats["rows"]
-        assert refused <= 1 + 0.005 * stats["rows"]
+    for one in counts(dataset).values():
+        assert sum(one.refused.values()) <= 1 + 0.005 * one.rows
     assert len(prompts(dataset)) > 100

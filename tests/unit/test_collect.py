@@ -12,6 +12,7 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 import pytest
 
+from jobs.collect.contract import CollectCounts, Collected
 from jobs.collect.sources.base import File
 from jobs.collect.sources.kinds.conceptual_captions import join_tokens
 from jobs.collect.sources.kinds.text import Text
@@ -31,6 +32,22 @@ def collect(tmp_path: Path, *sources: dict[str, Any], **params: Any) -> Dataset:
 
 def prompts(dataset: Dataset) -> set[str]:
     return {sample.text() for sample in dataset.samples()}
+
+
+def counts(dataset: Dataset) -> dict[str, CollectCounts]:
+    """What became of the rows of each unit: every one is kept, or counted under one reason why it is not."""
+    found = {outcome.unit: CollectCounts.model_validate(dict(outcome.stats)) for outcome in dataset.manifest.outcomes}
+    for unit, one in found.items():
+        assert one.rows == one.kept + sum(one.by_reason().values()), unit
+    assert sum(one.kept for one in found.values()) == sum(1 for _ in Collected(dataset).prompts.samples())
+    return found
+
+
+def stats(dataset: Dataset) -> dict[str, Any]:
+    """The counts of a single unit, as they are stored."""
+    counts(dataset)
+    (outcome,) = dataset.manifest.outcomes
+    return dict(outcome.stats)
 
 
 def test_text_has_a_prompt_a_line_and_repeats_and_empty_lines_are_dropped_and_counted(tmp_path: Path) -> None:
@@ -98,9 +115,10 @@ def test_published_files_are_read_whole(tmp_path: Path, data: Path) -> None:
         {"kind": "parquet", "name": "laion", "path": str(data / "sources/laion400m/*.parquet"), "column": "TEXT"},
     ]
     dataset = collect(tmp_path, *published)
-    rows = {outcome.unit: outcome.stats["rows"] for outcome in dataset.manifest.outcomes}
+    found = counts(dataset)
+    rows = {unit: one.rows for unit, one in found.items()}
     assert rows == {"cc": captions.read_bytes().count(b"\n"), "ddb": 3, "licensed": 50, "laion": 10_000}
-    assert all(outcome.stats["unreadable"] == 0 for outcome in dataset.manifest.outcomes)
+    assert all(one.unreadable == 0 for one in found.values())
     by_key = {sample.key: sample for sample in dataset.samples()}
     angler = json_of(by_key[key_of("an angler fishes river on a snowy day.")])
     assert angler["row"] == 2
@@ -151,14 +169,6 @@ def test_an_unreadable_row_is_named_and_can_be_skipped(tmp_path: Path, case: str
     assert "on_bad_row: skip" in str(error.value)
     dataset = collect(tmp_path / "2", {**source, "on_bad_row": "skip"})
     assert dataset.manifest.outcomes[0].stats["unreadable"] == 1
-
-
-def stats(dataset: Dataset) -> dict[str, int]:
-    """The counts of a single unit, which add up."""
-    (outcome,) = dataset.manifest.outcomes
-    found = dict(outcome.stats)
-    assert found["rows"] == sum(found.values()) - found["rows"]
-    return found
 
 
 def test_an_unterminated_quote_costs_its_own_row_and_no_others(tmp_path: Path) -> None:

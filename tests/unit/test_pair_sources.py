@@ -24,6 +24,7 @@ from jobs.errors import BadConfiguration, BadData
 from jobs.shards.dataset import Dataset
 from jobs.shards.digests import sha256
 from tests.stages import local_run, run_stage
+from tests.unit.test_collect import counts, stats
 
 
 def picture(shade: int, form: str = "PNG", **options: Any) -> bytes:
@@ -53,11 +54,6 @@ def collect(tmp_path: Path, kind: str, path: Path, **options: Any) -> Dataset:
 def pairs(dataset: Dataset) -> dict[str, str]:
     """{prompt: SHA-256 of its image}."""
     return {sample.text(): sample.value.given[0].sha256 for sample in Collected(dataset).prompts.samples()}
-
-
-def stats(dataset: Dataset) -> dict[str, Any]:
-    (outcome,) = dataset.manifest.outcomes
-    return dict(outcome.stats)
 
 
 IMAGES = {f"images/{number}.png": picture(number) for number in range(3)}
@@ -293,3 +289,14 @@ def test_a_name_never_leads_out_of_the_folder(tmp_path: Path, name: str) -> None
     dataset = collect(tmp_path, "imagefolder", path, on_bad_row="skip")
     assert pairs(dataset) == {}
     assert sum(stats(dataset)["refused"].values()) == 1
+
+
+def test_the_images_of_the_competition_are_pairs(tmp_path: Path, data: Path) -> None:
+    sample = data / "competition_sample"
+    dataset = collect(tmp_path, "csv-pairs", sample / "prompts.csv", image="images/{imgId}.png")
+    assert [(one.rows, one.kept) for one in counts(dataset).values()] == [(7, 7)]
+    with (sample / "prompts.csv").open(newline="") as file:
+        published = {row["prompt"]: row["imgId"] for row in csv.DictReader(file)}
+    images = {prompt: sha256((sample / "images" / f"{name}.png").read_bytes()) for prompt, name in published.items()}
+    assert pairs(dataset) == images
+    assert {one.value.given[0].width for one in Collected(dataset).prompts.samples()} == {512}

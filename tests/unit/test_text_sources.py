@@ -23,7 +23,7 @@ from jobs.collect.stage import CollectParams, units
 from jobs.contract.declaration import Inputs
 from jobs.errors import BadConfiguration, BadData
 from tests.samples import json_of
-from tests.unit.test_collect import collect, prompts, stats
+from tests.unit.test_collect import collect, counts, prompts, stats
 
 
 def read(folder: Path, content: bytes | str, kind: str = "csv", name: str = "a.x", **source: Any) -> Any:
@@ -391,6 +391,6 @@ def test_published_text_files_are_read_whole(tmp_path: Path, data: Path) -> None
         sources.append({"kind": "diffusiondb", "name": "part", "path": str(tmp_path / "part-*.json")})
         rows |= {"refl": 10_000, "part": 1}
     dataset = collect(tmp_path, *sources)
-    found = {outcome.unit: outcome.stats for outcome in dataset.manifest.outcomes}
-    assert {unit: counts["rows"] for unit, counts in found.items()} == rows
-    assert all(counts["unreadable"] == 0 for counts in found.values())
+    found = counts(dataset)
+    assert {unit: one.rows for unit, one in found.items()} == rows
+    assert all(one.unreadable == 0 for one in found.values())

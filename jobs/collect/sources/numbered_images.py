@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from jobs.collect.sources.base import File
-from jobs.collect.sources.image_folder import ImageFolder
 from jobs.collect.sources.named_pairs import ImageName, named_pairs
 from jobs.collect.sources.pairs import FolderSource
 from jobs.collect.sources.rows import AnyRow
@@ -23,7 +22,7 @@ class NumberedImages(FolderSource):
 
     def files(self) -> list[File]:
         store = self.folder()
-        return [File(store, self.in_folder(store, self.table), ImageFolder(store))]
+        return [File(store, self.in_folder(store, self.table), self.images_below(store))]
 
     def rows(self, file: File) -> Iterator[AnyRow]:
         return named_pairs(self, file, self.column, ImageName(self.pattern))

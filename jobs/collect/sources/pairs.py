@@ -30,6 +30,10 @@ class PairSource(FileSource):
         """Whether each row has an image."""
         return True
 
+    def images_below(self, store: Readable, *beside: str) -> ImageFolder:
+        """All images below a store, with the files beside them of which the names end so."""
+        return ImageFolder(store, self.image_limits.file_bytes, beside)
+
 
 class TextPairs(PairSource, TextSource):
     """A source of pairs that stand in text files, or in parquet."""
@@ -57,7 +61,7 @@ class FolderSource(TextPairs):
 
     def images_in(self, *beside: str) -> list[File]:
         """All images in the folder, and below, as one file, with the files beside them of which the names end so."""
-        images = ImageFolder(self.folder(), beside)
+        images = self.images_below(self.folder(), *beside)
         if not images.names():
             raise BadConfiguration(
                 f"source {self.name}: there are no images below {self.path!r}: PNG, JPEG and WebP files are read; "

@@ -9,7 +9,6 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from jobs.collect.sources.base import File
-from jobs.collect.sources.image_folder import ImageFolder
 from jobs.collect.sources.named_pairs import ImageName, named_pairs
 from jobs.collect.sources.pairs import TextPairs
 from jobs.collect.sources.rows import AnyRow
@@ -51,7 +50,7 @@ class CsvPairs(TextPairs):
     def files(self) -> list[File]:
         where, downloads = self.images, self.downloads()
         images = open_folder(where, patience_seconds=store_patience(), downloads=downloads) if where else None
-        return [replace(file, images=ImageFolder(images or file.store)) for file in super().files()]
+        return [replace(file, images=self.images_below(images or file.store)) for file in super().files()]
 
     def rows(self, file: File) -> Iterator[AnyRow]:
         return named_pairs(self, file, self.column, ImageName(self.image), first_row=self.first_row)

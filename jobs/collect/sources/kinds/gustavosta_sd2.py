@@ -7,7 +7,6 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from jobs.collect.sources.base import File
-from jobs.collect.sources.image_folder import ImageFolder
 from jobs.collect.sources.named_rows import named_rows
 from jobs.collect.sources.pairs import FolderSource, pair
 from jobs.collect.sources.rows import AnyRow, BadRow
@@ -26,7 +25,7 @@ class GustavostaSd2(FolderSource):
 
     def files(self) -> list[File]:
         store = self.folder()
-        return [File(store, self.in_folder(store, table), ImageFolder(store)) for table in _TABLES]
+        return [File(store, self.in_folder(store, table), self.images_below(store)) for table in _TABLES]
 
     def rows(self, file: File) -> Iterator[AnyRow]:
         known = frozenset(file.images.names() if file.images else ())

@@ -7,7 +7,6 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from jobs.collect.sources.base import File
-from jobs.collect.sources.image_folder import ImageFolder
 from jobs.collect.sources.named_rows import ENDINGS, named_rows
 from jobs.collect.sources.pairs import FolderSource, folder_of, pair
 from jobs.collect.sources.rows import AnyRow, BadRow
@@ -36,7 +35,7 @@ class Imagefolder(FolderSource):
                 f"source {self.name}: there is no {', '.join(_METADATA[:-1])} or {_METADATA[-1]} below {self.path!r}; "
                 "write one, or read another layout: sidecar, csv-pairs, png-parameters"
             )
-        return [File(store, name, ImageFolder(folder_of(store, name))) for name in sorted(names)]
+        return [File(store, name, self.images_below(folder_of(store, name))) for name in sorted(names)]
 
     def rows(self, file: File) -> Iterator[AnyRow]:
         images = folder_of(file.store, file.name)

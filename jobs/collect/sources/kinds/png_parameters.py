@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Literal
 
 from jobs.collect.sources.base import File
-from jobs.collect.sources.image_folder import ImageFolder
 from jobs.collect.sources.pairs import FolderSource
 from jobs.collect.sources.png_text import text_of
 from jobs.collect.sources.rows import AnyRow, BadRow, Row, row_of
@@ -34,7 +33,7 @@ class PngParameters(FolderSource):
         return self.images_in()
 
     def rows(self, file: File) -> Iterator[AnyRow]:
-        images = file.images or ImageFolder(file.store)
+        images = file.images or self.images_below(file.store)
         names = (name for name in images.names() if name.lower().endswith(".png"))
 
         def row(numbered: tuple[int, str]) -> AnyRow:

@@ -7,7 +7,6 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from jobs.collect.sources.base import File
-from jobs.collect.sources.image_folder import ImageFolder
 from jobs.collect.sources.pairs import FolderSource, pair
 from jobs.collect.sources.rows import AnyRow, BadRow
 from jobs.errors import NotFound
@@ -28,7 +27,7 @@ class Sidecar(FolderSource):
         return self.images_in(self.suffix)
 
     def rows(self, file: File) -> Iterator[AnyRow]:
-        images = file.images or ImageFolder(file.store)
+        images = file.images or self.images_below(file.store)
 
         def row(numbered: tuple[int, str]) -> AnyRow:
             number, name = numbered
