@@ -1,9 +1,11 @@
 """How fast files of prompts are read, and in how much memory; beside datatrove: `python -m benchmarks.sources`
 
-A quarter of an hour. Each file has a million rows and is read by a process of its own, in which the rows or documents
-of one reader are consumed. CPU is that of all its processes, so also of the sandboxed one, from the first row asked for
-to the last. Then four times as many rows, for which the memory must not grow. `collect` is the whole stage: rows, keys,
-samples, shards.
+An hour, or less for the formats that are named as arguments, whose figures are only printed. Each file has a million
+rows, or a quarter of it where these have images, and is read by a process of its own, in which the rows or documents of
+one reader are consumed. CPU is that of all its processes, so also of the sandboxed one, from the first row asked for to
+the last. Then four times as many rows, for which the memory must not grow, but for folders of files, whose names are
+held. Images have 16 x 16 pixels; those in tars and parquet come with the rows. `collect` is the whole stage: rows,
+keys, images decoded, samples, shards.
 """
 
 from __future__ import annotations
@@ -17,14 +19,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
 import pyarrow as arrow
 import pyarrow.parquet
+from PIL import Image, PngImagePlugin
 from pydantic import TypeAdapter
 
 from benchmarks.common import ROOT, memory_of, save
@@ -38,52 +43,58 @@ from jobs.shards.dataset import Writer
 from jobs.shards.local import LocalStore
 
 ROWS, TIMES = 1_000_000, 4
+IMAGES = ROWS // TIMES  # of formats whose rows have images, so that the million comes second
+COLLECTED = 100_000  # of these, by the whole stage
+
+Numbered = tuple[int, str]
 _ROW_GROUP = 100_000
 _TEXT = (
     "a portrait of an old lighthouse on the cliff, highly detailed digital painting, trending on artstation, concept "
     "art, smooth, sharp focus, illustration by Alphonse Mucha, a café at night – cinematic lighting"
 )
-_FILES = {  # kind of source: file, and the class of datatrove that reads it with its settings
-    "csv": ("a.csv", ("csv", "CsvReader", {})),
-    "tsv": ("a.tsv", None),
-    "jsonl": ("a.jsonl", ("jsonl", "JsonlReader", {})),
-    "text": ("a.txt", None),
-    "parquet": ("prompts.parquet", ("parquet", "ParquetReader", {})),
-    "diffusiondb": (
-        "metadata.parquet",
-        ("parquet", "ParquetReader", {"read_metadata": False, "id_key": "image_name"}),  # two of the 13 columns
-    ),
-    "laion-coco": ("laion.parquet", None),
-}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """A kind of source with its settings, how its file is written, and the class of datatrove that reads it."""
+
+    kind: str
+    file: str  # empty for a folder
+    write: Callable[[Path, Iterator[Numbered]], None]
+    settings: dict[str, Any] = field(default_factory=dict)
+    peer: tuple[str, str, dict[str, Any]] | None = None  # module, class, settings
+    rows: int = ROWS
+    collected: int = 0  # rows of the whole stage, beside the reading alone
 
 
 def main() -> None:
-    figures: dict[str, Any] = {}
-    for kind, (name, peer) in _FILES.items():
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, name)
-            write(kind, path, ROWS)
-            figures[kind] = {"bytes": path.stat().st_size, "ours": measured("ours", kind, path)}
-            if peer:
-                figures[kind]["datatrove"] = measured("datatrove", kind, path)
-            if kind == "parquet":
-                figures["collect of parquet"] = measured("stage", kind, path)
-            path.unlink()
-            write(kind, path, TIMES * ROWS)
-            figures[kind][f"ours, {TIMES} times the rows"] = measured("ours", kind, path)
-    save("sources", figures, libraries=("datatrove", "pyarrow"))
+    wanted, figures = sys.argv[1:] or list(FORMATS), {}
+    for name in wanted:
+        one = FORMATS[name]
+        figures[name] = {"ours": measured("ours", name, one.rows)}
+        if one.peer:
+            figures[name]["datatrove"] = measured("datatrove", name, one.rows)
+        figures[name][f"ours, {TIMES} times the rows"] = measured("ours", name, TIMES * one.rows)
+        if one.collected:
+            figures[name]["collect"] = measured("stage", name, one.collected)
+        print(name, json.dumps(figures[name]), flush=True)
+    if wanted == list(FORMATS):
+        save("sources", figures, libraries=("datatrove", "pyarrow", "webdataset"))
 
 
-def measured(reader: str, kind: str, path: Path) -> dict[str, Any]:
-    """What a process of its own says of one reading."""
-    command = [sys.executable, "-m", "benchmarks.sources", reader, kind, str(path)]
-    found: dict[str, Any] = json.loads(subprocess.check_output(command, cwd=ROOT))
+def measured(reader: str, name: str, rows: int) -> dict[str, Any]:
+    """What a process of its own says of reading so many rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, FORMATS[name].file or "folder")
+        FORMATS[name].write(path, _numbered(rows))
+        command = [sys.executable, "-m", "benchmarks.sources", "measure", reader, name, str(path)]
+        found: dict[str, Any] = json.loads(subprocess.check_output(command, cwd=ROOT))
     return found
 
 
-def measure(reader: str, kind: str, path: Path) -> dict[str, Any]:
+def measure(reader: str, one: Format, path: Path) -> dict[str, Any]:
     """Rows a second on the clock and of CPU, and the most memory of all processes together, in MB."""
-    read = {"ours": ours, "datatrove": datatrove, "stage": stage}[reader](kind, path)
+    read = {"ours": ours, "datatrove": datatrove, "stage": stage}[reader](one, path)
     peaks = children_s_peaks()
     wall, cpu = time.perf_counter(), cpu_seconds()
     rows = read()
@@ -93,32 +104,32 @@ def measure(reader: str, kind: str, path: Path) -> dict[str, Any]:
         "a_second": round(rows / wall),
         "a_second_and_core": round(rows / cpu),
         "cpu_seconds": round(cpu, 2),
-        "peak_mb": round((memory_of("self")["VmHWM"] + max(peaks, default=0)) / 1000),
+        "peak_mb": round((memory_of("self")["VmHWM"] + sum(peaks)) / 1000),
     }
 
 
-def ours(kind: str, path: Path) -> Callable[[], int]:
+def ours(one: Format, path: Path) -> Callable[[], int]:
     """Reads a source's rows."""
-    source = _source(kind, path)
+    source = _source(one, path)
     (file,) = source.files()
     return lambda: sum(1 for _ in source.rows(file))
 
 
-def datatrove(kind: str, path: Path) -> Callable[[], int]:
+def datatrove(one: Format, path: Path) -> Callable[[], int]:
     """Reads datatrove's documents."""
     from importlib import import_module
 
     from datatrove.utils.logging import logger
 
     logger.remove()
-    module, name, settings = _FILES[kind][1] or ("", "", {})
+    module, name, settings = one.peer or ("", "", {})
     reader = getattr(import_module(f"datatrove.pipeline.readers.{module}"), name)
     return lambda: sum(1 for _ in reader(str(path.parent), text_key="prompt", **settings).run())
 
 
-def stage(kind: str, path: Path) -> Callable[[], int]:
+def stage(one: Format, path: Path) -> Callable[[], int]:
     """Writes the shards of a file."""
-    source = _source(kind, path)
+    source = _source(one, path)
     (file,) = source.files()
 
     def run() -> int:
@@ -130,9 +141,9 @@ def stage(kind: str, path: Path) -> Callable[[], int]:
     return run
 
 
-def _source(kind: str, path: Path) -> FileSource:
-    found = TypeAdapter(AnySource).validate_python({"kind": kind, "name": "a", "path": str(path)})
-    return cast(FileSource, found)
+def _source(one: Format, path: Path) -> FileSource:
+    values = {"kind": one.kind, "name": "a", "path": str(path), **one.settings}
+    return cast(FileSource, TypeAdapter(AnySource).validate_python(values))
 
 
 def children_s_peaks() -> list[int]:
@@ -154,41 +165,57 @@ def cpu_seconds() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def write(kind: str, path: Path, rows: int) -> None:
-    """A file of a kind with so many different prompts, 100 characters each on average."""
-    {"csv": _delimited, "tsv": _delimited, "jsonl": _jsonl, "text": _text}.get(kind, _parquet)(kind, path, _rows(rows))
-
-
-def _rows(count: int) -> Iterator[tuple[int, str]]:
+def _numbered(count: int) -> Iterator[Numbered]:
+    """So many different prompts, 100 characters each on average."""
     words, chance = _TEXT.split(), random.Random(1)  # noqa: S311 - no secret
     return ((number, f"{number} {' '.join(chance.choices(words, k=15))}") for number in range(count))
 
 
-def _delimited(kind: str, path: Path, rows: Iterable[tuple[int, str]]) -> None:
+def _table(path: Path, rows: Iterator[Numbered], *, delimiter: str = ",", prompt: str = "prompt") -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, delimiter="," if kind == "csv" else "\t")
-        writer.writerow(["id", "prompt", "url"])
-        writer.writerows((number, prompt, f"https://example.org/{number}.jpg") for number, prompt in rows)
+        writer = csv.writer(file, delimiter=delimiter)
+        writer.writerow(["id", prompt, "url"])
+        writer.writerows((number, text, f"https://example.org/{number}.jpg") for number, text in rows)
 
 
-def _jsonl(_: str, path: Path, rows: Iterable[tuple[int, str]]) -> None:
+def _captions(path: Path, rows: Iterator[Numbered]) -> None:
     with path.open("w", encoding="utf-8") as file:
-        for number, prompt in rows:
-            value = {"id": number, "prompt": prompt, "url": f"https://example.org/{number}.jpg"}
-            file.write(json.dumps(value, ensure_ascii=False) + "\n")
+        file.writelines(f"{text}\thttps://example.org/{number}.jpg\n" for number, text in rows)
 
 
-def _text(_: str, path: Path, rows: Iterable[tuple[int, str]]) -> None:
+def _multi_prompt(path: Path, rows: Iterator[Numbered]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "src_dataset"])
+        writer.writerows((text, f"set-{number % 13}") for number, text in rows)
+
+
+def _jsonl(path: Path, rows: Iterator[Numbered]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(f"{_json(number, text)}\n" for number, text in rows)
+
+
+def _json_array(path: Path, rows: Iterator[Numbered]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write("[")
+        file.writelines(f"{',' if number else ''}{_json(number, text)}\n" for number, text in rows)
+        file.write("]")
+
+
+def _json(number: int, text: str) -> str:
+    return json.dumps({"id": number, "prompt": text, "url": f"https://example.org/{number}.jpg"}, ensure_ascii=False)
+
+
+def _text(path: Path, rows: Iterator[Numbered]) -> None:
     with path.open("w", encoding="utf-8") as file:
         file.writelines(f"{prompt}\n" for _, prompt in rows)
 
 
-def _parquet(kind: str, path: Path, rows: Iterator[tuple[int, str]]) -> None:
+def _parquet(path: Path, rows: Iterator[Numbered], columns: Callable[[list[int], list[str]], dict[str, Any]]) -> None:
     writer = None
     while chunk := list(islice(rows, _ROW_GROUP)):
         numbers, prompts = (list(column) for column in zip(*chunk, strict=True))
-        columns = {"parquet": _plain, "diffusiondb": _diffusiondb, "laion-coco": _laion}[kind](numbers, prompts)
-        table = arrow.table(columns)
+        table = arrow.table(columns(numbers, prompts))
         writer = writer or pyarrow.parquet.ParquetWriter(path, table.schema)
         writer.write_table(table)
     if writer:
@@ -197,6 +224,10 @@ def _parquet(kind: str, path: Path, rows: Iterator[tuple[int, str]]) -> None:
 
 def _plain(_: list[int], prompts: list[str]) -> dict[str, Any]:
     return {"prompt": prompts}
+
+
+def _with_images(numbers: list[int], prompts: list[str]) -> dict[str, Any]:
+    return {"image": [{"bytes": _png(number), "path": f"{number}.png"} for number in numbers], "prompt": prompts}
 
 
 def _diffusiondb(numbers: list[int], prompts: list[str]) -> dict[str, Any]:
@@ -239,8 +270,90 @@ def _laion(numbers: list[int], prompts: list[str]) -> dict[str, Any]:
     }
 
 
+def _imagefolder(folder: Path, rows: Iterator[Numbered]) -> None:
+    folder.mkdir()
+    with (folder / "metadata.jsonl").open("w", encoding="utf-8") as file:
+        for number, text in rows:
+            name = f"{number // 1000:04}/{number:07}.png"
+            file.write(json.dumps({"file_name": name, "text": text}, ensure_ascii=False) + "\n")
+            _write(folder / name, _png(number))
+
+
+def _sidecars(folder: Path, rows: Iterator[Numbered]) -> None:
+    for number, text in rows:
+        name = f"{number // 1000:04}/{number:07}"
+        _write(folder / f"{name}.png", _png(number))
+        _write(folder / f"{name}.txt", text.encode())
+
+
+def _parameters(folder: Path, rows: Iterator[Numbered]) -> None:
+    for number, text in rows:
+        found = PngImagePlugin.PngInfo()
+        found.add_text("parameters", f"{text}\nNegative prompt: blurry\nSteps: 20, Sampler: Euler a, Seed: {number}")
+        _write(folder / f"{number // 1000:04}/{number:07}.png", _png(number, pnginfo=found))
+
+
+def _tar(path: Path, rows: Iterator[Numbered]) -> None:
+    import webdataset  # 500 MB of memory with torch, which most formats do without
+
+    with webdataset.TarWriter(str(path)) as tar:
+        for number, text in rows:
+            tar.write({"__key__": f"{number:08}", "png": _png(number), "txt": text})
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def _png(number: int, **options: Any) -> bytes:
+    """A picture of 16 x 16 pixels of one colour, another one for each number below 16 million."""
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16), (number >> 16, number >> 8 & 255, number & 255)).save(file, "PNG", **options)
+    return file.getvalue()
+
+
+_DATATROVE_PARQUET = ("parquet", "ParquetReader")
+
+FORMATS = {
+    "csv": Format(kind="csv", file="a.csv", write=_table, peer=("csv", "CsvReader", {})),
+    "tsv": Format(kind="tsv", file="a.tsv", write=partial(_table, delimiter="\t")),
+    "conceptual-captions": Format(kind="conceptual-captions", file="a.tsv", write=_captions),
+    "text2image-multi-prompt": Format(kind="text2image-multi-prompt", file="a.csv", write=_multi_prompt),
+    "jsonl": Format(kind="jsonl", file="a.jsonl", write=_jsonl, peer=("jsonl", "JsonlReader", {})),
+    "json": Format(kind="json", file="a.json", write=_json_array),
+    "text": Format(kind="text", file="a.txt", write=_text),
+    "parquet": Format(
+        kind="parquet",
+        file="prompts.parquet",
+        write=partial(_parquet, columns=_plain),
+        peer=(*_DATATROVE_PARQUET, {}),
+        collected=ROWS,
+    ),
+    "diffusiondb": Format(
+        kind="diffusiondb",
+        file="metadata.parquet",
+        write=partial(_parquet, columns=_diffusiondb),
+        peer=(*_DATATROVE_PARQUET, {"read_metadata": False, "id_key": "image_name"}),  # two of the 13 columns
+    ),
+    "laion-coco": Format(kind="laion-coco", file="laion.parquet", write=partial(_parquet, columns=_laion)),
+    "parquet with images": Format(
+        kind="parquet",
+        file="pairs.parquet",
+        write=partial(_parquet, columns=_with_images),
+        settings={"image": "image"},
+        rows=IMAGES,
+        collected=COLLECTED,
+    ),
+    "webdataset": Format(kind="webdataset", file="a.tar", write=_tar, rows=IMAGES, collected=COLLECTED),
+    "imagefolder": Format(kind="imagefolder", file="", write=_imagefolder, rows=IMAGES, collected=COLLECTED),
+    "sidecar": Format(kind="sidecar", file="", write=_sidecars, rows=IMAGES),
+    "png-parameters": Format(kind="png-parameters", file="", write=_parameters, rows=IMAGES),
+}
+
+
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        print(json.dumps(measure(sys.argv[1], sys.argv[2], Path(sys.argv[3]))))
+    if sys.argv[1:2] == ["measure"]:
+        print(json.dumps(measure(sys.argv[2], FORMATS[sys.argv[3]], Path(sys.argv[4]))))
     else:
         main()
