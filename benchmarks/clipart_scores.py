@@ -201,7 +201,7 @@ def traces(run: LocalStore, pairs: Path, chosen: tuple[str, ...]) -> dict[str, A
         seconds.append(time.monotonic() - started)
         collected = told["collect"]
         row = rows[collected["row"] - 1]
-        found += collected["file"] == METADATA and row["file_name"] == told["generate-images"]["name"]
+        found += collected["file"] == METADATA and row["file_name"] == told["generate-images"]["given"]["name"]
     return {"asked": len(seconds), "at_their_row": found, "seconds_of_one": round(float(np.median(seconds)), 2)}
 
 

@@ -71,9 +71,12 @@ def pytest_report_header() -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def nobody_asked_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that was asked to stop waits for no store ever again; several tests ask this one."""
-    monkeypatch.setattr(patience._Process, "stopping", False)
+def nobody_asked_to_stop() -> None:
+    """A process that was asked to stop waits for no store ever again; several tests ask this one.
+
+    Without the fixture `monkeypatch`, which all tests would then have before, and undo after, all others.
+    """
+    patience._Process.stopping = False
 
 
 @pytest.fixture(scope="session", params=published.folders())
