@@ -15,7 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
-_SCORES = ("score", "interval", "samples", "baselines", "max_cosine_to_train")
+_SCORES = ("score", "interval", "samples", "baselines", "differences", "by_source", "max_cosine_to_train")
 
 
 def save(name: str, figures: dict[str, Any], *, libraries: tuple[str, ...] = ()) -> None:

@@ -48,6 +48,7 @@ COLLECTED = 100_000  # of these, by the whole stage
 
 Numbered = tuple[int, str]
 _ROW_GROUP = 100_000
+_TEXTS = 10_007  # 1 MB, more than any of the formats' compression looks back
 _TEXT = (
     "a portrait of an old lighthouse on the cliff, highly detailed digital painting, trending on artstation, concept "
     "art, smooth, sharp focus, illustration by Alphonse Mucha, a café at night – cinematic lighting"
@@ -166,9 +167,10 @@ def cpu_seconds() -> float:
 
 
 def _numbered(count: int) -> Iterator[Numbered]:
-    """So many different prompts, 100 characters each on average."""
+    """So many different prompts, 100 characters each on average, which begin with their number."""
     words, chance = _TEXT.split(), random.Random(1)  # noqa: S311 - no secret
-    return ((number, f"{number} {' '.join(chance.choices(words, k=15))}") for number in range(count))
+    texts = [" ".join(chance.choices(words, k=15)) for _ in range(_TEXTS)]
+    return ((number, f"{number} {texts[number % _TEXTS]}") for number in range(count))
 
 
 def _table(path: Path, rows: Iterator[Numbered], *, delimiter: str = ",", prompt: str = "prompt") -> None:
