@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub import constants
 
+from jobs.collect.contract import Collected
 from jobs.collect.stage import COLLECT, CollectParams, units
 from jobs.contract.declaration import Inputs
 from jobs.errors import STORE_AWAY, BadConfiguration, BadData, NotFound, StoreAway, StoreError, exit_code_of
@@ -18,6 +20,7 @@ from jobs.shards import web
 from jobs.shards.address import open_file
 from jobs.shards.digests import sha256
 from jobs.shards.store import Downloads, Readable
+from tests import pictures
 from tests.fakes.hub import Hub, Revision, refusal
 from tests.fakes.web_server import CERTIFICATE, Page, WebServer
 from tests.samples import noise
@@ -101,6 +104,22 @@ def test_a_pattern_names_the_files_of_one_folder(hub: Hub, tmp_path: Path) -> No
             units(params(address(pattern)), Inputs(()))
     with pytest.raises(BadConfiguration, match="only in the last part"):
         units(params(address("*/a.txt")), Inputs(()))
+
+
+def test_a_folder_of_pairs_on_the_hub_is_collected(hub: Hub, tmp_path: Path) -> None:
+    images = {f"images/{number}.png": pictures.picture(number, seed=number) for number in range(3)}
+    rows = "".join(json.dumps({"file_name": name, "text": f"cat in {name}"}) + "\n" for name in images)
+    files = {f"set/{name}": data for name, data in {**images, "metadata.jsonl": rows.encode()}.items()}
+    hub.commits[FIRST] = Revision(files, frozenset({"set/images/1.png"}))
+    source = {"kind": "imagefolder", "name": "hub", "path": address("set")}
+    settings = CollectParams.model_validate({"sources": [source]})
+    (unit,) = units(settings, Inputs(()))
+    assert list(unit.reads) == ["metadata.jsonl", "images"]
+    assert not [one for one in hub.asked if "/resolve/" in one.path], "nothing is downloaded for a version"
+    collected = Collected(run_stage(local_run(tmp_path), COLLECT, settings))
+    found = {one.text(): one.value.given[0].sha256 for one in collected.prompts.samples()}
+    assert found == {f"cat in {name}": sha256(data) for name, data in images.items()}
+    assert {one.key: one["png"] for one in collected.images.samples()} == {sha256(one): one for one in images.values()}
 
 
 def test_what_is_there_and_what_is_not(hub: Hub) -> None:
