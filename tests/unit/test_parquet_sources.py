@@ -176,6 +176,19 @@ def test_a_column_that_is_missing_is_an_error_with_those_there_are_and_the_likel
     assert f"probably `column: {likely}`" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("kind", "options", "advice"),
+    [
+        ("parquet", {"image": "picture", "column": "caption"}, "set `image` to one of these"),
+        ("laion-coco", {}, "files of kind laion-coco are read as published"),
+    ],
+)
+def test_advice_fits_the_kind(tmp_path: Path, kind: str, options: dict[str, str], advice: str) -> None:
+    path = written(tmp_path / "a.parquet", {"caption": ["a cat"]})
+    with pytest.raises(BadData, match=advice):
+        rows(source(kind, path, **options))
+
+
 def test_names_that_say_where_a_prompt_came_from_cannot_be_kept() -> None:
     with pytest.raises(ValidationError, match=r"\['licence', 'row'\] cannot be kept"):
         source("parquet", Path("a"), keep=["row", "licence", "x"])

@@ -241,7 +241,15 @@ def column_named(
     except ValueError as error:
         raise BadData(f"source {source.name}: {file.label} has several columns {wanted!r}: {error}") from error
     if found is None:
-        likely = likely_column(columns, wanted)
-        advice = hint() or "set `column` to the prompt's" + (f", probably `column: {likely}`" if likely else "")
+        advice = hint() or _what_to_set(source, columns, wanted)
         raise BadData(f"source {source.name}: {file.label} has no column {wanted!r}, only {listed(columns)}; {advice}")
     return found
+
+
+def _what_to_set(source: Source, columns: Sequence[str], wanted: str) -> str:
+    """Where a column that is not there is named, if it is named at all and not just how the source is published."""
+    parameter = next((name for name, value in source if value == wanted), None)
+    if parameter is None:
+        return f"files of kind {source.kind} are read as published; read others as csv, tsv, jsonl or parquet"
+    likely = likely_column(columns, wanted) if parameter == "column" else None
+    return f"set `{parameter}` to one of these" + (f", probably `{parameter}: {likely}`" if likely else "")
