@@ -16,11 +16,15 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
+import pyarrow as arrow
 from PIL import Image
 from pydantic import TypeAdapter
 
 from jobs.collect.sources import AnySource
 from jobs.collect.sources.base import File, FileSource
+from jobs.collect.sources.parquet_packing import packed
+from jobs.collect.sources.parquet_service import PARQUET, OpenFile, Rows
+from jobs.collect.sources.parquet_unpacking import columns_in
 from jobs.collect.sources.rows import Row
 from jobs.contract.reading import TypedSample
 from jobs.contract.samples import Origin
@@ -33,6 +37,7 @@ from jobs.infer.files import names_in_json
 from jobs.runtime.arrays import from_npy, npy_field
 from jobs.runtime.sandbox import frames
 from jobs.runtime.sandbox.messages import Failed
+from jobs.runtime.sandbox.pool import Died
 from jobs.runtime.task_description import TaskDescription
 from jobs.shards.digests import canonical_json
 from jobs.shards.keys import key_of, normalise
@@ -99,16 +104,22 @@ def table_copied(name: str, data: bytes) -> int:
     return len(rows)
 
 
-def answer(data: bytes) -> object:
-    """Read what a process in the sandbox sends."""
+def received(data: bytes) -> tuple[bytes, bytes]:
+    """Receive what a process in the sandbox sends."""
     reading, writing = os.pipe()
     try:
         os.write(writing, data[:60_000])
         os.close(writing)
-        head, _ = frames.receive(reading, most=1 << 20)
-        return PIXELS.answer_in(head)
+        return frames.receive(reading, most=1 << 20)
     finally:
         os.close(reading)
+
+
+def columns_received(data: bytes) -> list[list[object]]:
+    """Read the columns of a parquet file that a process in the sandbox sends."""
+    head, body = received(data)
+    rows = PARQUET.answer_in(head)
+    return columns_in(rows, body) if isinstance(rows, Rows) else []
 
 
 def with_right_sums(data: bytes) -> bytes:
@@ -132,6 +143,19 @@ def _message(head: bytes, body: bytes) -> bytes:
     return struct.pack(">II", len(head), len(body)) + head + body
 
 
+def _columns(*values: Sequence[object], images: bool = False) -> bytes:
+    """Values as a process in the sandbox sends them, each as a column."""
+    most = OpenFile(file=0, characters=20, image_bytes=20)
+    parts = [part for one in values for part in packed(arrow.array(one), most, image=images)]
+    rows = Rows(rows=len(values[0]), columns=tuple(column for column, _ in parts))
+    return _message(rows.encode(), b"".join(bytes(one) for _, content in parts for one in content))
+
+
+_COLUMNS = [
+    _columns(["a cat", None, "a dög"], [1, None, 3], [True, False, None], [0.5, 1.5, None]),
+    _columns([["a", "b"], None, []], [b"a", b"b", None], ["x" * 30, "", "y"]),
+    _columns([{"bytes": b"123", "path": None}, {"bytes": None, "path": "a.png"}], images=True),
+]
 _TASK = TaskDescription(
     store="s3://a/b",
     run="r",
@@ -176,7 +200,7 @@ ENTRIES: dict[str, Entry] = {
     "claim": Entry(lambda data: decode(_STORED, data, "it", "a claim"), [canonical_json(_CLAIM.values)]),
     "names": Entry(lambda data: names_in_json(data, "a.json"), [b'{"images": "x", "names": ["a.png", "b.png"]}']),
     "answers": Entry(
-        answer,
+        lambda data: PIXELS.answer_in(received(data)[0]),
         [
             _message(Undecodable(message="a.png: no", reason="no").encode(), b""),
             _message(Failed(error="ValueError: no", out_of_memory=False).encode(), b""),
@@ -184,6 +208,7 @@ ENTRIES: dict[str, Entry] = {
         ],
         (frames.BrokenOffPipe,),
     ),
+    "columns": Entry(columns_received, _COLUMNS, (frames.BrokenOffPipe, Died)),
     "png": Entry(lambda data: decode_foreign(data, "a", _LIMITS), _PNGS, repair=with_right_sums),
     "jpeg": Entry(lambda data: decode_foreign(data, "a", _LIMITS), [JPEG, PROGRESSIVE]),
     "webp": Entry(lambda data: decode_foreign(data, "a", _LIMITS), [WEBP, ANIMATED]),
