@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 import socket
 import struct
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
@@ -23,6 +22,7 @@ import pytest
 
 from pipeline.executors.kubernetes.client.api import Api
 from pipeline.executors.kubernetes.client.backoff import Gate
+from tests.fakes.http_server import HttpServer
 
 TOKEN = "a-token-that-nobody-may-see"  # noqa: S105
 _LONGEST_HANG = 30.0  # seconds; no test waits so long
@@ -113,7 +113,7 @@ class FakeApiServer:
         self.gone = threading.Event()  # ends all that hangs
 
     def __enter__(self) -> FakeApiServer:
-        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"fake": self}))
+        self._server = HttpServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"fake": self}))
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
@@ -162,16 +162,6 @@ def connected(
     file = write_kubeconfig(folder / "kubeconfig", address, {"token": TOKEN} if user is None else user, **cluster)
     environment.setenv("KUBECONFIG", str(file))
     return Api.connect(namespace="n", gate=gate)
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 64
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), OSError):  # the other end may well have gone
-            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -11,20 +11,21 @@ import os
 import re
 import socket
 import struct
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+
+from tests.fakes.http_server import HttpServer
 
 Fault = Literal[
     "500",
@@ -96,7 +97,7 @@ class FaultyProxy:
     def __enter__(self) -> FaultyProxy:
         self._lock = threading.Lock()
         self._times: Counter[str] = Counter()
-        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
+        self._server = HttpServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
@@ -138,15 +139,6 @@ class FaultyProxy:
         if int.from_bytes(digest[:8], "big") / 2**64 >= self.rate:
             return None
         return Rule(self.faults[digest[8] % len(self.faults)], request.method)
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), OSError):  # the other end may well have gone
-            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.fakes.http_server import HttpServer
 
 ETAG = '"0cc175b9c0f1b6a831c399e269772661"'
 OBJECT = {"ETag": ETAG, "Last-Modified": "Wed, 25 Nov 2026 00:00:00 GMT", "Content-Length": "1"}
@@ -74,7 +75,7 @@ class ScriptedS3:
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     def __enter__(self) -> ScriptedS3:
-        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"fake": self}))
+        self._server = HttpServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"fake": self}))
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
@@ -86,14 +87,6 @@ class ScriptedS3:
     def address(self) -> str:
         """For AWS_ENDPOINT_URL."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), OSError):  # the other end may well have gone
-            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import ssl
-import sys
 import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
+
+from tests.fakes.http_server import HttpServer
 
 CERTIFICATE = Path(__file__).with_name("web_server.pem")  # with its key; of localhost and public.example, until 2126
 _FROM = re.compile(r"bytes=(\d+)-(\d*)")
@@ -51,7 +52,7 @@ class WebServer:
         self._plain = plain
 
     def __enter__(self) -> Self:
-        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"web": self}))
+        self._server = HttpServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"web": self}))
         if not self._plain:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(CERTIFICATE)
@@ -87,15 +88,6 @@ class WebServer:
     def page(self, asked: Asked, body: bytes) -> Page:
         """What is answered to a request with this body."""
         return self.pages.get(asked.path.partition("?")[0], Page(status=404, head_status=404))
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), OSError):  # the other end may well have gone
-            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
