@@ -49,6 +49,8 @@ _TRACED = 20  # training pictures
 _DECAYS = tuple(10.0**power for power in range(-3, 4))
 _FOLDS = 5
 
+_HEAD = ("run=head", "train.trainable=head", "stages=[train, evaluate]", "inputs={compare-images: clipart}")
+
 Floats = NDArray[np.float64]
 
 
@@ -62,10 +64,7 @@ def main() -> None:
         before = time.monotonic() - started
         chosen = settings(folder, pretrained)
         fine_tuned = run_pipeline(*chosen)
-        run_pipeline(
-            *chosen, "--set", "run=head", "--set", "train.trainable=head", "--set", "stages=[train, evaluate]",
-            "--set", "inputs={compare-images: clipart}",
-        )  # fmt: skip
+        run_pipeline(*chosen, *(part for value in _HEAD for part in ("--set", value)))
         store = LocalStore(folder / "store")
         figures = {
             "seconds": {
@@ -197,11 +196,11 @@ def traces(run: LocalStore, pairs: Path, chosen: tuple[str, ...]) -> dict[str, A
     for key in keys[:: max(1, len(keys) // _TRACED)][:_TRACED]:
         started = time.monotonic()
         command = [sys.executable, "-m", "pipeline", "trace", key, *chosen, "--json"]
-        told = json.loads(subprocess.check_output(command, cwd=ROOT))["stages"]
+        answer = json.loads(subprocess.check_output(command, cwd=ROOT))["stages"]
         seconds.append(time.monotonic() - started)
-        collected = told["collect"]
+        collected = answer["collect"]
         row = rows[collected["row"] - 1]
-        found += collected["file"] == METADATA and row["file_name"] == told["generate-images"]["given"]["name"]
+        found += collected["file"] == METADATA and row["file_name"] == answer["generate-images"]["given"]["name"]
     return {"asked": len(seconds), "at_their_row": found, "seconds_of_one": round(float(np.median(seconds)), 2)}
 
 
