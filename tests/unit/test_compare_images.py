@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch  # noqa: F401, which the worker imports: these are not quick tests
 from PIL import Image
 
 from jobs.compare_images.check import check

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as arrow
 import pyarrow.parquet as parquet
 import pytest
+import webdataset  # noqa: F401, which a source imports: these are not quick tests
 from PIL import Image, PngImagePlugin
 
 from jobs.collect.contract import Collected
