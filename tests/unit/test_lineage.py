@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import torch  # noqa: F401, which stages import: these are not quick tests
 
 from jobs.collect.contract import CollectedOrigin
 from jobs.collect.stage import COLLECT, CollectParams
