@@ -1,6 +1,6 @@
 """`make clipart` from nothing, its scores, and what frozen features give instead; `python -m benchmarks.clipart_scores`
 
-Ten minutes and a download; with an argument, a package of the pictures that was downloaded before. On the same held-out
+Five minutes and a download; an argument is a package of the pictures that was downloaded before. On the same held-out
 pictures, each with the 95 % interval of what the fine-tuned network has more, picture by picture:
 
 - constant: the mean vector of all training prompts

@@ -173,10 +173,10 @@ def _numbered(count: int) -> Iterator[Numbered]:
     return ((number, f"{number} {texts[number % _TEXTS]}") for number in range(count))
 
 
-def _table(path: Path, rows: Iterator[Numbered], *, delimiter: str = ",", prompt: str = "prompt") -> None:
+def _table(path: Path, rows: Iterator[Numbered], *, delimiter: str = ",") -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, delimiter=delimiter)
-        writer.writerow(["id", prompt, "url"])
+        writer.writerow(["id", "prompt", "url"])
         writer.writerows((number, text, f"https://example.org/{number}.jpg") for number, text in rows)
 
 

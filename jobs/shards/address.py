@@ -7,11 +7,11 @@ from typing import Any
 
 from jobs.errors import BadConfiguration
 from jobs.registry import literal, load, names_in
-from jobs.shards.local_files import LocalFiles
 from jobs.shards.store import Downloads, Readable, Store
 
 SCHEMES = "jobs.shards.schemes"
 _FOLDER = "file"  # the scheme that is left out
+_OPEN = "open_at"
 _DOWNLOADS = Downloads()
 
 
@@ -75,16 +75,15 @@ def _held(folder: str, patience_seconds: float, downloads: Downloads) -> Readabl
     parts = _parts(folder)
     if parts is None:
         return None
-    if parts[0] == _FOLDER:
-        return LocalFiles(Path(parts[1])) if parts[1] else None
     more = {"downloads": downloads} if _only_read(parts[0]) else {}
-    holder: Readable | None = _opened(parts, patience_seconds=patience_seconds, **more)
+    reader = literal(SCHEMES, parts[0], "READER", _OPEN)
+    holder: Readable | None = _opened(parts, reader, patience_seconds=patience_seconds, **more)
     return holder
 
 
-def _opened(parts: tuple[str, str], **options: Any) -> Any:
+def _opened(parts: tuple[str, str], function: str = _OPEN, **options: Any) -> Any:
     scheme, rest = parts
-    return load(SCHEMES, scheme, "open_at")(rest, **options)
+    return load(SCHEMES, scheme, function)(rest, **options)
 
 
 def _only_read(scheme: str) -> bool:

@@ -47,9 +47,8 @@ def verify(store: Store, config: RunConfig, executor: Executor) -> Iterator[tupl
             yield spec.name, "not finished"
         else:
             yield spec.name, _text(spec, manifests[spec.name], next(checked), config)
-    for spec in STAGES:
-        if spec.name in read - set(manifests):
-            raise NotFound(_unfinished(spec.name, config))
+    if missing := [spec.name for spec in STAGES if spec.name in read - manifests.keys()]:
+        raise NotFound(_unfinished(missing[0], config))
 
 
 def _unfinished(stage: str, config: RunConfig) -> str:

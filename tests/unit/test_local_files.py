@@ -65,10 +65,7 @@ def test_it_is_taken_again_of_a_file_that_changed_and_shows_the_same_size_and_ti
         files.version(name)
 
 
-def test_it_is_taken_each_time_of_a_file_that_was_written_just_now(
-    tmp_path: Path, digests: Digests, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.undo()
+def test_it_is_taken_each_time_of_a_file_that_was_written_just_now(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"one")
     files, name = open_file(str(path))
