@@ -182,7 +182,7 @@ def read(images: ReadGroup[Origin], model: Any) -> tuple[list[str], Floats, Floa
         regressor, images.samples(), lambda sample: (sample.key, image_in(sample.raw)), EvaluateParams(threads=2)
     ):
         keys += [sample.key for sample in batch]
-        features.append(found)
+        features.append(found.vectors)
         vectors.append(vectors_of(sample.raw for sample in batch))
     return keys, np.concatenate(features).astype(np.float64), np.concatenate(vectors).astype(np.float64)
 

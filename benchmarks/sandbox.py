@@ -85,7 +85,7 @@ def compare_pictures(folder: Path, form: str, size: tuple[int, int], count: int)
 
     def predicted(pixels_of: PixelsOf) -> int:
         batches = predict_batches(network, in_batches(read(pixels_of), BATCH), PredictParams())
-        return hash(tuple(vectors.tobytes() for _, vectors in batches))
+        return hash(tuple(outputs.vectors.tobytes() for _, outputs in batches))
 
     with pixel_decoders(limits, THREADS) as in_sandbox:
         decoded(in_sandbox)

@@ -8,7 +8,7 @@ from jobs.compare_images.contract import ComparedImages
 from jobs.contract.declaration import Access, Contract, Inputs, Many, One, Stats
 from jobs.dedup.contract import Deduplicated
 from jobs.generate_images.contract import GeneratedImages
-from jobs.regressor.values import Calibration, Candidate
+from jobs.regressor.values import Calibration, Candidate, Confidence
 from jobs.shards.dataset import Dataset
 from jobs.shards.strict_json import Count, JsonModel
 from jobs.train.contract import Trained
@@ -61,6 +61,71 @@ class Histogram(JsonModel):
     nearest_neighbour: tuple[Count, ...]
 
 
+class ReliabilityBin(JsonModel):
+    """Images of about the same expected cosine."""
+
+    expected: float
+    """Mean of their expected cosines."""
+
+    true: float
+    """Mean of their true ones."""
+
+    images: Count
+
+
+class Coverage(JsonModel):
+    """The images that are the surest, and how well they do."""
+
+    share: float
+    """Of all images, abstained ones among them."""
+
+    cosine: float
+    """Mean of the true cosines of these."""
+
+
+class Abstained(JsonModel):
+    """How many images of a split are said to be unlike anything in training."""
+
+    images: Count
+    abstained: Count
+
+
+class Reliability(JsonModel):
+    """Whether expected cosines are what images score, on images that they were not fitted on."""
+
+    split: str
+    cross_fitted: bool
+    """Whether each image was judged by what was fitted on other images of its own split, for want of another one."""
+
+    error_rate: float
+    """The share of such images that was allowed to be abstained."""
+
+    promised_error_rate: float
+    """The share that is not exceeded on average; more where there were too few images to promise what was allowed."""
+
+    abstained: dict[str, Abstained]
+    """By split."""
+
+    mean_expected: float | None
+    """Of images that are not abstained, as all that follows; None where all are."""
+
+    mean_true: float | None
+    calibration_error: float | None
+    """Mean over the bins of the difference of expected and true cosine, each weighted by its images."""
+
+    bins: tuple[ReliabilityBin, ...]
+    """Quantiles of the expected cosine, in ascending order."""
+
+    interval: float
+    """The share of true cosines that the intervals should hold."""
+
+    interval_held: float | None
+    """The share that they hold."""
+
+    risk_coverage: tuple[Coverage, ...]
+    """From the surest images on; the last one has all that are not abstained."""
+
+
 class Metrics(JsonModel):
     """The score, and what it takes to judge it."""
 
@@ -86,6 +151,9 @@ class Metrics(JsonModel):
     neighbour_images: Count
     """Training images that the nearest-neighbour baseline looked at."""
 
+    reliability: Reliability | None = None
+    """None of an evaluation from before it was measured, and of a single held-out image."""
+
 
 class MetricsSummary(JsonModel):
     """The part of the metrics that stands in the commit record."""
@@ -108,6 +176,12 @@ class Score(JsonModel):
     cosine_to_train: float
     """Of the true vector to the closest training prompt."""
 
+    feature_distance: float | None = None
+    """Of the tower's features to those of training images; None in evaluations from before version 4."""
+
+    detail: float | None = None
+    """Mean difference of neighbouring pixels; None likewise."""
+
 
 class Case(JsonModel):
     """A prediction that is shown, one of the best or the worst."""
@@ -118,9 +192,12 @@ class Case(JsonModel):
 
 
 class Evaluated(Contract[Access], stage="evaluate"):
-    """Scores and cases have the keys of their prompts; a case's `png` is small."""
+    """Scores and cases have the keys of their prompts; a case's `png` is small. The confidence's safetensors are the
+    statistics of training images' features. Only evaluations from before version 4 have a calibration.
+    """
 
     metrics = One(Metrics)
+    confidence = One(Confidence, "safetensors")
     calibration = One(Calibration)
     scores = Many(Score)
     best = Many(Case, "txt", "png", key="prompt")

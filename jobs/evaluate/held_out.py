@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.contract.reading import ReadGroup, ReadSplits, TypedSample
-from jobs.contract.samples import Origin
+from jobs.contract.samples import DIMENSIONS, Origin
 from jobs.errors import BadData
 from jobs.evaluate.stage import SPLIT, EvaluateParams
 from jobs.imaging.pixels import decode, image_in
 from jobs.imaging.thumbnails import centred, thumbnail
 from jobs.regressor.model import Regressor
-from jobs.regressor.predict import predict
+from jobs.regressor.predict import Outputs, joined, predict
 from jobs.runtime import log
 from jobs.runtime.arrays import from_npy, vectors_of
 from jobs.shards.records import Shard
@@ -32,34 +32,67 @@ class HeldOut:
     keys: tuple[str, ...]
     sources: tuple[str, ...]  # of their prompts
     true: Floats  # unit vectors of their prompts, float32 of shape (n, 384)
-    predicted: Floats  # unit vectors the network gives for the images
-    thumbnails: Floats  # `centred` thumbnails, float32 of shape (n, 768)
+    outputs: Outputs  # of the network
+
+    @property
+    def predicted(self) -> Floats:
+        """The unit vectors that the network gives, float32 of shape (n, 384)."""
+        return self.outputs.vectors
 
 
-def load_held_out(images: ReadSplits[Origin], regressor: Regressor, params: EvaluateParams) -> HeldOut:
-    """Predict all held-out images; raises BadData where there are none."""
-    total = images[SPLIT].num_samples
-    if not total:
+def load_held_out(images: ReadSplits[Origin], regressor: Regressor, params: EvaluateParams) -> tuple[HeldOut, Floats]:
+    """Predict all images that are scored; with their `centred` thumbnails, float32 of shape (n, 768).
+
+    Raises BadData where there are none.
+    """
+    group = images[SPLIT]
+    if not group.num_samples:
         raise BadData(
             f"there are no held-out images to score: the dataset {images.stage} has none of split {SPLIT!r}; make more "
             "prompts, or hold out a larger fraction in dedup"
         )
-    keys: list[str] = []
-    sources: list[str] = []
-    true, predicted, small = [], [], []
+    small = []
 
     def samples() -> Iterator[TypedSample[Origin]]:
-        for sample in images[SPLIT].samples():
+        for sample in group.samples():
             small.append(thumbnail(decode(image_in(sample.raw), sample.key)))
             yield sample
 
-    for batch, vectors in predict(regressor, samples(), lambda sample: (sample.key, image_in(sample.raw)), params):
+    held_out = predicted_images(samples(), group.num_samples, regressor, params)
+    return held_out, centred(small)
+
+
+def predicted_images(
+    samples: Iterable[TypedSample[Origin]], total: int, regressor: Regressor, params: EvaluateParams
+) -> HeldOut:
+    """Predict `total` images, at least one."""
+    keys: list[str] = []
+    sources: list[str] = []
+    true: list[Floats] = []
+    outputs: list[Outputs] = []
+    for batch, found in predict(regressor, samples, lambda sample: (sample.key, image_in(sample.raw)), params):
         keys += [sample.key for sample in batch]
         sources += [sample.value.source for sample in batch]
         true.append(vectors_of(sample.raw for sample in batch))
-        predicted.append(vectors)
+        outputs.append(found)
         log.progress(len(keys), total, "held-out images")
-    return HeldOut(tuple(keys), tuple(sources), np.concatenate(true), np.concatenate(predicted), centred(small))
+    return HeldOut(tuple(keys), tuple(sources), np.concatenate(true), joined(outputs))
+
+
+def training_features(images: Samples, regressor: Regressor, params: EvaluateParams) -> Floats:
+    """The tower's features of the first training images, float32 of shape (n, d); raises BadData without one."""
+    shards = first_shards(images.shards(), params.num_feature_images)
+    total = sum(shard.samples for shard in shards)
+    if not total:
+        raise BadData(f"the dataset {images.stage} has no training images to compare features with")
+    samples = (sample for shard in shards for sample in images.read(shard))
+    features: list[Floats] = []
+    done = 0
+    for batch, found in predict(regressor, samples, lambda sample: (sample.key, image_in(sample.raw)), params):
+        features.append(found.features)
+        done += len(batch)
+        log.progress(done, total, "training images, for their features")
+    return np.concatenate(features)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +103,10 @@ class Closest:
     constant: Floats  # the prompts' mean vector, normalised, float32 of shape (384,)
     to_true: tuple[Floats, NDArray[np.int64]]  # of each true vector: cosine and number of the closest, shape (n, 1)
     to_predicted: tuple[Floats, NDArray[np.int64]]  # of each prediction: the same of several, shape (n, candidates)
+    to_checked: Floats  # of each prediction of the images that confidence is checked on: cosine of the closest, (m,)
 
 
-def closest_prompts(prompts: Samples, held_out: HeldOut, params: EvaluateParams) -> Closest:
+def closest_prompts(prompts: Samples, held_out: HeldOut, checked: HeldOut | None, params: EvaluateParams) -> Closest:
     """Compare with every training prompt, a shard at a time; raises BadData where there are none."""
     total, done = np.zeros(held_out.true.shape[1]), 0
     num_prompts = prompts.num_samples
@@ -90,11 +124,15 @@ def closest_prompts(prompts: Samples, held_out: HeldOut, params: EvaluateParams)
             log.progress(done, num_prompts, "training prompts")
 
     count = len(held_out.true)
-    queries = np.concatenate([held_out.true, held_out.predicted])
+    queries = np.concatenate([held_out.true, held_out.predicted, *([checked.predicted] if checked else [])])
     cosines, numbers = closest(blocks(), queries, params.num_candidates, threads=params.threads, device=params.device)
     constant = (total / np.linalg.norm(total)).astype(np.float32)
     return Closest(
-        num_prompts, constant, (cosines[:count, :1], numbers[:count, :1]), (cosines[count:], numbers[count:])
+        num_prompts=num_prompts,
+        constant=constant,
+        to_true=(cosines[:count, :1], numbers[:count, :1]),
+        to_predicted=(cosines[count : 2 * count], numbers[count : 2 * count]),
+        to_checked=cosines[2 * count :, 0],
     )
 
 
@@ -111,19 +149,20 @@ def prompts_numbered(prompts: Samples, numbers: Iterable[int]) -> dict[int, Type
     return found
 
 
-def neighbour_vectors(images: Samples, held_out: HeldOut, params: EvaluateParams) -> tuple[Floats, int]:
+def neighbour_vectors(images: Samples, thumbnails: Floats, params: EvaluateParams) -> tuple[Floats, int]:
     """For each held-out image the vector of the training prompt whose image looks most alike, and how many were seen.
 
-    Alike is the distance of 16 x 16 thumbnails; of equally close ones the first counts.
+    `thumbnails` are those of the held-out images. Alike is the distance of 16 x 16 thumbnails; of equally close ones
+    the first counts.
     """
-    shards = _first(images.shards(), params.num_neighbour_images)
+    shards = first_shards(images.shards(), params.num_neighbour_images)
     seen, total = 0, sum(shard.samples for shard in shards)
-    best = np.full(len(held_out.keys), np.inf)
-    vectors = np.zeros_like(held_out.true)
+    best = np.full(len(thumbnails), np.inf)
+    vectors = np.zeros((len(thumbnails), DIMENSIONS), np.float32)
     for shard in shards:
         samples = list(images.read(shard))
         others = centred([thumbnail(decode(image_in(sample.raw), sample.key)) for sample in samples])
-        distances, rows = closest_rows(held_out.thumbnails, others)
+        distances, rows = closest_rows(thumbnails, others)
         for better in np.flatnonzero(distances < best):
             vectors[better] = from_npy(samples[rows[better]]["npy"])
         best = np.minimum(best, distances)
@@ -141,7 +180,7 @@ def closest_rows(queries: Floats, others: Floats) -> tuple[NDArray[np.float64], 
     return distances[np.arange(len(queries)), rows] + own, rows
 
 
-def _first(shards: Sequence[Shard], count: int) -> list[Shard]:
+def first_shards(shards: Sequence[Shard], count: int) -> list[Shard]:
     """As many whole shards from the beginning as hold `count` samples, or all."""
     taken: list[Shard] = []
     for shard in shards:

@@ -10,7 +10,8 @@ from jobs.evaluate.contract import Evaluated, EvaluateInputs
 from jobs.regressor.params import PredictParams
 from jobs.runtime.spec import StageSpec, Unit, one_unit
 
-SPLIT = "val"  # what is scored; `test` stays for infer
+SPLIT = "val"  # what is scored, and what confidence is fitted on
+CHECKED = "test"  # what confidence is checked on
 
 
 class EvaluateParams(PredictParams):
@@ -25,6 +26,14 @@ class EvaluateParams(PredictParams):
     num_neighbour_images: int = Field(default=100_000, ge=1)
     """Training images that the nearest-neighbour baseline looks at: whole shards in order, until there are so many."""
 
+    num_feature_images: int = Field(default=20_000, ge=1)
+    """Training images of which the tower's features are learned, to tell what is unlike them: whole shards in order,
+    until there are so many. As keys are digests, the first shards hold a fair sample.
+    """
+
+    error_rate: float = Field(default=0.02, gt=0, lt=1)
+    """The share of images like the held-out ones that may be abstained as unlike anything in training."""
+
     num_cases: int = Field(default=12, ge=1)
     """Images shown as the best, and as the worst."""
 
@@ -36,6 +45,7 @@ def units(params: EvaluateParams, inputs: EvaluateInputs) -> list[Unit]:
     images, prompts = inputs.images.splits, inputs.prompts.splits
     reads = (
         images[SPLIT].reads(),
+        images[CHECKED].reads(),
         images[TRAIN].reads(),
         reads_of_left_out(inputs.compared, TRAIN),
         inputs.trained.model.reads(),
@@ -45,7 +55,7 @@ def units(params: EvaluateParams, inputs: EvaluateInputs) -> list[Unit]:
 
 
 EVALUATE = StageSpec(
-    version=3,
+    version=4,
     reads=EvaluateInputs,
     writes=Evaluated,
     params=EvaluateParams,

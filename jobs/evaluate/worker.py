@@ -19,6 +19,7 @@ from jobs.evaluate.contract import (
     EvaluateInputs,
     Metrics,
     MetricsSummary,
+    Reliability,
     Score,
     SourceScore,
 )
@@ -28,15 +29,21 @@ from jobs.evaluate.held_out import (
     closest_prompts,
     load_held_out,
     neighbour_vectors,
+    predicted_images,
     prompts_numbered,
+    training_features,
 )
 from jobs.evaluate.metrics import CONFIDENCE, ENOUGH_IMAGES, histogram, interval
-from jobs.evaluate.stage import SPLIT, EvaluateParams
+from jobs.evaluate.reliability import Measured, reliability
+from jobs.evaluate.stage import CHECKED, SPLIT, EvaluateParams
 from jobs.imaging.pixels import decode, image_in
 from jobs.imaging.thumbnails import shown
-from jobs.regressor.calibration import fit
+from jobs.regressor.confidence import fit_confidence
+from jobs.regressor.feature_statistics import FeatureStatistics, feature_statistics
 from jobs.regressor.metric import cosines
+from jobs.regressor.model import Regressor
 from jobs.regressor.saved_model import load_regressor
+from jobs.regressor.signals import Signals, signals
 from jobs.regressor.values import Candidate
 from jobs.runtime.device import prepare_torch
 from jobs.runtime.task import Task
@@ -47,6 +54,7 @@ _SCORES_PER_SHARD = 10_000
 _DECIMALS = 6
 
 Floats = NDArray[np.float64]
+Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,19 +86,28 @@ def run(task: Task[EvaluateInputs, Evaluated[Writer]], params: EvaluateParams) -
         device = prepare_torch(params)
         with task.writing(unit) as output:
             regressor = load_regressor(task.inputs.trained.model.sample()).to(device)
-            held_out = load_held_out(images, regressor, params)
-            closest = closest_prompts(prompts, held_out, params)
+            held_out, thumbnails = load_held_out(images, regressor, params)
+            checked = load_checked(images[CHECKED], regressor, params)
+            closest = closest_prompts(prompts, held_out, checked, params)
             staying = Staying(images[TRAIN], task.inputs.compared)
-            neighbours, num_seen = neighbour_vectors(staying, held_out, params)
+            neighbours, num_seen = neighbour_vectors(staying, thumbnails, params)
+            features = training_features(staying, regressor, params)
             scores = Scores(
                 model=cosines(held_out.predicted, held_out.true),
                 constant=cosines(np.broadcast_to(closest.constant, held_out.true.shape), held_out.true),
                 nearest_neighbour=cosines(neighbours, held_out.true),
             )
-            found = metrics(scores, held_out, closest, prompts, params, num_neighbours=num_seen)
+            statistics = feature_statistics(features)
+            fitted_on = measured(SPLIT, held_out, closest.to_predicted[0][:, 0], statistics)
+            confidence = fit_confidence(
+                fitted_on.signals, fitted_on.true, error_rate=params.error_rate, feature_images=len(features)
+            )
+            others = measured(CHECKED, checked, closest.to_checked, statistics) if checked else None
+            checks = reliability(confidence, fitted_on, others)
+            found = metrics(scores, held_out, closest, prompts, checks, params, num_neighbours=num_seen)
             output.metrics.write(found)
-            write_calibration(scores.model, closest, output)
-            write_scores(scores, held_out, closest, output)
+            output.confidence.write(confidence, safetensors=statistics.encode())
+            write_scores(scores, held_out, fitted_on.signals, closest, output)
             write_cases(images[SPLIT], prompts, scores.model, held_out, closest, params, output)
             output.stats.write(
                 MetricsSummary(
@@ -99,11 +116,23 @@ def run(task: Task[EvaluateInputs, Evaluated[Writer]], params: EvaluateParams) -
             )
 
 
+def load_checked(images: ReadGroup[Origin], regressor: Regressor, params: EvaluateParams) -> HeldOut | None:
+    """Predict the images that confidence is checked on; None where there are none."""
+    return predicted_images(images.samples(), images.num_samples, regressor, params) if images.num_samples else None
+
+
+def measured(split: str, held_out: HeldOut, closest_cosines: Vectors, statistics: FeatureStatistics) -> Measured:
+    """The signals of held-out images, with what they should say; `closest_cosines` of shape (n,)."""
+    found = signals(held_out.outputs, closest_cosines, statistics)
+    return Measured(split, found, cosines(held_out.predicted, held_out.true))
+
+
 def metrics(
     scores: Scores,
     held_out: HeldOut,
     closest: Closest,
     prompts: ReadGroup[Origin],
+    checks: Reliability | None,
     params: EvaluateParams,
     *,
     num_neighbours: int,
@@ -133,6 +162,7 @@ def metrics(
         training_prompts=closest.num_prompts,
         histogram=histogram(model=scores.model, constant=scores.constant, nearest_neighbour=scores.nearest_neighbour),
         neighbour_images=num_neighbours,
+        reliability=checks,
     )
 
 
@@ -159,13 +189,10 @@ def _interval(values: Floats, params: EvaluateParams) -> tuple[float, float]:
     return _rounded(low), _rounded(high)
 
 
-def write_calibration(model_cosines: Floats, closest: Closest, output: Evaluated[Writer]) -> None:
-    """Write the map from a prediction's cosine to the closest prompt, to the cosine to expect of it."""
-    output.calibration.write(fit(closest.to_predicted[0][:, 0].astype(np.float64), model_cosines))
-
-
-def write_scores(scores: Scores, held_out: HeldOut, closest: Closest, output: Evaluated[Writer]) -> None:
-    """Write every image's cosines, under its prompt's key."""
+def write_scores(
+    scores: Scores, held_out: HeldOut, found: Signals, closest: Closest, output: Evaluated[Writer]
+) -> None:
+    """Write every image's cosines and signals, under its prompt's key."""
     samples = []
     for row, key in enumerate(held_out.keys):
         score = Score(
@@ -174,6 +201,8 @@ def write_scores(scores: Scores, held_out: HeldOut, closest: Closest, output: Ev
             nearest_neighbour=_rounded(scores.nearest_neighbour[row]),
             closest_cosine=_rounded(closest.to_predicted[0][row, 0]),
             cosine_to_train=_rounded(closest.to_true[0][row, 0]),
+            feature_distance=_rounded(found.feature_distance[row]),
+            detail=_rounded(found.detail[row]),
         )
         samples.append(output.scores.sample(key, score))
     output.scores.write(sorted(samples, key=lambda sample: sample.key), size=_SCORES_PER_SHARD)

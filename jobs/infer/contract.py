@@ -35,20 +35,28 @@ class Prediction(JsonModel):
     expected_cosine: float | None = None
     """The cosine to expect between the vector and the true prompt's."""
 
+    interval: tuple[float, float] | None = None
+    """What holds nine of ten such cosines; None where none is expected, and of a prediction from before version 3."""
+
+    abstained: str | None = None
+    """Why nothing can be said of the vector, as the image is unlike all that was measured; candidates are given."""
+
     error: str | None = None
 
     @model_validator(mode="after")
-    def _is_one_of_both(self) -> Self:
-        if (self.error is None) == (self.expected_cosine is None):
-            raise ValueError("either an expected cosine or an error is required")
+    def _is_one_of_three(self) -> Self:
+        if [self.expected_cosine, self.abstained, self.error].count(None) != 2:
+            raise ValueError("exactly one of expected_cosine, abstained and error is required")
         return self
 
 
 class PredictionCounts(JsonModel):
-    """Of one shard; counted only where bad images are recorded."""
+    """Of one shard; images and bad images are counted only where bad images are recorded."""
 
     images: Count | None = None
     bad_images: Count = 0
+    abstained: Count = 0
+    """Of the images."""
 
 
 class Predicted(Contract[Access], stage="infer"):

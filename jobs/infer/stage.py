@@ -141,7 +141,7 @@ def _name(number: int) -> str:
 
 
 INFER = StageSpec(
-    version=2,
+    version=3,
     reads=InferInputs,
     writes=Predicted,
     params=InferParams,

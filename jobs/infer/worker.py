@@ -1,4 +1,4 @@
-"""Writes, for every image, its predicted vector, candidate prompts and the cosine to expect."""
+"""Writes, for every image, its predicted vector, candidate prompts and the cosine to expect, or why there is none."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from jobs.infer.contract import InferInputs, Predicted, Prediction, PredictionCo
 from jobs.infer.files import NOT_READ, digest_of_files, escaped, refused_names
 from jobs.infer.reading import PixelsOf, Read, pixel_decoders, read_files
 from jobs.infer.stage import FILES, InferParams, files_by_unit, split_in
-from jobs.regressor.calibration import expected
+from jobs.regressor.confidence import judged
+from jobs.regressor.feature_statistics import FeatureStatistics
 from jobs.regressor.model import Regressor
-from jobs.regressor.predict import in_batches, predict, predict_batches
+from jobs.regressor.predict import Outputs, in_batches, predict, predict_batches
 from jobs.regressor.saved_model import load_regressor
-from jobs.regressor.values import Calibration, Candidate
+from jobs.regressor.signals import signals
+from jobs.regressor.values import Candidate, Confidence
 from jobs.runtime import log
 from jobs.runtime.arrays import npy_field, vectors_of
 from jobs.runtime.device import prepare_torch
@@ -53,7 +55,8 @@ class Known:
     regressor: Regressor
     index: AnyIndex  # of the training prompts' vectors
     prompts: list[str]
-    calibration: Calibration
+    confidence: Confidence
+    statistics: FeatureStatistics
 
 
 @dataclass(slots=True)
@@ -84,7 +87,7 @@ class BadImages:
         log.note("bad image", unit=self.unit, count=len(self.samples), error=error)
 
 
-Predictions = Iterator[tuple[Sequence[Image | Read], Floats]]
+Predictions = Iterator[tuple[Sequence[Image | Read], Outputs]]
 
 
 InferTask = Task[InferInputs, Predicted[Writer]]
@@ -110,16 +113,23 @@ def run(task: InferTask, params: InferParams) -> None:
                     part = names[unit.name]
                     found, total = _of_files(unit, part, refused, pixels_of, known, params, bad), len(part)
                 samples: list[Sample] = []
-                for batch, vectors in found:
-                    samples += explained(batch, vectors, known, params, output)
+                abstained = 0
+                for batch, outputs in found:
+                    predictions = explained(batch, outputs, known, params)
+                    abstained += sum(one.abstained is not None for one in predictions)
+                    samples += [
+                        output.predictions.sample(key_of_id(one.id), one, npy=npy_field(vector))
+                        for one, vector in zip(predictions, outputs.vectors, strict=True)
+                    ]
                     log.progress(len(samples) + len(bad.samples), total, "images", unit=unit.name)
                 output.predictions.write_shard(unit.name, sorted(samples + bad.samples, key=lambda one: one.key))
+                output.stats.write(PredictionCounts(abstained=abstained))
                 if params.bad_images == "record":
                     output.stats.write(PredictionCounts(images=len(samples), bad_images=len(bad.samples)))
 
 
 def load(inputs: InferInputs, params: InferParams) -> Known:
-    """Load the network, all training prompts and the calibration; raises BadData, NotFound."""
+    """Load the network, all training prompts and what says how sure it is; raises BadData, NotFound."""
     prompts = inputs.prompts.splits[TRAIN]
     device = prepare_torch(params)
     if not prompts.num_samples:
@@ -134,22 +144,28 @@ def load(inputs: InferInputs, params: InferParams) -> Known:
 
     index = index_of(vectors(), params.device)
     regressor = load_regressor(inputs.trained.model.sample()).to(device)
-    return Known(regressor, index, texts, inputs.evaluated.calibration.value())
+    confidence = inputs.evaluated.confidence.sample()
+    statistics = FeatureStatistics.decode(confidence["safetensors"])
+    return Known(regressor, index, texts, confidence.value, statistics)
 
 
-def explained(
-    images: Sequence[Image | Read], vectors: Floats, known: Known, params: InferParams, output: Predicted[Writer]
-) -> Iterator[Sample]:
-    """The sample of each image; `vectors` are the predictions, float32 of shape (len(images), 384)."""
-    cosines, numbers = closest_in(known.index, vectors, params.num_candidates, threads=params.threads)
-    sure = expected(known.calibration, cosines[:, 0])
-    for row, image in enumerate(images):
+def explained(images: Sequence[Image | Read], outputs: Outputs, known: Known, params: InferParams) -> list[Prediction]:
+    """The prediction of each image that the network gave the outputs for."""
+    cosines, numbers = closest_in(known.index, outputs.vectors, params.num_candidates, threads=params.threads)
+    sure = judged(known.confidence, signals(outputs, cosines[:, 0], known.statistics))
+    predictions = []
+    for row, (image, one) in enumerate(zip(images, sure, strict=True)):
         candidates = tuple(
             Candidate(prompt=known.prompts[number], cosine=round(cosine, 6))
             for number, cosine in zip(numbers[row].tolist(), cosines[row].tolist(), strict=True)
         )
-        found = Prediction(id=image.id, candidates=candidates, expected_cosine=round(float(sure[row]), 6))
-        yield output.predictions.sample(key_of_id(image.id), found, npy=npy_field(vectors[row]))
+        if one.abstained is not None:
+            predictions.append(Prediction(id=image.id, candidates=candidates, abstained=one.abstained))
+        else:
+            predictions.append(
+                Prediction(id=image.id, candidates=candidates, expected_cosine=one.expected, interval=one.interval)
+            )
+    return predictions
 
 
 def _of_shards(inputs: InferInputs, unit: Unit, known: Known, params: InferParams, bad: BadImages) -> Predictions:

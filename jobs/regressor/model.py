@@ -41,6 +41,10 @@ class Regressor(nn.Module):
         return self._layers_of(self.tower)
 
     def forward(self, images: Tensor) -> Tensor:
+        return self.vectors(self.features(images))
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the tower gives for the images, of shape (n, features), before the head."""
         layers = self.layers
         with torch.no_grad():
             x = (images.float() - self.mean) / self.std
@@ -48,7 +52,11 @@ class Regressor(nn.Module):
                 x = layer.apply(x)
         for layer in layers[self.num_frozen :]:
             x = layer.apply(x)
-        return functional.normalize(self.head(x).float(), dim=-1)
+        return x
+
+    def vectors(self, features: Tensor) -> Tensor:
+        """The unit vectors that the head gives for a tower's features, float32 of shape (n, 384)."""
+        return functional.normalize(self.head(features).float(), dim=-1)
 
     def train(self, mode: bool = True) -> Regressor:
         """As nn.Module does, except that frozen layers stay in eval mode: no stochastic depth, no new statistics."""

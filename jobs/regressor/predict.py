@@ -1,8 +1,9 @@
-"""A trained network run over images: bytes in, unit vectors out."""
+"""A trained network run over images: bytes in, unit vectors and the tower's features out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TypeVar
 
@@ -22,14 +23,23 @@ Floats = NDArray[np.float32]
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What one pass of the network gives for n images."""
+
+    vectors: Floats  # unit vectors, float32 of shape (n, 384)
+    features: Floats  # of the tower, from which the head makes the vectors, float32 of shape (n, d)
+    detail: NDArray[np.float64]  # mean difference of neighbouring pixels of the image it was given, of shape (n,)
+
+
 def predict(
     regressor: Regressor,
     items: Iterable[T],
     image_of: Callable[[T], tuple[str, bytes]],
     params: PredictParams,
     on_bad: Callable[[T, BadImage], None] | None = None,
-) -> Iterator[tuple[list[T], Floats]]:
-    """Yield the items batch by batch with their unit vectors, float32 of shape (len(batch), 384).
+) -> Iterator[tuple[list[T], Outputs]]:
+    """Yield the items batch by batch with what the network gives for their images, in one pass.
 
     `image_of` gives an item's name (for errors) and its image's bytes. What is no image raises BadImage, or is left out
     and passed to `on_bad`, in the thread that iterates and before the rest of its batch is yielded.
@@ -57,7 +67,7 @@ def predict_batches(
     batches: Iterable[Sequence[tuple[T, Pixels | BadImage]]],
     params: PredictParams,
     on_bad: Callable[[T, BadImage], None] | None = None,
-) -> Iterator[tuple[list[T], Floats]]:
+) -> Iterator[tuple[list[T], Outputs]]:
     """As `predict`, of batches of images whose pixels are there, or the error that says why they are not."""
     if params.precision == "fp16" and params.device == "cpu":
         raise BadConfiguration("precision: fp16 needs `device: cuda`; on a CPU use bf16 or fp32")
@@ -76,8 +86,26 @@ def predict_batches(
         if not good:
             continue
         with torch.inference_mode(), autocast(params.precision, device):
-            vectors = regressor(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(device))
-        yield good, vectors.cpu().numpy()
+            features = regressor.features(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(device))
+            vectors = regressor.vectors(features)
+        detail = np.array([detail_of(image) for image in images])
+        yield good, Outputs(vectors.cpu().numpy(), features.float().cpu().numpy(), detail)
+
+
+def joined(parts: Sequence[Outputs]) -> Outputs:
+    """The outputs of several batches, at least one, as those of one."""
+    return Outputs(
+        np.concatenate([part.vectors for part in parts]),
+        np.concatenate([part.features for part in parts]),
+        np.concatenate([part.detail for part in parts]),
+    )
+
+
+def detail_of(image: Pixels) -> float:
+    """The mean absolute difference of pixels beside and below each other, 0 to 255; uint8 of shape (h, w, 3)."""
+    signed = image.astype(np.int16)
+    across, down = np.abs(np.diff(signed, axis=1)), np.abs(np.diff(signed, axis=0))
+    return float(across.sum(dtype=np.int64) + down.sum(dtype=np.int64)) / (across.size + down.size)
 
 
 def in_batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

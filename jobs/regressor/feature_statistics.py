@@ -1,0 +1,67 @@
+"""How far an image lies from training images in the tower's features: the Mahalanobis distance (Lee et al. 2018)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+from jobs.errors import Corrupt
+
+Floats = NDArray[np.float32]
+
+_LEAST_SHRINKAGE = 1e-3  # so that features that never vary in training, of which a ReLU makes some, have a distance
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureStatistics:
+    """What is kept of training images' features, of which each has d numbers: 4 MB where d is 1024."""
+
+    mean: Floats  # of shape (d,)
+    whitening: Floats  # of shape (d, d), lower triangular: the inverse of the Cholesky factor of their covariance
+
+    def encode(self) -> bytes:
+        """As safetensors; equal statistics give equal bytes."""
+        return safetensors.numpy.save({"mean": self.mean, "whitening": self.whitening})
+
+    @classmethod
+    def decode(cls, stored: bytes) -> FeatureStatistics:
+        """What was encoded; raises Corrupt."""
+        try:
+            arrays = safetensors.numpy.load(stored)
+        except SafetensorError as error:
+            raise Corrupt(f"the stored statistics of features are no safetensors: {error}") from error
+        mean, whitening = arrays.get("mean"), arrays.get("whitening")
+        if mean is None or whitening is None or mean.ndim != 1 or whitening.shape != 2 * mean.shape:
+            shapes = {name: array.shape for name, array in arrays.items()}
+            raise Corrupt(f"statistics of features are a mean (d,) and a whitening (d, d); there are {shapes}")
+        return cls(mean, whitening)
+
+
+def feature_statistics(features: Floats) -> FeatureStatistics:
+    """The statistics of training images' features, float32 of shape (n, d), n >= 1.
+
+    Their covariance is shrunk towards a multiple of the identity as far as Ledoit and Wolf (2004) say is best for so
+    few images, which is what makes it invertible.
+    """
+    n, d = features.shape
+    mean = features.mean(axis=0, dtype=np.float64)
+    centred = features - mean
+    covariance = centred.T @ centred / n
+    variance = max(float(np.trace(covariance)) / d, float(np.finfo(np.float32).tiny))
+    spread = float(((covariance - variance * np.eye(d)) ** 2).sum())
+    error = (float(((centred**2).sum(axis=1) ** 2).mean()) - float((covariance**2).sum())) / n
+    shrinkage = min(1.0, max(_LEAST_SHRINKAGE, error / spread if spread > 0 else 1.0))
+    shrunk = (1 - shrinkage) * covariance + shrinkage * variance * np.eye(d)
+    whitening = np.tril(np.linalg.inv(np.linalg.cholesky(shrunk)))
+    return FeatureStatistics(mean.astype(np.float32), whitening.astype(np.float32))
+
+
+def feature_distances(statistics: FeatureStatistics, features: Floats) -> NDArray[np.float64]:
+    """Each image's distance, float64 of shape (n,); about 1 for a training image, whatever d is."""
+    whitened = (features - statistics.mean.astype(np.float64)) @ statistics.whitening.T.astype(np.float64)
+    distances: NDArray[np.float64] = np.sqrt((whitened**2).mean(axis=1))
+    return distances
