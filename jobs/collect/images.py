@@ -14,6 +14,7 @@ from jobs.collect.sources.rows import ImageFile
 from jobs.errors import BadData, NotFound
 from jobs.imaging.decoding import BadImage
 from jobs.imaging.foreign import TooLarge, decoders, read_file
+from jobs.imaging.kinds import kind_of
 from jobs.imaging.limits import ImageLimits
 from jobs.shards.dataset import Writer
 from jobs.shards.digests import sha256
@@ -21,7 +22,6 @@ from jobs.shards.tar import Members, Sample
 
 _SHARD_BYTES = 128 << 20  # of images, which wait in memory until their shard is written
 _THUMBNAIL = 16  # pixels a side of what a decoder sends back, which nobody looks at
-_FIELDS = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpg"), (b"RIFF", "webp"))
 
 NOT_THERE = "not there"
 _NO_NAME = "a name that leads out of its folder, or that no file can have"
@@ -59,8 +59,9 @@ def image_checker(limits: ImageLimits, threads: int) -> Iterator[CheckImage]:
             if len(data) > limits.file_bytes:
                 raise TooLarge(name, len(data), limits.file_bytes)
             found = decode(data, name, _THUMBNAIL)
-            format_ = next(format_ for magic, format_ in _FIELDS if data.startswith(magic))
-            return CheckedImage(data, ImageFacts(sha256(data), len(data), format_, found.width, found.height))
+            kind = kind_of(data)
+            assert kind  # noqa: S101 - else it could not be decoded
+            return CheckedImage(data, ImageFacts(sha256(data), len(data), kind.field, found.width, found.height))
 
         yield check
 

@@ -10,7 +10,8 @@ from jobs.shards.strict_json import Count, Digest, JsonModel
 from jobs.shards.tar import Sample
 
 DIMENSIONS = 384  # of all-MiniLM-L6-v2, whose unit vectors stand in `npy` and are what is predicted
-IMAGE_FIELDS = ("png", "jpg", "webp")  # a sample holds its image in one of these
+# A sample holds its image in one of these; made images are in one of the first three.
+IMAGE_FIELDS = ("png", "jpg", "webp", "gif", "tif", "bmp", "avif", "heic")
 TRAIN = "train"  # the split that is trained on; all others are held out
 
 

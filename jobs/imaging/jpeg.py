@@ -20,7 +20,8 @@ from jobs.imaging.sizes import CUT_SHORT, check_parts, check_size
 _MARKER = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)
 _IN_SCAN = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])", re.DOTALL)
 _ALONE = frozenset(range(0xD0, 0xD9)) | {0x01}  # markers without a length
-_START_OF_SCAN, _END = 0xDA, 0xD9
+_START_OF_SCAN, _END, _APP1, _APP2 = 0xDA, 0xD9, 0xE1, 0xE2
+_EXIF, _PROFILE = b"Exif\0\0", b"ICC_PROFILE\0"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
 _COEFFICIENTS = 64
@@ -56,20 +57,39 @@ def check_jpeg(data: bytes, limits: ImageLimits) -> None:
 
 
 def decode_jpeg(data: bytes) -> Image.Image | None:
-    """The image as RGB, or None for what is left to Pillow; raises BadImage where a part of a scan is missing.
+    """The image as RGB or L, or None for what is left to Pillow; raises BadImage where a part of a scan is missing.
 
     Both use libjpeg-turbo, so the pixels are those of Pillow, in two thirds of its time. Left to Pillow are CMYK,
     which is only looked through here at an eighth of the size, and images of which the decoder complains otherwise.
     """
     try:
-        if _space(data) in ("CMYK", "YCCK"):
+        space = _space(data)
+        if space in ("CMYK", "YCCK"):
             simplejpeg.decode_jpeg(data, "CMYK", min_height=1, min_width=1, min_factor=8, strict=True)
             return None
+        if space == "Gray":
+            return Image.fromarray(simplejpeg.decode_jpeg(data, "GRAY", strict=True)[..., 0])
         return Image.fromarray(simplejpeg.decode_jpeg(data, "RGB", strict=True))
     except ValueError as error:
         if any(words in str(error) for words in _BROKEN):
             raise BadImage(f"a JPEG that is not whole: {error}", CUT_SHORT) from error
         return None
+
+
+def beside_pixels(data: bytes, limits: ImageLimits) -> dict[str, bytes]:
+    """The EXIF and the ICC profile of a JPEG, as `exif` and `icc_profile`, where it has them: as Pillow reads them."""
+    found: dict[str, bytes] = {}
+    profile: list[bytes] = []
+    for marker, start, end in _segments(data, limits):
+        if marker == _START_OF_SCAN:
+            break
+        if marker == _APP1 and data.startswith(_EXIF, start, end):
+            found.setdefault("exif", data[start:end])
+        elif marker == _APP2 and data.startswith(_PROFILE, start, end):
+            profile.append(data[start + len(_PROFILE) : end])  # its number from 1, how many there are, and a part
+    if profile and profile[0][1:2] == bytes([len(profile) & 255]):
+        found["icc_profile"] = b"".join(part[2:] for part in sorted(profile))
+    return found
 
 
 def _space(data: bytes) -> str | None:

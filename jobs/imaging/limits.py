@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from jobs.runtime.spec import Params
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")  # of files that are taken for images
+# Of files that are taken for images; which kind one is follows from its content.
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif", ".heic", ".heif")
 Filter = Literal["bicubic", "lanczos", "bilinear", "box"]
+Colour = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$"), AfterValidator(str.lower)]  # red, green, blue
+WHITE: Colour = "#ffffff"
+# How pixels are made of files; counted up when the same file gives other ones, for what is fingerprinted with it.
+DECODING = 2
 
 
 class ImageLimits(Params):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jobs.imaging.limits import Filter, ImageLimits
+from jobs.imaging.limits import WHITE, Colour, Filter, ImageLimits
 from jobs.runtime.sandbox.messages import Service
-from jobs.shards.strict_json import JsonModel
+from jobs.shards.strict_json import Count, JsonModel
 
 
 class PixelsRequest(JsonModel):
@@ -13,13 +13,20 @@ class PixelsRequest(JsonModel):
     name: str
     size: int
     resize: Filter = "bicubic"
+    background: Colour = WHITE
+    """What is seen where the image is transparent."""
+
+    thumbnail: Count = 0
+    """Of the whole image too, scaled down to at most so many pixels a side, never up; 0 for none."""
 
 
 class Decoded(JsonModel):
-    """With size x size x 3 bytes of RGB; width and height are those of the whole image."""
+    """With size x size x 3 bytes of RGB, then those of the thumbnail; width and height are those of the whole image."""
 
     width: int
     height: int
+    thumbnail: tuple[int, int] | None = None
+    """Width and height of the thumbnail, where one was asked for."""
 
 
 class Undecodable(JsonModel):

@@ -36,19 +36,25 @@ def check_png(data: bytes, limits: ImageLimits) -> None:
 
 
 def check_png_is_whole(data: bytes, image: Image.Image) -> None:
-    """Raise BadImage when the file holds fewer rows than `image`, which was decoded from it as RGB.
+    """Raise BadImage when the file holds fewer rows than `image`, which is as Pillow decoded it.
 
     Pillow writes whole rows, in their order. So a last row of several colours was there, and only another one, or an
     interlaced image, costs another inflating.
     """
     chunks = list(_chunks(data))
     header = next(_header(data[start:end]) for kind, start, end in chunks if kind == b"IHDR")
-    row = image.crop((0, image.height - 1, image.width, image.height)).tobytes()
-    if not header[4] and row != row[:3] * image.width:
+    row = image.crop((0, image.height - 1, image.width, image.height))
+    if not header[4] and not _is_of_one_colour(row):
         return
     required = _size(*header)
     if _inflated([data[start:end] for kind, start, end in chunks if kind == b"IDAT"], required) < required:
         raise BadImage(f"a PNG of {header[0]} x {header[1]} without its last rows", CUT_SHORT)
+
+
+def _is_of_one_colour(image: Image.Image) -> bool:
+    extrema = image.getextrema()
+    channels = extrema if isinstance(extrema[0], tuple) else (extrema,)
+    return all(least == most for least, most in channels)
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

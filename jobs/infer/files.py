@@ -26,7 +26,7 @@ _LISTED = 10  # objects for each name asked for, before those that are left are 
 
 
 def find_images(store: Store, only: Sequence[str] | None = None) -> list[str]:
-    """The names of all PNG, JPEG and WebP files, or of `only` these, sorted; any other file is no input.
+    """The names of all files that end in SUFFIXES, or of `only` these, sorted; any other file is no input.
 
     Whether `only` these are there is not asked (`versions_of` does). Raises BadData when there are none, and when one
     of `only` has another suffix.

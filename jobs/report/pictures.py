@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from jobs.contract.reading import TypedSample
-from jobs.contract.samples import IMAGE_FIELDS
 from jobs.shards.strict_json import JsonModel
 
-_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
+# What every browser shows; TIFF and HEIC are not.
+_TYPES = {name: f"image/{name}" for name in ("png", "webp", "gif", "bmp", "avif")} | {"jpg": "image/jpeg"}
 _SMALL = 128  # pixels of a side
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -19,7 +19,7 @@ M = TypeVar("M", bound=JsonModel)
 
 
 def within(samples: Iterable[TypedSample[M]], number: int, limit: int) -> list[TypedSample[M]]:
-    """The first samples with an image that together stay within `number` and `limit` bytes of image."""
+    """The first samples with an image for browsers that together stay within `number` and `limit` bytes of image."""
     found: list[TypedSample[M]] = []
     for sample, image in _with_images(samples):
         limit -= len(image)
@@ -30,7 +30,7 @@ def within(samples: Iterable[TypedSample[M]], number: int, limit: int) -> list[T
 
 
 def uri(sample: TypedSample[M]) -> str:
-    """The sample's image as a data URI, its bytes as they are; empty where it has none."""
+    """The sample's image as a data URI, its bytes as they are; empty where it has none that a browser shows."""
     field = _field(sample)
     return _uri(sample[field], field) if field else ""
 
@@ -61,4 +61,4 @@ def _with_images(samples: Iterable[TypedSample[M]]) -> Iterator[tuple[TypedSampl
 
 
 def _field(sample: TypedSample[M]) -> str | None:
-    return next((field for field in IMAGE_FIELDS if field in sample), None)
+    return next((field for field in _TYPES if field in sample), None)

@@ -17,7 +17,7 @@ from jobs.imaging.untrusted import decode_foreign
 
 LIMITS = ImageLimits()
 CUT = "cut short: a part of the image is missing"
-DAMAGED = "no PNG, JPEG or WebP image, or a damaged one"
+DAMAGED = "no image that can be read, or a damaged one"
 
 PHOTO = Image.fromarray(
     (np.add.outer(np.arange(96), np.arange(80))[..., None] * (1, 2, 3) % 256).astype(np.uint8)

@@ -269,7 +269,7 @@ def test_names_that_are_not_there_are_reported_and_no_list_is_bad_data(tmp_path:
 # Files that cannot be predicted
 
 
-DAMAGED = "no PNG, JPEG or WebP image, or a damaged one"
+DAMAGED = "no image that can be read, or a damaged one"
 TOO_LARGE = "an image of more than 67,108,864 pixels"
 GONE = "deleted before it was read"
 

@@ -261,7 +261,7 @@ def test_what_is_no_image_is_left_out_and_reported_where_it_is_asked_for() -> No
     found = list(predict(regressor, range(5), image_of, params, on_bad))
     assert [batch for batch, _ in found] == [[1], [4]]
     assert [len(vectors) for _, vectors in found] == [1, 1]
-    reason = "no PNG, JPEG or WebP image, or a damaged one"
+    reason = "no image that can be read, or a damaged one"
     assert noted == [(number, reason, threading.get_ident()) for number in (0, 2, 3)]
     with pytest.raises(BadData, match="/at/0 cannot be decoded"):
         list(predict(regressor, range(5), image_of, params))

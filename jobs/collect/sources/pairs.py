@@ -8,7 +8,7 @@ from jobs.collect.sources.base import File, FileSource, TextSource
 from jobs.collect.sources.image_folder import ImageFolder
 from jobs.collect.sources.rows import AnyRow, BadRow, ImageFile, Row, row_of
 from jobs.errors import BadConfiguration
-from jobs.imaging.limits import ImageLimits
+from jobs.imaging.limits import SUFFIXES, ImageLimits
 from jobs.runtime.environment import store_patience
 from jobs.shards.address import open_folder
 from jobs.shards.store import Readable
@@ -64,8 +64,8 @@ class FolderSource(TextPairs):
         images = self.images_below(self.folder(), *beside)
         if not images.names():
             raise BadConfiguration(
-                f"source {self.name}: there are no images below {self.path!r}: PNG, JPEG and WebP files are read; "
-                "correct `path`, or put them there"
+                f"source {self.name}: there are no images below {self.path!r}: files that end in "
+                f"{', '.join(SUFFIXES)} are read; correct `path`, or put them there"
             )
         return [File(images.store, "", images)]
 

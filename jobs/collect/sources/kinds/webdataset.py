@@ -13,7 +13,10 @@ from jobs.imaging.limits import SUFFIXES
 
 
 class WebDataset(PairSource):
-    """Tars with an image (`png`, `jpg`, `jpeg`, `webp`) and a prompt in each sample; rows are samples, from 1."""
+    """Tars with an image and a prompt in each sample; rows are samples, from 1.
+
+    The image is the first field that is called as files of images end: `png`, `jpg`, `webp`, `heic` and so on.
+    """
 
     kind: Literal["webdataset"]
 
