@@ -15,6 +15,7 @@ from jobs.collect.sources.base import File, FileSource
 from jobs.collect.sources.pairs import PairSource
 from jobs.contract.declaration import Inputs
 from jobs.errors import I2PError
+from jobs.imaging.limits import DECODING
 from jobs.registry import refused
 from jobs.runtime.spec import Params, StageSpec, Unit
 from jobs.shards.records import Outcome
@@ -92,6 +93,8 @@ def _settings_of(source: AnySource, params: CollectParams) -> dict[str, Any]:
         settings["rules"] = [rule.model_dump(mode="json", exclude={"sources"}) for rule in rules]
     if params.images_per_prompt > 1 and isinstance(source, PairSource) and source.gives_images:
         settings["images_per_prompt"] = params.images_per_prompt
+    if isinstance(source, PairSource) and source.gives_images:
+        settings["image_decoding"] = DECODING
     return {**settings, "source": source.model_dump(mode="json", exclude=set(source.read_by_content))}
 
 

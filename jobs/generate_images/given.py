@@ -64,7 +64,8 @@ def _converting(params: GenerateImagesParams, stack: ExitStack) -> Ready:
     decode = stack.enter_context(decoders(params.given.limits, params.threads))
 
     def ready(given: Given, data: bytes) -> dict[str, bytes]:
-        square = decode(data, f"the image {given.sha256[:16]}…", params.stored_size, params.resize)
+        name, background = f"the image {given.sha256[:16]}…", params.given.background
+        square = decode(data, name, params.stored_size, params.resize, background=background)
         return {params.format: encode_square(square.rgb, params)}
 
     return ready

@@ -9,10 +9,11 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 from jobs.dedup.contract import Deduplicated
 from jobs.errors import BadConfiguration
 from jobs.generate_images.contract import GeneratedImages, GenerateImagesInputs
-from jobs.imaging.limits import Filter, ImageLimits
+from jobs.imaging.limits import DECODING, WHITE, Colour, Filter, ImageLimits
 from jobs.runtime.models import ModelParams
 from jobs.runtime.spec import Params, StageSpec, Unit, unit_per_shard, without_defaults
 from jobs.shards.dataset import Dataset
+from jobs.shards.digests import digest_of
 from jobs.shards.records import Shard
 
 DRAWING = "drawing"
@@ -32,6 +33,19 @@ class GivenParams(Params):
 
     limits: ImageLimits = ImageLimits()
     """What an image may take while it is converted; collect has checked it by its own."""
+
+    background: Colour = WHITE
+    """The colour behind what is transparent in an image that is converted, "#rrggbb". What is stored as it is has white
+    behind it wherever it is read."""
+
+    @model_validator(mode="after")
+    def _has_a_background_only_if_converted(self) -> GivenParams:
+        if self.store == "as-is" and self.background != WHITE:
+            raise ValueError(
+                f"`background` is for images that are converted; with `store: as-is` it is {WHITE}, given was "
+                f"{self.background}: remove it, or set `store: converted`"
+            )
+        return self
 
 
 class GenerateImagesParams(ModelParams):
@@ -104,7 +118,18 @@ class GenerateImagesParams(ModelParams):
 def units(params: GenerateImagesParams, inputs: GenerateImagesInputs) -> list[Unit]:
     """A unit for every chosen shard of every split, with the shard's name."""
     every_split = params.model_copy(update={"max_prompts": None})
-    return unit_per_shard(every_split, inputs.kept.stage, chosen(inputs.kept, params.max_prompts or {}))
+    shards = chosen(inputs.kept, params.max_prompts or {})
+    return unit_per_shard(every_split, inputs.kept.stage, shards, _reads_of_decoding(inputs, params))
+
+
+def _reads_of_decoding(inputs: GenerateImagesInputs, params: GenerateImagesParams) -> dict[str, str]:
+    """How images are decoded, where sources gave some that are converted.
+
+    No setting, as these say which images were made by the same recipe: made ones are taken over, whatever changes here.
+    """
+    if params.given.store == "as-is" or not inputs.collected.images.shards():
+        return {}
+    return {"how given images are decoded": digest_of({"decoding": DECODING})}
 
 
 def chosen(kept: Deduplicated[Dataset], max_prompts: dict[str, int]) -> list[Shard]:

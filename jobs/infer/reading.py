@@ -11,7 +11,7 @@ import numpy as np
 from jobs.errors import NotFound
 from jobs.imaging.decoding import BadImage
 from jobs.imaging.foreign import READERS, TooLarge, decoders, read_file
-from jobs.imaging.limits import ImageLimits
+from jobs.imaging.limits import WHITE, Colour, ImageLimits
 from jobs.imaging.pixels import Pixels
 from jobs.infer.files import id_of, too_large
 from jobs.runtime.prefetch import prefetch
@@ -35,10 +35,15 @@ class Read:
 
 
 @contextmanager
-def pixel_decoders(limits: ImageLimits, threads: int) -> Iterator[PixelsOf]:
+def pixel_decoders(limits: ImageLimits, threads: int, background: Colour = WHITE) -> Iterator[PixelsOf]:
     """`decoders` that give uint8 of shape (size, size, 3)."""
     with decoders(limits, threads) as decode:
-        yield lambda data, name, size: np.frombuffer(decode(data, name, size).rgb, np.uint8).reshape(size, size, 3)
+
+        def pixels_of(data: bytes, name: str, size: int) -> Pixels:
+            square = decode(data, name, size, background=background)
+            return np.frombuffer(square.rgb, np.uint8).reshape(size, size, 3)
+
+        yield pixels_of
 
 
 def read_files(

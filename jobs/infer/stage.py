@@ -8,7 +8,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from jobs.contract.samples import TRAIN
 from jobs.errors import BadData, StalePlan
-from jobs.imaging.limits import SUFFIXES, ImageLimits
+from jobs.imaging.limits import SUFFIXES, WHITE, Colour, ImageLimits
 from jobs.infer.contract import InferInputs, Predicted
 from jobs.infer.files import (
     check_gone,
@@ -39,7 +39,8 @@ class InferParams(PredictParams, ReadsIncomingFiles):
     read_by_content = frozenset({"images"})
 
     images: str = Field(default="split:test", min_length=1)
-    """`split:NAME` for generated images, or a folder or s3://BUCKET/PREFIX with PNG, JPEG and WebP files."""
+    """`split:NAME` for generated images, or a folder or s3://BUCKET/PREFIX with files that end in .png, .jpg, .jpeg,
+    .webp, .gif, .tif, .tiff, .bmp, .avif, .heic or .heif; what each one is follows from its content."""
 
     files: str | None = None
     """A JSON file (a path or s3://…) with {"names": […]}: the only files below `images` that are read; null for all."""
@@ -58,10 +59,13 @@ class InferParams(PredictParams, ReadsIncomingFiles):
     limits: ImageLimits = ImageLimits()
     """What a file may take; generated images have no limits."""
 
+    background: Colour = WHITE
+    """The colour behind what is transparent in a file, "#rrggbb"."""
+
     @model_serializer(mode="wrap")
-    def _without_default_limits(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out the limits that are not set: they are no part of what a fingerprint covers."""
-        return without_defaults(self, serialise, "limits")
+    def _without_defaults(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is not set of the limits and the background, which was added later."""
+        return without_defaults(self, serialise, "limits", "background")
 
     def incoming(self) -> str | None:
         return None if split_in(self) else self.images
@@ -115,7 +119,8 @@ def units(params: InferParams, inputs: InferInputs) -> list[Unit]:
             Unit(unit, settings, {FILES: digest_of_files(versions), **besides})
             for unit, versions in _versions_by_unit(params).items()
         ]
-    settings.pop("limits", None)  # generated images have none
+    for of_files in ("limits", "background"):  # generated images have none
+        settings.pop(of_files, None)
     images = inputs.images.splits
     shards = images[split].shards()
     if not shards:

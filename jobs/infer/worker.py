@@ -102,7 +102,9 @@ def run(task: InferTask, params: InferParams) -> None:
         pixels_of: PixelsOf | None = None
         for unit in task.pending():
             if names is not None:  # the decoders start while the network is loaded
-                pixels_of = pixels_of or stack.enter_context(pixel_decoders(params.limits, params.threads))
+                pixels_of = pixels_of or stack.enter_context(
+                    pixel_decoders(params.limits, params.threads, params.background)
+                )
             known = known or load(task.inputs, params)
             with task.writing(unit) as output:
                 bad = BadImages(unit.name, output)
