@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from jobs.imaging.foreign import Thumbnail
+
 SIDE = 16
 _SHOWN_SIDE = 256
 
@@ -33,4 +35,22 @@ def shown(image: Image.Image) -> bytes:
     small.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE))
     file = io.BytesIO()
     small.save(file, "PNG")
+    return file.getvalue()
+
+
+def small_copy(image: Image.Image, side: int) -> bytes:
+    """The image as a WebP whose longer side has at most so many pixels, to be looked at; of 256 pixels about 8 kB."""
+    small = image.copy()
+    small.thumbnail((side, side))
+    return _webp(small)
+
+
+def encoded(small: Thumbnail) -> bytes:
+    """The same of an image that was scaled down where it was decoded."""
+    return _webp(Image.frombytes("RGB", (small.width, small.height), small.rgb))
+
+
+def _webp(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "WEBP", quality=75, method=2)  # 1.3 ms; better methods take 3 times that for a tenth of the size
     return file.getvalue()

@@ -25,10 +25,20 @@ class InferInputs(Inputs):
     evaluated: Evaluated[Dataset]
 
 
+class ModelInputs(Inputs):
+    """All that a trained model is, of what infer reads."""
+
+    trained: Trained[Dataset]
+    prompts: Deduplicated[Dataset]
+    evaluated: Evaluated[Dataset]
+
+
 class Prediction(JsonModel):
     """What was read out of an image, beside the vector in `npy`; or why it could not be read, then without one."""
 
     id: str
+    """Of a file its path below the folder that is read, of a generated image its key."""
+
     candidates: tuple[Candidate, ...] = ()
     """The closest training prompts, the closest first."""
 
@@ -60,7 +70,7 @@ class PredictionCounts(JsonModel):
 
 
 class Predicted(Contract[Access], stage="infer"):
-    """An image's key follows from its id."""
+    """An image's key follows from its id; `webp` is a small copy of the image."""
 
-    predictions = Many(Prediction, optional=("npy",))
+    predictions = Many(Prediction, optional=("npy", "webp"))
     stats = Stats(PredictionCounts)

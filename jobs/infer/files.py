@@ -7,14 +7,13 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from pathlib import PurePosixPath
 
 from jobs.errors import BadData, NotFound
 from jobs.imaging.limits import SUFFIXES
 from jobs.runtime.environment import store_patience
 from jobs.shards.address import open_file
 from jobs.shards.digests import digest_of
-from jobs.shards.store import ObjectStat, Store, checked
+from jobs.shards.store import ObjectStat, Readable, Store, checked
 
 NOT_READ = "not read"  # in place of the version of a file that is refused for its name
 _NO_NAME = "its name has control characters, is not UTF-8, or is too long"
@@ -47,18 +46,14 @@ def find_images(store: Store, only: Sequence[str] | None = None) -> list[str]:
 def refused_names(names: Sequence[str]) -> dict[str, str]:
     """Why files cannot be read because of their names, in words that are equal everywhere; only those that cannot.
 
-    A store cannot be asked for some names, and of several with one id (`id_of`) only the first one is read.
+    A store cannot be asked for some names.
     """
     refused: dict[str, str] = {}
-    first_with: dict[str, str] = {}
     for name in names:
         try:
             checked(name)
         except BadData:
             refused[name] = _NO_NAME
-            continue
-        if first_with.setdefault(id_of(name), name) != name:
-            refused[name] = f"{first_with[id_of(name)]} has the same id, its name without folder and suffix"
     return refused
 
 
@@ -93,12 +88,7 @@ def names_in_json(data: bytes, where: str) -> list[str]:
     return names
 
 
-def id_of(name: str) -> str:
-    """An image's id: its file's name without folder and suffix."""
-    return PurePosixPath(name).stem
-
-
-def versions_of(store: Store, names: Sequence[str], max_bytes: int | None = None) -> dict[str, str | None]:
+def versions_of(store: Readable, names: Sequence[str], max_bytes: int | None = None) -> dict[str, str | None]:
     """What identifies each file's content (`Store.version`), or None for one that is not there.
 
     Where a file is larger than `max_bytes`, which nobody reads, its size does (`too_large`); where a name cannot be
@@ -130,7 +120,7 @@ def too_large(size: int) -> str:
     return f"not read: {size} bytes"
 
 
-def _listed(store: Store, names: Sequence[str]) -> dict[str, ObjectStat]:
+def _listed(store: Readable, names: Sequence[str]) -> dict[str, ObjectStat]:
     """What a listing shows with versions; it stops where these few are scattered among too many others."""
     last = max(names)
     prefix = os.path.commonprefix([min(names), last])  # noqa: RUF071 - letters are what a listing goes by

@@ -9,13 +9,12 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from jobs.contract.samples import TRAIN
 from jobs.errors import BadData, StalePlan
 from jobs.imaging.limits import SUFFIXES, WHITE, Colour, ImageLimits
-from jobs.infer.contract import InferInputs, Predicted
+from jobs.infer.contract import InferInputs, ModelInputs, Predicted
 from jobs.infer.files import (
     check_gone,
     check_names,
     digest_of_files,
     find_images,
-    id_of,
     names_in,
     versions_of,
 )
@@ -51,9 +50,12 @@ class InferParams(PredictParams, ReadsIncomingFiles):
     num_candidates: int = Field(default=5, ge=1)
     """The closest training prompts stored for each image."""
 
+    thumbnail: int = Field(default=256, ge=0, le=1024)
+    """Pixels of the longer side of a small copy that is stored with each prediction, about 8 kB; 0 stores none."""
+
     bad_images: Literal["fail", "record"] = "fail"
-    """What becomes of a file that is no image, is too large, has a name that cannot be asked for or another one's id,
-    or of those listed in `files` is gone: its unit fails, or its prediction is recorded as {"id", "error"} without a
+    """What becomes of a file that is no image, is too large, has a name that cannot be asked for, or of those listed in
+    `files` is gone: its unit fails, or its prediction is recorded as {"id", "error"} without a
     vector."""
 
     limits: ImageLimits = ImageLimits()
@@ -78,9 +80,6 @@ class InferParams(PredictParams, ReadsIncomingFiles):
     def is_incoming(self, name: str) -> bool:
         return name.lower().endswith(SUFFIXES)
 
-    def id_of(self, name: str) -> str:
-        return id_of(name)
-
     def of_batch(self, names: str) -> dict[str, Any]:
         # With `fail`, one broken file would keep its batch from ever being done.
         return {"files": names, "bad_images": "record"}
@@ -103,11 +102,7 @@ def files_by_unit(params: InferParams) -> dict[str, list[str]]:
 
 
 def units(params: InferParams, inputs: InferInputs) -> list[Unit]:
-    besides = {
-        **inputs.trained.model.reads(),
-        **inputs.prompts.splits[TRAIN].reads(),
-        **inputs.evaluated.calibration.reads(),
-    }
+    besides = reads_of_model(inputs)
     split = split_in(params)
     settings = params.settings()
     del settings["images_per_shard"], settings["files"]  # they show in what a unit reads
@@ -129,6 +124,15 @@ def units(params: InferParams, inputs: InferInputs) -> list[Unit]:
         Unit(_name(number), settings, {**reads_of_shard(images.stage, shard), **besides}, (shard,))
         for number, shard in enumerate(shards)
     ]
+
+
+def reads_of_model(inputs: InferInputs | ModelInputs) -> dict[str, str]:
+    """What a unit reads of the model that it predicts with."""
+    return {
+        **inputs.trained.model.reads(),
+        **inputs.prompts.splits[TRAIN].reads(),
+        **inputs.evaluated.confidence.reads(),
+    }
 
 
 def _versions_by_unit(params: InferParams) -> dict[str, dict[str, str | None]]:
@@ -153,6 +157,7 @@ INFER = StageSpec(
     units=units,
     worker="jobs.infer.worker:run",
     section="jobs.infer.section:page",
+    results="jobs.infer.results.of_run:RESULTS",
     lineage="jobs.infer.lineage:LINEAGE",
     about="predicts vectors and prompts for images",
 )

@@ -43,7 +43,7 @@ class Export:
 
     name: str
     about: str
-    content: str  # "jobs.export.contents.images:content", (RunView) -> Content
+    content: str = ""  # "jobs.export.contents.images:content", (RunView) -> Content; "" where no format fits
     write: str = ""  # "jobs.dedup.tool.export:write", (RunView, folder, force) -> Summary, where no format is asked for
     extras: str = "export"  # of what `write` needs, else of what formats do
 

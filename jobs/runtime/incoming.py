@@ -22,9 +22,5 @@ class ReadsIncomingFiles(ABC):
         """Whether a file of that name is read."""
 
     @abstractmethod
-    def id_of(self, name: str) -> str:
-        """The id under which a file's outcome is found; of one run, each file needs its own."""
-
-    @abstractmethod
     def of_batch(self, names: str) -> dict[str, Any]:
         """The parameters that differ for a batch: `names` is the address of a JSON file {"names": […]}."""

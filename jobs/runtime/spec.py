@@ -82,6 +82,19 @@ UnitsOf = Callable[[Any, Any], Sequence[Unit]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """Files that people open of what a stage left, in a folder of the run."""
+
+    name: str
+    folder: str
+    page: str
+    """The file to open first, below the run."""
+
+    write: str
+    """"MODULE:NAME", (contract, folder, name of the run): writes what is not there yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageSpec:
     """One stage of the graph. How large to run it is the configuration's business, not the code's."""
 
@@ -93,6 +106,7 @@ class StageSpec:
     check: str = ""  # "jobs.embed.check:check", what `verify` looks at beside the contract
     section: str = ""  # "jobs.embed.section:page", what the report shows of it
     summary: str = ""  # "jobs.evaluate.summary:summary", its figures as text
+    results: str = ""  # "jobs.infer.results.of_run:RESULTS", files that people open, where it has more than its exports
     lineage: str = ""  # "jobs.dedup.lineage:LINEAGE", what it says of one prompt or image
     version: int = 1  # counted up when the same parameters and inputs give another output
     parallel: bool = True  # False: the whole stage is one task

@@ -169,19 +169,9 @@ class Task(Generic[In, Out]):
             self.failures.append(error)
             self.diagnostics.report_failure(error, unit=unit.name)
             return
-        outcome = Outcome(
-            unit=unit.name,
-            fingerprint=self.spec.fingerprint(unit),
-            version=self.spec.version,
-            settings=unit.settings,
-            reads=unit.reads,
-            shards=tuple(writer.shards),
-            stats=writer.stats,
-        )
         seconds = round(time.monotonic() - started, 3)
         taken = self._taken.pop(unit.name, 0)
-        record = CommitRecord(outcome, self.attempt, seconds, time.time(), library_versions(), taken)
-        won = commit(self.output, record)
+        _, won = commit_written(self.spec, unit, writer, self.attempt, seconds=seconds, taken=taken)
         samples = sum(shard.samples for shard in writer.shards)
         log.emit(events.Committed(unit=unit.name, samples=samples, seconds=seconds, won=won))
 
@@ -196,6 +186,23 @@ class Task(Generic[In, Out]):
         give_up()
         if not self.stops_itself:
             stop(_signal, _frame)
+
+
+def commit_written(
+    spec: StageSpec, unit: Unit, writer: Writer, attempt: str, *, seconds: float, taken: int = 0
+) -> tuple[CommitRecord, bool]:
+    """Commit what a unit has written; returns the record, and False where another writer's counts."""
+    outcome = Outcome(
+        unit=unit.name,
+        fingerprint=spec.fingerprint(unit),
+        version=spec.version,
+        settings=unit.settings,
+        reads=unit.reads,
+        shards=tuple(writer.shards),
+        stats=writer.stats,
+    )
+    record = CommitRecord(outcome, attempt, seconds, time.time(), library_versions(), taken)
+    return record, commit(writer.store, record)
 
 
 def run_task(spec: StageSpec, description: TaskDescription, *, index: int, attempt: str) -> None:

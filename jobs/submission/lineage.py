@@ -10,6 +10,7 @@ from jobs.shards.dataset import Dataset
 from jobs.shards.keys import HASHED, key_of_id
 from jobs.shards.records import Shard
 from jobs.submission.contract import Submitted
+from jobs.submission.ids import submitted_id
 
 _HEADER = 1  # line
 
@@ -38,11 +39,13 @@ def ids_before(predicted: Predicted[Dataset], id_: str) -> int:
 
     A shard is read only where its range of keys does not answer that: of a split one, of files all that overlap.
     """
-    key, before = key_of_id(id_), 0
+    key, before, name = key_of_id(id_), 0, submitted_id(id_)
     for outcome, counts in predicted.stats.by_outcome():
         for shard in outcome.shards:
             if key != id_ or _may_have_hashed(shard) or shard.may_hold(key):
-                before += sum("npy" in one and one.value.id < id_ for one in predicted.predictions.read(shard))
+                before += sum(
+                    "npy" in one and submitted_id(one.value.id) < name for one in predicted.predictions.read(shard)
+                )
             elif (shard.last_key or "") < key:
                 before += shard.samples - counts.bad_images
     return before

@@ -6,20 +6,28 @@ from collections.abc import Iterator
 
 from jobs.contract.declaration import File
 from jobs.contract.reading import ReadFile
-from jobs.runtime.spec import StageSpec
+from jobs.runtime.spec import Results, StageSpec, load
 from jobs.shards.dataset import Dataset, load_manifest
 from jobs.shards.store import Store, overwrite
 from pipeline.configuration.run_config import RunConfig
 
 
 def export_addresses(store: Store, config: RunConfig) -> dict[str, str]:
-    """{name of the group: address} of the files that the run exports, whether they are there yet or not."""
-    return {file.name: f"{store.url}/{file.export}" for _, file in _exports(config)}
+    """{name: address} of the files that the run exports, whether they are there yet or not."""
+    found = {results.name: f"{store.url}/{results.page}" for _, results in _results(config)}
+    return found | {file.name: f"{store.url}/{file.export}" for _, file in _exports(config)}
 
 
 def write_exports(store: Store, config: RunConfig) -> dict[str, str]:
-    """Copy exported files out of their shards; returns the addresses of those that are there, by group."""
+    """Write what is exported, as far as it is made; returns the addresses of what is there, by name."""
     written = {}
+    for spec, results in _results(config):
+        manifest = load_manifest(store.at(spec.name))
+        if manifest is not None:
+            load(results.write)(
+                spec.writes(Dataset(store.at(spec.name), manifest)), store.at(results.folder), config.run
+            )
+            written[results.name] = f"{store.url}/{results.page}"
     for spec, file in _exports(config):
         manifest = load_manifest(store.at(spec.name))
         if manifest is not None:
@@ -32,6 +40,10 @@ def put(store: Store, name: str, body: bytes) -> str:
     """Make an object hold these bytes, whatever it held; returns its address."""
     overwrite(store, name, body)
     return f"{store.url}/{name}"
+
+
+def _results(config: RunConfig) -> Iterator[tuple[StageSpec, Results]]:
+    return ((spec, load(spec.results)) for spec in config.specs if spec.results)
 
 
 def _exports(config: RunConfig) -> Iterator[tuple[StageSpec, File]]:

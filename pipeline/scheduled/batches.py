@@ -132,7 +132,7 @@ def _claim(
             taken.update(claim.names)
             number = claim.number
         found = _inputs_in(params, images, notify) if found is None else found
-        names = _first_of_each_id(params, [name for name in found if name not in taken], notify)
+        names = [name for name in found if name not in taken]
         if not names:
             notify(f"nothing new in {images.url}: {_inputs(len(found))} there, {len(taken):,} claimed so far")
             return None
@@ -158,16 +158,6 @@ def _inputs_in(params: ReadsIncomingFiles, images: Store, notify: Notify) -> lis
             f"{_inputs(len(unreadable))} left out because of the name, like {unreadable[0]!r}; rename to have it read"
         )
     return sorted(names)
-
-
-def _first_of_each_id(params: ReadsIncomingFiles, names: Sequence[str], notify: Notify) -> list[str]:
-    """A run predicts one image of an id: others of that id wait for the next batch."""
-    first: dict[str, str] = {}
-    for name in names:
-        first.setdefault(params.id_of(name), name)
-    if waiting := len(names) - len(first):
-        notify(f"{_inputs(waiting)} of the same id (name without folder and suffix) as others wait for the next batch")
-    return list(first.values())
 
 
 def open_batches(config: RunConfig) -> list[RunConfig]:

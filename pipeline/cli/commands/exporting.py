@@ -14,7 +14,7 @@ from jobs.report.page import RunView, Summary
 from jobs.runtime.commands import Command, Export, Progress
 from pipeline.cli.call import Call
 from pipeline.cli.progress import open_progress
-from pipeline.cli.terminal import print_text
+from pipeline.cli.terminal import json_text, print_text
 from pipeline.report.run_page import view_of
 
 
@@ -25,7 +25,7 @@ def run_command(args: argparse.Namespace) -> int:
     run = command.function()
     with open_progress() as show:
         summary = run(args, show)
-    print_text(summary.text)
+    print_text(json_text(dict(summary.values), indent=2) if vars(args).get("json") else summary.text)
     return OK
 
 
@@ -48,6 +48,8 @@ def _exported(call: Call, chosen: Export, view: RunView, show: Progress) -> Summ
         if chosen != IMAGES or args.format or args.vectors:
             raise BadConfiguration("--tables is for `i2p export images`, without --format and --vectors")
         return cast(Summary, as_tables(name)(view, asked, show))
+    if name and not chosen.content:
+        raise BadConfiguration(f"{chosen.name} has files of its own: leave out --format")
     if name:
         return cast(Summary, in_format(name)(chosen, view, asked, show))
     if args.vectors:
