@@ -169,7 +169,8 @@ def _rectangles(random: np.random.Generator) -> NDArray[Any]:
 
 
 def _specks(random: np.random.Generator) -> NDArray[Any]:
-    pixels: NDArray[Any] = np.where(random.uniform(size=(SIDE, SIDE, 1)) < 0.1, random.uniform(0, 256, (SIDE, SIDE, 3)), 245.0)
+    few = random.uniform(size=(SIDE, SIDE, 1)) < 0.1
+    pixels: NDArray[Any] = np.where(few, random.uniform(0, 256, (SIDE, SIDE, 3)), 245.0)
     return pixels
 
 

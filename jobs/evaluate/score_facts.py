@@ -9,7 +9,7 @@ from jobs.contract.reading import ReadGroup, TypedSample
 from jobs.contract.samples import TRAIN
 from jobs.dedup.contract import Deduplicated
 from jobs.evaluate import contract
-from jobs.evaluate.contract import Evaluated, Histogram, Metrics, SourceScore
+from jobs.evaluate.contract import Evaluated, Histogram, Metrics, Reliability, SourceScore
 from jobs.report.page import RunView
 from jobs.report.picture_pairs import PicturePair, picture_pair
 from jobs.report.pictures import is_small, uri, within
@@ -102,6 +102,7 @@ class ScoreFacts:
     neighbour_images: int
     edges: tuple[float, ...]
     counts: tuple[tuple[str, tuple[int, ...]], ...]  # (one of NAMES, images per bin)
+    reliability: Reliability | None  # None of a run from before it was measured, or of a single held-out image
     leak: LeakCheck | None  # None while dedup is being made anew
     best: tuple[Case, ...]
     worst: tuple[Case, ...]
@@ -136,6 +137,7 @@ def score_facts(evaluated: Evaluated[Dataset], view: RunView) -> ScoreFacts:
         neighbour_images=metrics.neighbour_images,
         edges=edges,
         counts=counts,
+        reliability=metrics.reliability,
         leak=_leak(metrics, evaluated, dedup, view) if dedup else None,
         best=_cases(evaluated.best),
         worst=_cases(evaluated.worst),

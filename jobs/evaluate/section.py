@@ -1,14 +1,16 @@
-"""The report's sections of evaluate: the result at the top, the histogram of cosines, cases, and the leak check."""
+"""The report's sections of evaluate: the result, the histogram of cosines, expected ones, cases, and the leak check."""
 
 from __future__ import annotations
 
 import math
 from functools import partial
+from typing import Any
 
 from markupsafe import Markup
 
 from jobs.dedup.contract import Deduplicated
-from jobs.evaluate.contract import Evaluated
+from jobs.evaluate.contract import Evaluated, Reliability
+from jobs.evaluate.reliability_charts import diagram, risk_coverage
 from jobs.evaluate.score_facts import NAMES, LeakCheck, ScoreFacts, score_facts
 from jobs.report import charts, formatting
 from jobs.report.page import RunView, Section, StagePage, Tile
@@ -33,15 +35,25 @@ def _sections(facts: ScoreFacts | None) -> tuple[Section, ...]:
         Section, id="scores", title="Cosines on held-out prompts", link="Scores", template="scores.html.j2"
     )
     cases = partial(Section, id="cases", title="Best and worst", link="Best and worst", template="cases.html.j2")
+    confidence = partial(
+        Section, id="confidence", title="Expected cosines", link="Expected cosines", template="confidence.html.j2"
+    )
     leaks = partial(Section, id="leaks", title="Leak check", link="Leak check", template="leaks.html.j2")
     if facts is None:
-        return tuple(section(missing=Evaluated.stage) for section in (scores, cases, leaks))
+        return tuple(section(missing=Evaluated.stage) for section in (scores, confidence, cases, leaks))
     leak = facts.leak
     return (
         scores(values={"scores": facts, "names": NAMES, "histogram": histogram(facts)}),
+        confidence(values=_confidence(facts.reliability)),
         cases(values={"scores": facts}),
         leaks(values={"leak": leak, "histogram": to_train(leak)}) if leak else leaks(missing=Deduplicated.stage),
     )
+
+
+def _confidence(found: Reliability | None) -> dict[str, Any]:
+    if found is None or not found.bins:
+        return {"reliability": found, "diagram": None, "risk_coverage": None}
+    return {"reliability": found, "diagram": diagram(found), "risk_coverage": risk_coverage(found)}
 
 
 def _tile(leak: LeakCheck | None) -> Tile:

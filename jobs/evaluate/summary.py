@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.evaluate.contract import Evaluated, SourceScore
+from jobs.evaluate.contract import Evaluated, Reliability, SourceScore
 from jobs.report.page import Summary
 from jobs.shards.dataset import Dataset
 
@@ -20,10 +20,24 @@ def summary(evaluated: Evaluated[Dataset]) -> Summary:
             f"{found.baselines.nearest_neighbour:.4f}{_above(above.nearest_neighbour) if above else ''}",
         ),
         ("closest training prompt", f"{found.max_cosine_to_train:.4f}   (leak check)"),
+        *(_of_confidence(found.reliability) if found.reliability else ()),
         *((f"of {one.source}", _of_source(one)) for one in found.by_source if len(found.by_source) > 1),
     ]
     lines = [f"mean cosine on {found.samples:,} held-out prompts", *(f"  {name:<28} {value}" for name, value in rows)]
     return Summary(found.model_dump(mode="json"), "\n".join(lines))
+
+
+def _of_confidence(found: Reliability) -> list[tuple[str, str]]:
+    how = f"on {found.split}, cross-fitted" if found.cross_fitted else f"on {found.split}"
+    counts = ", ".join(f"{one.abstained:,} of {one.images:,} of {split}" for split, one in found.abstained.items())
+    rows = [("abstained", f"{counts}   (at most {found.promised_error_rate:.1%} of such images on average)")]
+    if found.calibration_error is not None:
+        rows += [
+            ("expected cosine", f"{found.mean_expected:.4f}   true {found.mean_true:.4f} {how}"),
+            ("calibration error", f"{found.calibration_error:.4f}"),
+            (f"{found.interval:.0%} intervals held", f"{found.interval_held:.1%}"),
+        ]
+    return rows
 
 
 def _above(difference: tuple[float, float]) -> str:

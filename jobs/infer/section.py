@@ -1,4 +1,4 @@
-"""The report's section of infer: how many images were read, how sure the predictions are, and the first few."""
+"""The report's section of infer: how many images were read, and abstained, what to expect of the others, a few."""
 
 from __future__ import annotations
 
@@ -15,19 +15,23 @@ _EXAMPLES = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One image's closest known prompt, its cosine to the prediction, and the score to expect of the prediction."""
+    """One image's closest known prompt, its cosine to the prediction, and what to expect of it, or why nothing."""
 
     id: str
     prompt: str
     cosine: float
-    expected: float
+    expected: float | None
+    interval: tuple[float, float] | None
+    abstained: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionFacts:
-    """The outcome of infer; `expected` is of the predictions that were read."""
+    """The outcome of infer; `expected` is of the predictions that were read and not abstained."""
 
     images: int
+    abstained: int  # of these
+    read: int  # images in the shards that were read, abstained ones among them
     expected: tuple[float, ...]
     examples: tuple[Example, ...]
 
@@ -52,15 +56,25 @@ def prediction_facts(predicted: Predicted[Dataset]) -> PredictionFacts:
     """What the first shards hold, and how many images there are in all."""
     shards = predicted.predictions.shards()
     first = [sample.value for shard in shards[:_SHARDS_READ] for sample in predicted.predictions.read(shard)]
-    good = [(one, one.expected_cosine) for one in first if one.expected_cosine is not None]
+    good = [one for one in first if one.error is None]
     examples = [
-        Example(id=one.id, prompt=one.candidates[0].prompt, cosine=one.candidates[0].cosine, expected=expected)
-        for one, expected in good[:_EXAMPLES]
+        Example(
+            id=one.id,
+            prompt=one.candidates[0].prompt,
+            cosine=one.candidates[0].cosine,
+            expected=one.expected_cosine,
+            interval=one.interval,
+            abstained=one.abstained,
+        )
+        for one in good[:_EXAMPLES]
         if one.candidates
     ]
-    bad = sum(counts.bad_images for counts in predicted.stats.values())
+    counts = predicted.stats.values()
+    bad = sum(one.bad_images for one in counts)
     return PredictionFacts(
         images=predicted.predictions.num_samples - bad,
-        expected=tuple(expected for _, expected in good),
+        abstained=sum(one.abstained for one in counts),
+        read=len(good),
+        expected=tuple(one.expected_cosine for one in good if one.expected_cosine is not None),
         examples=tuple(examples),
     )

@@ -106,7 +106,7 @@ def _limits(found: Signals, error_rate: float) -> tuple[tuple[Limit, ...], float
         value, rate = upper_limit(sign * found.of(signal), error_rate / len(REASONS))
         limits.append(Limit(signal=signal, beyond=beyond, value=_outwards(sign * value, sign)))
         promised += rate
-    return tuple(limits), promised
+    return tuple(limits), min(promised, 1.0)
 
 
 def _outwards(value: float, sign: int) -> float:

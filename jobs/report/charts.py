@@ -101,6 +101,35 @@ def line(
     return _svg(frame, label, drawn)
 
 
+def scatter(
+    points: Sequence[tuple[float, float]],
+    *,
+    style: str,
+    x: tuple[float, float],
+    y: tuple[float, float],
+    label: str,
+    axis: str,
+    unit: str,
+    joined: bool = False,
+    diagonal: bool = False,
+    width: int = 460,
+    height: int = 260,
+) -> Markup:
+    """A dot at each point (x, y), joined by lines if asked for; the diagonal is where both are equal."""
+    frame = Frame(width, height, x, y)
+    drawn = [_axes(frame, axis, unit)]
+    if diagonal:
+        low, high = max(x[0], y[0]), min(x[1], y[1])
+        line_ = Markup('<path class="mark constant" d="M{} {}L{} {}"/>')
+        drawn.append(line_.format(frame.at_x(low), frame.at_y(low), frame.at_x(high), frame.at_y(high)))
+    if joined:
+        positions = " ".join(f"{frame.at_x(left)},{frame.at_y(up)}" for left, up in points)
+        drawn.append(Markup('<polyline class="line {}" points="{}"/>').format(style, positions))
+    dot = Markup('<circle class="dot {}" cx="{}" cy="{}" r="3.5"/>')
+    drawn += [dot.format(style, frame.at_x(left), frame.at_y(up)) for left, up in points]
+    return _svg(frame, label, drawn)
+
+
 def bins(values: Sequence[float], low: float, high: float, number: int = _BINS) -> list[int]:
     """How many values fall into each of `number` equal parts of [low, high]; what lies outside goes to the ends."""
     found = [0] * number

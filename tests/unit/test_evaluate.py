@@ -16,15 +16,17 @@ from jobs.errors import BadData
 from jobs.evaluate.held_out import closest_rows
 from jobs.evaluate.metrics import histogram, interval
 from jobs.evaluate.stage import EVALUATE, EvaluateParams
+from jobs.imaging.pixels import decode, pixels
 from jobs.imaging.thumbnails import centred
+from jobs.regressor.feature_statistics import FeatureStatistics
 from jobs.regressor.model import Regressor
-from jobs.regressor.values import Architecture
+from jobs.regressor.values import Architecture, Confidence
 from jobs.runtime.arrays import from_npy
 from jobs.shards.dataset import Dataset
 from jobs.shards.store import Store
 from jobs.shards.tar import Sample
 from tests import pictures
-from tests.networks import to_sample
+from tests.networks import from_sample, to_sample
 from tests.samples import json_of
 from tests.stages import dataset_of, local_run, run_stage
 
@@ -160,13 +162,59 @@ def test_the_best_and_the_worst_come_with_image_text_and_candidates(tmp_path: Pa
             assert noted["candidates"][0]["cosine"] >= noted["candidates"][1]["cosine"]
 
 
-def test_the_calibration_comes_from_the_scores(tmp_path: Path) -> None:
-    _, evaluated = evaluate(tmp_path)
-    knots = group_json(evaluated, "calibration")
+def test_the_confidence_comes_from_the_signals_and_the_training_images_features(tmp_path: Path) -> None:
+    (_, network, _), evaluated = evaluate(tmp_path)
+    (sample,) = evaluated.samples("confidence")
+    confidence = Confidence.decode(sample["json"], "a sample")
+    assert (confidence.images, confidence.feature_images) == (16, 32)
     noted = [json_of(sample) for sample in evaluated.samples("scores")]
-    assert min(one["bank_cosine"] for one in noted) - 1e-6 <= knots["bank_cosine"][0]
-    assert knots["bank_cosine"][-1] <= max(one["bank_cosine"] for one in noted) + 1e-6
-    assert all(np.diff(knots["expected_cosine"]) >= 0)
+    for limit in confidence.limits:
+        values = [one["bank_cosine" if limit.signal == "closest_cosine" else limit.signal] for one in noted]
+        extreme = min(values) if limit.beyond == "below" else max(values)
+        assert limit.value == pytest.approx(extreme, abs=2e-6), "of 16 images no more than the extremes can be promised"
+    assert confidence.promised_error_rate == pytest.approx(4 / 17, abs=1e-6)
+    (trained,) = network.samples("model")
+    regressor = from_sample(trained)
+    arrays = [pixels(decode(pictures.sample(number)["png"], "test"), 32) for number in range(32)]
+    with torch.inference_mode():
+        features = regressor.features(torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)).numpy()
+    stored = FeatureStatistics.decode(sample["safetensors"])
+    assert stored.mean == pytest.approx(features.mean(axis=0), abs=1e-5)
+
+
+def test_the_confidence_is_checked_on_the_split_that_nothing_was_learned_from(tmp_path: Path) -> None:
+    run, datasets = inputs(tmp_path, {**TRAIN, **VAL, "test-00000": range(60, 84)})
+    evaluated = run_stage(run, EVALUATE, params(), datasets)
+    found = group_json(evaluated, "metrics")["reliability"]
+    assert (found["split"], found["cross_fitted"]) == ("test", False)
+    assert found["abstained"]["val"] == {"images": 16, "abstained": 0}
+    assert found["abstained"]["test"]["images"] == 24
+    kept = 24 - found["abstained"]["test"]["abstained"]
+    assert kept == sum(one["images"] for one in found["bins"]) > 0
+    for name in ("expected", "true"):
+        mean = sum(one["images"] * one[name] for one in found["bins"]) / kept
+        assert mean == pytest.approx(found[f"mean_{name}"], abs=2e-6)
+    error = sum(one["images"] * abs(one["expected"] - one["true"]) for one in found["bins"]) / kept
+    assert error == pytest.approx(found["calibration_error"], abs=2e-6)
+    assert found["risk_coverage"][-1] == {
+        "share": pytest.approx(kept / 24, abs=1e-6),
+        "cosine": pytest.approx(found["mean_true"], abs=2e-6),
+    }
+    assert found["interval_held"] == 1, "of so few images the interval is that of all cosines"
+
+
+def test_without_such_a_split_each_image_is_judged_by_what_others_gave(tmp_path: Path) -> None:
+    found = group_json(evaluate(tmp_path)[1], "metrics")["reliability"]
+    assert (found["split"], found["cross_fitted"]) == ("val", True)
+    assert found["abstained"]["val"]["images"] == 16
+    assert found["abstained"]["val"]["abstained"] > 0, "the extremes are beyond what the other folds have"
+
+
+def test_a_single_held_out_image_cannot_be_judged_by_others(tmp_path: Path) -> None:
+    run, datasets = inputs(tmp_path, {**TRAIN, "val-00000": range(40, 41)})
+    evaluated = run_stage(run, EVALUATE, params(), datasets)
+    assert group_json(evaluated, "metrics")["reliability"] is None
+    assert group_json(evaluated, "confidence")["promised_error_rate"] == 1
 
 
 def test_evaluating_again_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -192,8 +240,9 @@ def test_the_numbers_do_not_depend_on_how_the_prompts_are_cut_into_shards(tmp_pa
 
 
 def test_the_number_of_training_images_looked_at_is_bounded_by_whole_shards(tmp_path: Path) -> None:
-    _, evaluated = evaluate(tmp_path, num_neighbour_images=5)
+    _, evaluated = evaluate(tmp_path, num_neighbour_images=5, num_feature_images=21)
     assert group_json(evaluated, "metrics")["neighbour_images"] == 20
+    assert group_json(evaluated, "confidence")["feature_images"] == 32
 
 
 def test_no_held_out_images_is_bad_data_that_says_what_to_do(tmp_path: Path) -> None:
@@ -202,7 +251,7 @@ def test_no_held_out_images_is_bad_data_that_says_what_to_do(tmp_path: Path) -> 
         run_stage(run, EVALUATE, params(), datasets)
 
 
-def test_a_changed_test_split_does_not_evaluate_again_and_a_changed_network_does(tmp_path: Path) -> None:
+def test_a_changed_test_split_and_a_changed_network_evaluate_again(tmp_path: Path) -> None:
     run, (images, network, prompts) = inputs(tmp_path)
 
     def fingerprint(*datasets: Dataset) -> str:
@@ -211,7 +260,7 @@ def test_a_changed_test_split_does_not_evaluate_again_and_a_changed_network_does
 
     first = fingerprint(images, network, prompts)
     with_test = pictures.images(run, {**TRAIN, **VAL, "test-00000": range(60, 64)})
-    assert fingerprint(with_test, network, prompts) == first
+    assert fingerprint(with_test, network, prompts) != first
     assert fingerprint(images, random_network(run, seed=1), prompts) != first
 
 

@@ -21,12 +21,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from jobs.errors import BadData, StalePlan
-from jobs.infer.contract import InferInputs, Predicted
+from jobs.infer.contract import InferInputs, Predicted, Prediction
 from jobs.infer.files import NOT_READ, digest_of_files, escaped, find_images, id_of, refused_names, versions_of
 from jobs.infer.section import prediction_facts
 from jobs.infer.stage import INFER, InferParams, files_by_unit
+from jobs.regressor.confidence import REASONS
+from jobs.regressor.feature_statistics import FeatureStatistics
 from jobs.regressor.model import Regressor
-from jobs.regressor.values import Architecture
+from jobs.regressor.values import Architecture, Confidence, Limit
 from jobs.runtime.arrays import from_npy
 from jobs.runtime.task import Task
 from jobs.shards.dataset import Committed, Dataset, Writer
@@ -48,14 +50,32 @@ SHARDS = {
 }
 
 
-def inputs(folder: Path) -> tuple[Store, list[Dataset]]:
+def confidence(*limits: Limit) -> Sample:
+    """As evaluate leaves it: from a closest cosine of -1 to 1 the expected one is from 0 to 0.8."""
+    noted = Confidence(
+        images=20,
+        feature_images=12,
+        error_rate=0.02,
+        promised_error_rate=0.02,
+        limits=limits,
+        closest_cosine_weight=1,
+        log_feature_distance_weight=0,
+        trust=[-1, 1],
+        expected_cosine=[0, 0.8],
+        residuals=(-0.1, 0.3),
+        coverage=0.9,
+    )
+    statistics = FeatureStatistics(np.zeros(64, np.float32), np.eye(64, dtype=np.float32))
+    return Sample("confidence", {"json": noted.encode(), "safetensors": statistics.encode()})
+
+
+def inputs(folder: Path, *limits: Limit) -> tuple[Store, list[Dataset]]:
     run = local_run(folder)
     half = (0.5, 0.5, 0.5)
     torch.manual_seed(0)
     regressor = Regressor(Architecture(model=pictures.TINY, image_size=32, head="linear", mean=half, std=half))
     network = dataset_of(run, "train", {"model": [to_sample(regressor.architecture, regressor.state_dict())]})
-    knots = {"bank_cosine": [-1.0, 1.0], "expected_cosine": [0.0, 0.8]}
-    evaluated = dataset_of(run, "evaluate", {"calibration": [Sample("calibration", {"json": json_field(knots)})]})
+    evaluated = dataset_of(run, "evaluate", {"confidence": [confidence(*limits)]})
     known = pictures.prompts(run, {"train-00000": range(7), "train-00001": range(7, 12)})
     return run, [pictures.images(run, SHARDS), network, known, evaluated]
 
@@ -88,7 +108,39 @@ def test_every_image_of_a_split_gets_vector_candidates_and_expected_cosine(tmp_p
         assert [candidate["cosine"] for candidate in noted["candidates"]] == pytest.approx(
             [cosine for cosine, _ in cosines], abs=1e-5
         )
-        assert noted["expected_cosine"] == pytest.approx(0.4 * (1 + cosines[0][0]), abs=1e-5)
+        expected = 0.4 * (1 + cosines[0][0])
+        assert noted["expected_cosine"] == pytest.approx(expected, abs=1e-5)
+        assert noted["interval"] == pytest.approx([expected - 0.1, min(expected + 0.3, 1)], abs=1e-5)
+        assert "abstained" not in noted
+
+
+def test_of_an_image_unlike_all_that_was_measured_nothing_is_expected_and_the_vector_stays(tmp_path: Path) -> None:
+    run, datasets = inputs(tmp_path, Limit(signal="detail", beyond="below", value=3))
+    folder = folder_of(tmp_path / "files", "a.png", "b.png")
+    (folder / "b.png").write_bytes(blank(32, 32))
+    predictions = run_stage(run, INFER, params(images=str(folder)), datasets)
+    samples = {sample.key: sample for sample in predictions.samples()}
+    assert "expected_cosine" in json_of(samples["a"])
+    noted = json_of(samples["b"])
+    assert set(noted) == {"id", "candidates", "abstained"}
+    assert noted["abstained"] == REASONS["detail", "below"]
+    assert len(noted["candidates"]) == 3
+    assert np.linalg.norm(from_npy(samples["b"]["npy"])) == pytest.approx(1, abs=1e-6)
+    (outcome,) = predictions.manifest.outcomes
+    assert outcome.stats == {"abstained": 1}
+    facts = prediction_facts(Predicted(predictions))
+    assert (facts.images, facts.abstained, len(facts.expected)) == (2, 1, 1)
+    assert [one.abstained for one in facts.examples] == [None, noted["abstained"]]
+    (submission,) = run_stage(run, SUBMISSION, SubmissionParams(), [predictions]).samples("submission")
+    assert submission["csv"].count(b"\n") == 1 + 2 * 384
+
+
+@pytest.mark.parametrize(
+    "members", [{}, {"expected_cosine": 0.4, "abstained": "x"}, {"abstained": "x", "error": "y"}, {"interval": (0, 1)}]
+)
+def test_a_prediction_has_exactly_one_outcome(members: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="exactly one of"):
+        Prediction(id="a", **members)
 
 
 def test_files_are_predicted_in_units_that_are_the_same_wherever_the_folder_is(tmp_path: Path) -> None:
@@ -148,7 +200,7 @@ def test_names_that_are_no_keys_share_an_id_or_pretend_to_be_anothers_key_hold_n
     assert {id_ for id_, error in noted.items() if not error} == {"good", "__x", "a.b", taken, hashed, "."}
     assert {sample.key for sample in predictions.samples()} >= {"good", hashed}
     (outcome,) = predictions.manifest.outcomes
-    assert outcome.stats == {"images": 6, "bad_images": 4}
+    assert outcome.stats == {"images": 6, "bad_images": 4, "abstained": 0}
 
 
 NAMES = st.lists(st.text(st.characters(), min_size=1, max_size=90).filter(lambda name: "\0" not in name), max_size=12)
@@ -316,7 +368,7 @@ def test_what_cannot_be_predicted_is_recorded_in_the_same_words_everywhere(
         for number, error in enumerate([DAMAGED, DAMAGED, TOO_LARGE, TOO_LARGE, GONE], 1)
     ]
     (outcome,) = predictions.manifest.outcomes
-    assert outcome.stats == {"images": 1, "bad_images": 5}
+    assert outcome.stats == {"images": 1, "bad_images": 5, "abstained": 0}
     facts = prediction_facts(Predicted(predictions))
     assert (facts.images, [one.id for one in facts.examples], len(facts.expected)) == (1, ["0"], 1)
     assert "elsewhere/files/4.png: 20000 x 20000; at most 67,108,864 pixels" in capsys.readouterr().err

@@ -17,16 +17,14 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from jobs.contract.reading import TypedSample
 from jobs.errors import BadConfiguration, BadData, Corrupt
 from jobs.imaging.pixels import BadImage, decode, image_in, pixels
-from jobs.regressor.calibration import expected, fit
 from jobs.regressor.metric import cosines, mean_cosine
 from jobs.regressor.model import Regressor
-from jobs.regressor.params import PredictParams
-from jobs.regressor.predict import predict
+from jobs.regressor.params import PredictParams, Trainable
+from jobs.regressor.predict import detail_of, joined, predict
 from jobs.regressor.pretrained import load_pretrained, normalisation
-from jobs.regressor.values import Architecture, Calibration
+from jobs.regressor.values import Architecture
 from jobs.runtime.prefetch import prefetch
 from jobs.shards.digests import sha256
 from jobs.shards.tar import Sample
@@ -239,7 +237,7 @@ def test_predictions_come_in_order_and_do_not_depend_on_threads() -> None:
         params = PredictParams(batch_size=4, threads=threads)
         batches = list(predict(regressor, range(10), lambda number: (str(number), data[number]), params))
         assert [len(batch) for batch, _ in batches] == [4, 4, 2]
-        return [number for batch, _ in batches for number in batch], np.concatenate([vectors for _, vectors in batches])
+        return [number for batch, _ in batches for number in batch], joined([outputs for _, outputs in batches]).vectors
 
     order, vectors = run(1)
     assert order == list(range(10))
@@ -260,11 +258,38 @@ def test_what_is_no_image_is_left_out_and_reported_where_it_is_asked_for() -> No
     regressor = tiny().eval()
     found = list(predict(regressor, range(5), image_of, params, on_bad))
     assert [batch for batch, _ in found] == [[1], [4]]
-    assert [len(vectors) for _, vectors in found] == [1, 1]
+    assert [len(outputs.vectors) for _, outputs in found] == [1, 1]
     reason = "no image that can be read, or a damaged one"
     assert noted == [(number, reason, threading.get_ident()) for number in (0, 2, 3)]
     with pytest.raises(BadData, match="/at/0 cannot be decoded"):
         list(predict(regressor, range(5), image_of, params))
+
+
+@pytest.mark.parametrize("frozen", ["all", "head"])
+def test_features_come_from_the_pass_that_gives_the_vectors(frozen: Trainable) -> None:
+    regressor = tiny().eval()
+    regressor.freeze(frozen)
+    data = [picture(number % 4, number) for number in range(4)]
+    ((_, outputs),) = predict(regressor, range(4), lambda number: ("", data[number]), PredictParams())
+    with torch.inference_mode():
+        assert np.array_equal(outputs.vectors, regressor(some_images()).numpy())
+        again = regressor.vectors(torch.from_numpy(outputs.features)).numpy()
+    assert outputs.features.dtype == np.float32
+    assert outputs.features.shape == (4, 64)
+    assert np.allclose(again, outputs.vectors, atol=1e-6)
+
+
+def test_features_are_float32_whatever_the_arithmetic_is() -> None:
+    data = picture(1, 1)
+    ((_, outputs),) = predict(tiny().eval(), [1], lambda _: ("", data), PredictParams(precision="bf16"))
+    assert (outputs.features.dtype, outputs.vectors.dtype) == (np.float32, np.float32)
+
+
+def test_detail_is_the_mean_difference_of_neighbours() -> None:
+    assert detail_of(np.full((5, 4, 3), 200, np.uint8)) == 0
+    stripes = np.zeros((4, 4, 3), np.uint8)
+    stripes[:, ::2] = 255
+    assert detail_of(stripes) == pytest.approx(255 / 2)
 
 
 def test_no_memory_is_not_the_images_fault(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -307,7 +332,7 @@ def test_an_error_comes_where_its_result_would_have_and_ends_the_threads() -> No
     assert threading.active_count() == before
 
 
-# The metric, the bank, the calibration
+# The metric
 
 
 def test_the_metric_is_a_mean_of_cosines_of_vectors_of_any_length() -> None:
@@ -331,45 +356,6 @@ def test_minilm_vectors_of_the_prompts_score_one_on_the_sample_submission(data: 
     assert f"{mean_cosine(vectors, [values[row['imgId']] for row in rows]):.6f}" == "1.000000"
 
 
-def test_the_calibration_rises_and_finds_the_relation_through_the_noise() -> None:
-    random = np.random.default_rng(0)
-    known = random.uniform(0.3, 0.9, 5_000)
-    true = 0.2 + 0.5 * known + random.normal(0, 0.1, 5_000)
-    knots = fit(known, true)
-    assert all(np.diff(knots.closest_cosine) > 0)
-    assert all(np.diff(knots.expected_cosine) > 0)
-    asked = np.linspace(0.4, 0.8, 9).astype(np.float32)
-    assert np.abs(expected(knots, asked) - (0.2 + 0.5 * asked)).max() < 0.02
-
-
-def test_a_calibration_without_a_relation_is_the_mean() -> None:
-    knots = fit(np.array([0.1, 0.2, 0.3]), np.array([0.9, 0.6, 0.3]))
-    assert knots.expected_cosine == pytest.approx([0.6])
-    assert expected(knots, np.array([0.0, 1.0], np.float32)) == pytest.approx([0.6, 0.6])
-
-
 def test_equal_weights_give_equal_bytes() -> None:
     digests = {sha256(to_sample(architecture(), tiny(seed=5).state_dict())["safetensors"]) for _ in range(2)}
     assert len(digests) == 1
-
-
-@pytest.mark.parametrize(
-    "noted",
-    [
-        b"{}",
-        b'{"bank_cosine": [], "expected_cosine": []}',
-        b'{"bank_cosine": [0.1, 0.2], "expected_cosine": [0.5]}',
-        b'{"bank_cosine": [0.2, 0.1], "expected_cosine": [0.5, 0.6]}',
-        b'{"bank_cosine": [NaN], "expected_cosine": [0.5]}',
-        b'{"bank_cosine": ["0.1"], "expected_cosine": [0.5]}',
-        b'{"bank_cosine": [0.1], "expected_cosine": [0.5], "unknown": 1}',
-    ],
-)
-def test_a_stored_calibration_that_is_no_map_is_reported(noted: bytes) -> None:
-    with pytest.raises(Corrupt, match="field 'json' of sample calibration is not a Calibration"):
-        TypedSample(Sample("calibration", {"json": noted}), Calibration).value  # noqa: B018
-
-
-def test_a_calibration_is_read_as_it_was_stored() -> None:
-    knots = fit(np.array([0.1, 0.2, 0.3]), np.array([0.3, 0.6, 0.9]))
-    assert Calibration.decode(knots.encode(), "a sample") == knots
