@@ -33,10 +33,10 @@ from jobs.compare_images.contract import ComparedImages, Staying
 from jobs.contract.reading import ReadGroup
 from jobs.contract.samples import TRAIN, Origin
 from jobs.evaluate.contract import Evaluated
-from jobs.evaluate.metrics import interval
 from jobs.evaluate.stage import SPLIT, EvaluateParams
 from jobs.generate_images.contract import GeneratedImages, ImageCounts
 from jobs.imaging.pixels import image_in
+from jobs.regressor.intervals import interval
 from jobs.regressor.metric import cosines
 from jobs.regressor.predict import predict
 from jobs.regressor.saved_model import load_regressor

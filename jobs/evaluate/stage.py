@@ -63,6 +63,7 @@ EVALUATE = StageSpec(
     worker="jobs.evaluate.worker:run",
     section="jobs.evaluate.section:page",
     summary="jobs.evaluate.summary:summary",
+    comparison="jobs.evaluate.comparison:comparison",
     lineage="jobs.evaluate.lineage:LINEAGE",
     parallel=False,
     about="scores the network on held-out images",

@@ -33,13 +33,14 @@ from jobs.evaluate.held_out import (
     prompts_numbered,
     training_features,
 )
-from jobs.evaluate.metrics import CONFIDENCE, ENOUGH_IMAGES, histogram, interval
+from jobs.evaluate.metrics import histogram
 from jobs.evaluate.reliability import Measured, reliability
 from jobs.evaluate.stage import CHECKED, SPLIT, EvaluateParams
 from jobs.imaging.pixels import decode, image_in
 from jobs.imaging.thumbnails import shown
 from jobs.regressor.confidence import fit_confidence
 from jobs.regressor.feature_statistics import FeatureStatistics, feature_statistics
+from jobs.regressor.intervals import CONFIDENCE, ENOUGH_IMAGES, interval
 from jobs.regressor.metric import cosines
 from jobs.regressor.model import Regressor
 from jobs.regressor.saved_model import load_regressor

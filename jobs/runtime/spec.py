@@ -107,6 +107,7 @@ class StageSpec:
     section: str = ""  # "jobs.embed.section:page", what the report shows of it
     summary: str = ""  # "jobs.evaluate.summary:summary", its figures as text
     results: str = ""  # "jobs.infer.results.of_run:RESULTS", files that people open, where it has more than its exports
+    comparison: str = ""  # "jobs.evaluate.comparison:comparison", its figures in two runs beside each other
     lineage: str = ""  # "jobs.dedup.lineage:LINEAGE", what it says of one prompt or image
     version: int = 1  # counted up when the same parameters and inputs give another output
     parallel: bool = True  # False: the whole stage is one task

@@ -10,7 +10,7 @@ from jobs.export.command import DEFAULT_FORMAT, FORMATS, TABLES
 from jobs.registry import names_in
 from jobs.runtime.commands import Command
 from pipeline.cli.call import Call
-from pipeline.cli.commands import explaining, exporting, inspecting, maintaining, operating, running, tracing
+from pipeline.cli.commands import comparing, explaining, exporting, inspecting, maintaining, operating, running, tracing
 from pipeline.cli.terminal import print_text
 from pipeline.cli.version import version_line
 from pipeline.configuration.run_config import presets
@@ -118,6 +118,13 @@ def _add_inspecting(commands: _Commands) -> None:
     _add_stage(logs)
     logs.add_argument("--index", type=int, help="only of this index")
     commands.add("metrics", inspecting.metrics)
+    compare = commands.add("compare", comparing.compare)
+    compare.add_argument(
+        "runs",
+        nargs=2,
+        metavar="RUN",
+        help="a run of the store, or the address of any: a folder, or s3://BUCKET/PREFIX",
+    )
     commands.add("verify", inspecting.verify_run)
     follow = commands.add("trace", tracing.follow)
     follow.add_argument(

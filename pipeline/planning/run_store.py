@@ -22,6 +22,11 @@ def root_of(config: RunConfig) -> Store:
     return open_store(config.store)
 
 
+def open_address(address: str) -> Store:
+    """Any run by the address of its folder."""
+    return open_store(address, patience_seconds=store_patience())
+
+
 def identified(config: RunConfig) -> RunConfig:
     """The configuration with the store's id, where one is noted there; nothing is written."""
     found = read_identity(_patient_root(config))

@@ -114,15 +114,16 @@ def settings_of(settings: Iterable[Mapping[str, Any]]) -> tuple[Setting, ...]:
     """Every parameter, flattened to dotted names, with its distinct values."""
     found: dict[str, dict[str, None]] = {}
     for one in settings:
-        for name, value in _flat(one):
+        for name, value in flat(one):
             found.setdefault(name, {})[formatting.setting(value)] = None
     return tuple(Setting(name=name, values=tuple(values)) for name, values in found.items())
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Nested settings by dotted names."""
     for name, value in settings.items():
         if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 

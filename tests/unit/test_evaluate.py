@@ -14,11 +14,12 @@ from PIL import Image
 
 from jobs.errors import BadData
 from jobs.evaluate.held_out import closest_rows
-from jobs.evaluate.metrics import histogram, interval
+from jobs.evaluate.metrics import histogram
 from jobs.evaluate.stage import EVALUATE, EvaluateParams
 from jobs.imaging.pixels import decode, pixels
 from jobs.imaging.thumbnails import centred
 from jobs.regressor.feature_statistics import FeatureStatistics
+from jobs.regressor.intervals import interval
 from jobs.regressor.model import Regressor
 from jobs.regressor.values import Architecture, Confidence
 from jobs.runtime.arrays import from_npy

@@ -59,6 +59,8 @@ def _arguments(parser: argparse.ArgumentParser) -> tuple[Argument, ...]:
 def _written(action: argparse.Action) -> str:
     value = str(action.metavar or action.dest.upper())
     if not action.option_strings:
+        if isinstance(action.nargs, int):
+            return " ".join([value] * action.nargs)
         return f"[{value}]" if action.nargs == "?" else f"{value}..." if action.nargs == "+" else value
     takes = "|".join(map(str, action.choices)) if action.choices else value
     return ", ".join(action.option_strings) + ("" if action.nargs == 0 else f" {takes}")
