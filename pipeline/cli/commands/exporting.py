@@ -25,7 +25,7 @@ def run_command(args: argparse.Namespace) -> int:
     run = command.function()
     with open_progress() as show:
         summary = run(args, show)
-    print_text(json_text(dict(summary.values), indent=2) if vars(args).get("json") else summary.text)
+    print_text(json_text(dict(summary.values), indent=2) if getattr(args, "json", False) else summary.text)
     return OK
 
 
