@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from jobs.collect.sources.base import File
 from jobs.collect.sources.named_rows import ENDINGS, named_rows
@@ -20,13 +19,14 @@ class Groups:
     """The names of the sources of a file's rows."""
 
     named: Mapping[int, str]  # by row, where the file has a column for it
-    file: str  # where that says something: the file is one of several
+    file: str  # the name for all other rows of the file; empty where that says nothing
 
     @classmethod
-    def of(cls, source: PairSource, file: File, *, several: bool) -> Groups:
-        """Those of one file of a source."""
-        label = str(PurePosixPath(file.label).parent) if PurePosixPath(file.label).stem == "metadata" else file.label
-        return cls(_named(source, file), label if several else "")
+    def of(cls, source: PairSource, file: File, folder: str, *, several: bool) -> Groups:
+        """Those of one file of a source, all of whose files are in `folder`, where that says something."""
+        below = file.name.partition("/")[0] if "/" in file.name else ""
+        table = file.label if several and isinstance(source, TextPairs) else ""  # shards of tars and parquet are alike
+        return cls(_named(source, file), folder or below or table)
 
     def of_row(self, row: Row) -> str:
         """The name for a row: what its column `source` has, or its file, or the first folder of its image's name."""

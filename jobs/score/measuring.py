@@ -90,8 +90,8 @@ def measured(system: System, true: NDArray[np.float32], pairs: Sequence[Pair]) -
         above_baselines={
             name: _interval(own - values) for name, values in baselines.items() if len(own) >= ENOUGH_IMAGES
         },
-        by_source=_parts([pairs[row].source for row in rows], own, key=str),
-        by_words=_parts([_length(pairs[row].words) for row in rows], own, key=_first_number),
+        by_source=_parts([pairs[row].source for row in rows.tolist()], own, key=str),
+        by_words=_parts([_length(pairs[row].words) for row in rows.tolist()], own, key=_first_number),
         confidence=confidence_of(found, system.expected, system.predicted, abstained),
         cosines=found,
         best=order[:_NUM_CASES],

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from jobs.collect.sources.base import File
 from jobs.collect.sources.pairs import PairSource
@@ -61,7 +62,8 @@ def read_pairs(sources: Sequence[PairSource], threads: int, show: Progress) -> R
     read = ReadPairs(tuple(sources), [], [])
     for number, source in enumerate(sources):
         files = source.files()
-        groups = [Groups.of(source, file, several=len(files) > 1) for file in files]
+        folder = _folder(sources, source)
+        groups = [Groups.of(source, file, folder, several=len(files) > 1) for file in files]
         with decoders(source.image_limits, threads) as decode:
 
             def checked(row: _Placed, source: PairSource = source, decode: Decode = decode) -> _Placed | Unreadable:
@@ -71,8 +73,7 @@ def read_pairs(sources: Sequence[PairSource], threads: int, show: Progress) -> R
                     return Unreadable(row.what, f"its image is {error.reason}")
                 return row
 
-            rows = _rows(source, files, read.unreadable)
-            with closing(rows):
+            with closing(_rows(source, files, folder, read.unreadable)) as rows:
                 for found in prefetch(checked, rows, threads=threads + READERS, depth=2 * (threads + READERS)):
                     if isinstance(found, Unreadable):
                         read.unreadable.append(found)
@@ -95,8 +96,7 @@ def images_of(read: ReadPairs, wanted: Collection[Where]) -> Iterator[tuple[Wher
     for number, source in enumerate(read.sources):
         if not any(one[0] == number for one in left):
             continue
-        rows = _rows(source, source.files(), [])
-        with closing(rows):
+        with closing(_rows(source, source.files(), "", [])) as rows:
             for found in rows:
                 where = (number, found.file, found.row.number)
                 if where in left:
@@ -140,7 +140,7 @@ class _Placed:
     what: str
 
 
-def _rows(source: PairSource, files: Sequence[File], unreadable: list[Unreadable]) -> Iterator[_Placed]:
+def _rows(source: PairSource, files: Sequence[File], folder: str, unreadable: list[Unreadable]) -> Generator[_Placed]:
     """The rows that have a prompt; others are added to those that cannot be read."""
     for number, file in enumerate(files):
         taken = 0
@@ -156,8 +156,24 @@ def _rows(source: PairSource, files: Sequence[File], unreadable: list[Unreadable
             if not normalise(row.prompt):
                 unreadable.append(Unreadable(what, "its prompt is empty"))
                 continue
-            unnamed = str(row.number) if len(files) == 1 else f"{file.label}:{row.number}"
-            yield _Placed(row, number, row.image_name or unnamed, what)
+            name = str(PurePosixPath(folder, _name(row, file, several=len(files) > 1)))
+            yield _Placed(row, number, name, what)
             taken += 1
             if taken == source.limit:
                 break
+
+
+def _name(row: Row, file: File, *, several: bool) -> str:
+    """The name of a row's image, as a path from where the pairs are; of one without a name it is the row's number.
+
+    An image that stands inside of one of several files has that file for its folder.
+    """
+    if isinstance(row.image, ImageFile):
+        own, beside = row.image.store.url, f"{file.store.url.rstrip('/')}/"
+        return str(PurePosixPath(own.removeprefix(beside) if own.startswith(beside) else "", row.image.name))
+    return str(PurePosixPath(file.label if several else "", row.image_name or str(row.number)))
+
+
+def _folder(sources: Sequence[PairSource], source: PairSource) -> str:
+    """The folder that a source's files are in, where several sources are told apart by that."""
+    return PurePosixPath(source.path).parent.name if len(sources) > 1 else ""
