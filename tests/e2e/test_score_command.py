@@ -40,6 +40,17 @@ def score(capsys: pytest.CaptureFixture[str]) -> Score:
 
 
 @pytest.fixture
+def sample(tmp_path: Path) -> Path:
+    """The competition's sample, with a picture of some kind for each of its images, which are not in the repository."""
+    folder = Path(shutil.copytree(SAMPLE, tmp_path / "sample"))
+    (folder / "images").mkdir()
+    with (folder / "prompts.csv").open(newline="") as file:
+        for number, row in enumerate(csv.DictReader(file)):
+            (folder / "images" / f"{row['imgId']}.png").write_bytes(picture(number))
+    return folder
+
+
+@pytest.fixture
 def drawings(tmp_path: Path) -> Path:
     """A folder of 24 pictures with their prompts beside them."""
     folder = tmp_path / "drawings"
@@ -66,8 +77,8 @@ def predicted(path: Path, prompts: Sequence[str], **more: Sequence[str]) -> Path
 
 
 @pytest.mark.parametrize("pairs", ["", "prompts.csv"])
-def test_the_published_vectors_score_1(score: Score, pairs: str) -> None:
-    found = score(SAMPLE / pairs, "--predictions", SAMPLE / "sample_submission.csv")
+def test_the_published_vectors_score_1(score: Score, sample: Path, pairs: str) -> None:
+    found = score(sample / pairs, "--predictions", SAMPLE / "sample_submission.csv")
     assert found.keys() >= FIELDS
     assert found["score"] == 1.0
     assert found["samples"] == 7
@@ -167,8 +178,9 @@ def test_an_error_says_what_to_do_and_leaves_nothing(
     assert not Path("out").exists()
 
 
-def test_an_earlier_result_is_replaced_only_if_asked(score: Score, tmp_path: Path, capsys: Any) -> None:
-    arguments = [str(SAMPLE), "--predictions", str(SAMPLE / "sample_submission.csv"), "--out", str(tmp_path)]
+def test_an_earlier_result_is_replaced_only_if_asked(score: Score, sample: Path, tmp_path: Path, capsys: Any) -> None:
+    out = str(tmp_path / "out")
+    arguments = [str(sample), "--predictions", str(SAMPLE / "sample_submission.csv"), "--out", out]
     score(*arguments)
     assert main(["score", *arguments]) == BAD_CONFIGURATION
     assert "holds an earlier result (scores.csv, score.html, score.json)" in capsys.readouterr().err

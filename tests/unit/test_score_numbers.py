@@ -17,7 +17,8 @@ COUNT = 60
 
 def unit(count: int, seed: int) -> np.ndarray:
     vectors = np.random.default_rng(seed).standard_normal((count, 384))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    made: np.ndarray = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return made
 
 
 TRUE = unit(COUNT, 0)
@@ -38,14 +39,16 @@ def system(name: str = "a", noise: float = 1.0, **changes: Any) -> System:
 
 def plain(made: System) -> np.ndarray:
     one, other = made.vectors.astype(np.float64), TRUE.astype(np.float64)
-    return (one * other).sum(axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
+    found: np.ndarray = (one * other).sum(axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
+    return found
 
 
 def test_the_score_is_numpys_mean_cosine() -> None:
     made = system()
     found = measured(made, TRUE, PAIRS)
     assert found.score == pytest.approx(plain(made).mean(), abs=1e-9)
-    assert found.interval is not None and found.interval[0] < found.score < found.interval[1]
+    assert found.interval is not None and found.score is not None
+    assert found.interval[0] < found.score < found.interval[1]
     assert found.cosines == pytest.approx(plain(made), abs=1e-9)
     assert found.best == np.argsort(-plain(made))[:8].tolist()
     assert found.worst == np.argsort(plain(made))[:8].tolist()
