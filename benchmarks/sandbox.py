@@ -31,17 +31,17 @@ from jobs.collect.sources.kinds.parquet import Parquet
 from jobs.collect.sources.rows import AnyRow, row_of
 from jobs.collect.stage import CollectParams
 from jobs.collect.worker import collect
-from jobs.imaging.limits import ImageLimits
+from jobs.imaging.foreign import Square
 from jobs.imaging.pixels import Pixels, decode, pixels
-from jobs.infer.reading import PixelsOf, pixel_decoders, read_files
+from jobs.infer.pictures import DecodeFile, file_decoders, read_files
+from jobs.infer.stage import InferParams
 from jobs.regressor.model import Regressor
-from jobs.regressor.params import PredictParams
 from jobs.regressor.predict import in_batches, predict_batches
 from jobs.regressor.values import Architecture
 from jobs.shards.dataset import Writer
 from jobs.shards.local import LocalStore
 
-SIZE, THREADS, BATCH, DEPTH, REPEATS = 256, 2, 64, 256, 5  # pixels; as infer's defaults on two cores
+SIZE, THREADS, BATCH, REPEATS = 256, 2, 64, 5  # pixels; as infer's defaults on two cores
 PICTURES = {  # what people give: format, width, height, how many
     "png 512": ("PNG", 512, 512, 400),
     "jpeg 512": ("JPEG", 512, 512, 400),
@@ -64,30 +64,29 @@ def compare_pictures(folder: Path, form: str, size: tuple[int, int], count: int)
     """Pictures a second, and CPU milliseconds of all processes for one of them."""
     folder.mkdir()
     names = [write_picture(folder, form, size, number) for number in range(count)]
-    store, limits, network = LocalStore(folder), ImageLimits(), demo_network()
+    store, network = LocalStore(folder), demo_network()
+    params = InferParams(threads=THREADS, batch_size=BATCH, thumbnail=0)
 
-    def here(data: bytes, name: str, size: int) -> np.ndarray:
-        return pixels(decode(data, name), size)
+    def here(data: bytes, name: str, size: int) -> Square:
+        image = decode(data, name)
+        return Square(pixels(image, size).tobytes(), image.width, image.height)
 
-    def read(pixels_of: PixelsOf) -> Iterator[tuple[str, Pixels]]:
-        files = read_files(
-            store, names, lambda data, name: pixels_of(data, name, SIZE), limits, threads=THREADS, depth=DEPTH
-        )
-        for file in files:
+    def read(decode_file: DecodeFile) -> Iterator[tuple[str, Pixels]]:
+        for file in read_files(store, names, decode_file, SIZE, params):
             assert isinstance(file.pixels, np.ndarray), file.pixels  # noqa: S101
             yield file.name, file.pixels
 
-    def decoded(pixels_of: PixelsOf) -> int:
+    def decoded(decode_file: DecodeFile) -> int:
         total = 0
-        for _, image in read(pixels_of):
+        for _, image in read(decode_file):
             total = hash((total, image.tobytes()))
         return total
 
-    def predicted(pixels_of: PixelsOf) -> int:
-        batches = predict_batches(network, in_batches(read(pixels_of), BATCH), PredictParams())
+    def predicted(decode_file: DecodeFile) -> int:
+        batches = predict_batches(network, in_batches(read(decode_file), BATCH), params)
         return hash(tuple(outputs.vectors.tobytes() for _, outputs in batches))
 
-    with pixel_decoders(limits, THREADS) as in_sandbox:
+    with file_decoders(params) as in_sandbox:
         decoded(in_sandbox)
         return {
             kind: compared(partial(read_all, in_sandbox), partial(read_all, here), count)

@@ -33,8 +33,11 @@ def by_key(view: RunView, key: str) -> Subject | None:
 
 
 def by_image(view: RunView, image: ImageFile) -> str | None:
-    """The key of a file that may have been predicted."""
-    return key_of_id(image.stem)
+    """The key of the file, if one of that name was predicted, in whichever folder above it."""
+    predicted = view.get(Predicted[Dataset])
+    keys = [key_of_id(name) for name in image.names]
+    found = predicted.predictions.find(keys) if predicted else {}
+    return next((key for key in keys if key in found), None)
 
 
 LINEAGE = Lineage(part=part, by_key=by_key, by_image=by_image, image_is="a file that was predicted, by its name")

@@ -19,42 +19,41 @@ PART = 256  # images; what a kill loses at most
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A folder, or part of a bucket, with images; an id is a name in it behind `prefix`."""
+class ImageFolder:
+    """Images of a folder, or of a part of a bucket; an id is a name in it behind `prefix`."""
 
     store: Readable
     names: Sequence[str]
     prefix: str
 
 
-def find_images(paths: Sequence[str]) -> list[Place]:
+def find_images(paths: Sequence[str]) -> list[ImageFolder]:
     """The images of all paths: of a single folder by their names in it, else by the paths as they are given.
 
     A file that is named is an image, whatever its name ends in; of a folder those are that end like one, also in
     folders below. Raises BadConfiguration for a path where nothing is, BadData where there is no image, or one twice.
     """
-    files, places = dict[str, list[str]](), list[Place]()
+    files, folders = dict[str, list[str]](), list[ImageFolder]()
     for path in paths:
         if _is_folder(path):
-            places.append(_folder(path, "" if len(paths) == 1 else f"{path.rstrip('/')}/"))
+            folders.append(_folder(path, "" if len(paths) == 1 else f"{path.rstrip('/')}/"))
         else:
-            folder, _, name = path.rpartition("/")
-            files.setdefault(folder, []).append(name)
-    for folder, names in files.items():
-        store = open_folder(folder or ("/" if paths[0].startswith("/") else "."), patience_seconds=store_patience())
-        places.append(Place(store, sorted(names), f"{folder}/" if folder and len(paths) > 1 else ""))
-    _check(places, paths)
-    return places
+            files.setdefault(path[: path.rfind("/") + 1], []).append(path.rpartition("/")[2])
+    for prefix, names in files.items():
+        store = open_folder("." if not prefix else prefix[:-1] or "/", patience_seconds=store_patience())
+        folders.append(ImageFolder(store, sorted(names), prefix if len(paths) > 1 else ""))
+    _check(folders, paths)
+    return folders
 
 
-def parts_of(places: Sequence[Place], largest: int) -> Iterator[Files]:
+def parts_of(folders: Sequence[ImageFolder], largest: int) -> Iterator[Files]:
     """The images in parts of PART; `largest` is the size in bytes from which on a file is not read."""
-    for place in places:
-        for start in range(0, len(place.names), PART):
-            names = place.names[start : start + PART]
-            digest = digest_of_files(versions_of(place.store, names, largest))
+    for folder in folders:
+        for start in range(0, len(folder.names), PART):
+            names = folder.names[start : start + PART]
+            digest = digest_of_files(versions_of(folder.store, names, largest))
             yield Files(
-                store=place.store, names=names, refused=refused_names(names), digest=digest, prefix=place.prefix
+                store=folder.store, names=names, refused=refused_names(names), digest=digest, prefix=folder.prefix
             )
 
 
@@ -66,13 +65,14 @@ def _is_folder(path: str) -> bool:
     return Path(path).is_dir()
 
 
-def _folder(path: str, prefix: str) -> Place:
+def _folder(path: str, prefix: str) -> ImageFolder:
     store = open_folder(path, patience_seconds=store_patience())
-    return Place(store, sorted(stat.name for stat in store.list("") if stat.name.lower().endswith(SUFFIXES)), prefix)
+    names = sorted(stat.name for stat in store.list("") if stat.name.lower().endswith(SUFFIXES))
+    return ImageFolder(store, names, prefix)
 
 
-def _check(places: Sequence[Place], paths: Sequence[str]) -> None:
-    ids = Counter(place.prefix + name for place in places for name in place.names)
+def _check(folders: Sequence[ImageFolder], paths: Sequence[str]) -> None:
+    ids = Counter(folder.prefix + name for folder in folders for name in folder.names)
     if not ids:
         raise BadData(
             f"there are no images in {', '.join(paths)}: files that end in {', '.join(SUFFIXES)} are required; name "

@@ -39,11 +39,13 @@ SUBMISSION = "submission.csv"
 def run(args: argparse.Namespace, show: Progress) -> Summary:
     """Predict the images of the arguments, which are those of jobs/predict/command.py."""
     params = _params(args)
-    places = find_images(args.paths)
+    if args.submission and not args.out:
+        raise BadConfiguration("--submission writes a file: name a folder for it with --out")
+    folders = find_images(args.paths)
     model = open_model(args.model, args.store)
-    total = sum(len(place.names) for place in places)
-    wanted = parts(parts_of(places, params.limits.file_bytes), model, params, total, show)
-    subject = digest_of([INFER.fingerprint(part.unit) for part in wanted])
+    total = sum(len(folder.names) for folder in folders)
+    wanted = parts(parts_of(folders, params.limits.file_bytes), model, params, total, show)
+    subject = digest_of([args.submission, *(INFER.fingerprint(part.unit) for part in wanted)])
     with _folder(args.out) as folder:
         if there := _earlier(folder, subject, force=args.force):
             return _summary(there, [], folder if args.out else None)

@@ -79,7 +79,7 @@ class Confidence(JsonModel):
 class Calibration(JsonModel):
     """What stood in place of Confidence in evaluations before version 4; nothing reads it, and it is still verified."""
 
-    bank_cosine: Knots
+    closest_cosine: Knots = Field(validation_alias="bank_cosine", serialization_alias="bank_cosine")
     expected_cosine: Knots
 
 

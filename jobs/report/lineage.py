@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from jobs.contract.reading import TypedSample
@@ -24,10 +25,21 @@ M = TypeVar("M", bound=JsonModel)
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """An image of this machine: its file's name without folder and suffix, and the SHA-256 of its bytes."""
+    """An image of this machine: its file's path, and the SHA-256 of its bytes."""
 
-    stem: str
+    path: Path
     sha256: str
+
+    @property
+    def stem(self) -> str:
+        """The file's name without folder and suffix."""
+        return self.path.stem
+
+    @property
+    def names(self) -> list[str]:
+        """What it is called from any of its folders: c.png, b/c.png, a/b/c.png."""
+        parts = self.path.absolute().parts[1:]
+        return ["/".join(parts[start:]) for start in reversed(range(len(parts)))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +71,9 @@ class Lineage:
 
     by_key: Callable[[RunView, str], Subject | None] | None = None
     """The subject of that key, if it is the stage's to know."""
+
+    by_name: Callable[[RunView, str], str | None] | None = None
+    """The key of an image that has this name in what the stage writes."""
 
     by_image: Callable[[RunView, ImageFile], str | None] | None = None
     """The key that an image of this machine may have."""

@@ -19,7 +19,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--column", metavar="C", help="the prompts' column, or field of a WebDataset")
     parser.add_argument("--image", metavar="RULE", help="of a table, as '{file}.png'; of parquet, the images' column")
     parser.add_argument("--images", metavar="FOLDER", help="of a table whose images are not beside it")
-    parser.add_argument("--model", metavar="RUN", help="a trained run: its name in ./runs, or its address")
+    parser.add_argument(
+        "--model",
+        metavar="RUN",
+        help="a trained run, by its name or address, or a folder of `i2p export model`",
+    )
+    parser.add_argument("--store", default="runs", metavar="FOLDER", help="where runs are found by name (default runs)")
     parser.add_argument(
         "--predictions",
         metavar="FILE",

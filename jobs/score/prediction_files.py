@@ -21,7 +21,7 @@ Floats = NDArray[np.float32]
 
 NAMES = ("file", "id", "file_name", "filename", "image", "imgid", "image_id", "path", "name", "key")
 PROMPTS = ("prompt", "predicted_prompt", "prediction", "text", "caption")
-_EXPECTED, _ABSTAINED, _VECTOR = "expected_cosine", "abstained", "vector"
+_EXPECTED, _ABSTAINED, _REASON, _VECTOR = "expected_cosine", "abstained", "reason", "vector"
 _OF_FOLDER = ("predictions.jsonl", "predictions.csv")
 _VECTORS = "vectors.npy"
 
@@ -139,7 +139,7 @@ def _predictions(rows: Iterable[tuple[int, Mapping[str, Any]]], path: Path) -> I
             prompt=prompt_in(known, PROMPTS, where),
             vector=_vector(known.get(_VECTOR), where),
             expected_cosine=number_in(known.get(_EXPECTED), _EXPECTED, where),
-            abstained=abstained_in(known.get(_ABSTAINED), where),
+            abstained=abstained_in(known.get(_ABSTAINED), known.get(_REASON), where),
         )
 
 
@@ -187,7 +187,11 @@ def _with_vectors(path: Path, table: Path) -> list[Prediction]:
     having = named if len(named) == len(vectors) else [one for one in named if one.prompt]
     if len(having) != len(vectors):
         raise BadData(f"{path} has {len(vectors):,} rows and {table} {len(named):,}: a vector for each is required")
-    found = {one.row: np.asarray(vector, np.float32) for one, vector in zip(having, vectors, strict=True)}
+    found = {
+        one.row: np.asarray(vector, np.float32)
+        for one, vector in zip(having, vectors, strict=True)
+        if not np.isnan(vector).all()  # as `i2p predict` writes it of an image that could not be read
+    }
     return [
         replace(
             one,

@@ -12,7 +12,7 @@ from jobs.dedup.tool.filtering import threads_of
 from jobs.dedup.tool.results import Results, new_results
 from jobs.embed.stage import EmbedParams
 from jobs.errors import BadConfiguration, BadData
-from jobs.regressor.params import PredictParams
+from jobs.infer.stage import InferParams
 from jobs.report.page import Summary
 from jobs.runtime.commands import Progress
 from jobs.score.answer import Answer
@@ -20,11 +20,13 @@ from jobs.score.completing import Asked
 from jobs.score.files import FILES, SUMMARY, write_page, write_scores, write_summary
 from jobs.score.layouts import layout_of
 from jobs.score.measuring import difference, measured
-from jobs.score.model_predictions import Model
+from jobs.score.model_predictions import TrainedModel
 from jobs.score.page import page
 from jobs.score.pairs import ReadPairs, read_pairs
 from jobs.score.prediction_files import Prediction, read_predictions
 from jobs.score.systems import Floats, System, of_file, of_model, texts_of
+
+_CANDIDATES = 3  # of which the first is shown
 
 
 def run(args: argparse.Namespace, show: Progress) -> Summary:
@@ -44,7 +46,7 @@ def run(args: argparse.Namespace, show: Progress) -> Summary:
         read = read_pairs(layout.sources, threads, show)
         if not read.pairs:
             raise BadData(_none_readable(args.pairs, layout.kind, read))
-        model = Model(args.model, PredictParams(device=args.device, threads=threads)) if args.model else None
+        model = _model(args, threads) if args.model else None
         systems, true = _systems(read, model, given, params, show)
         found = [measured(system, true, read.pairs) for system in systems]
         answer = Answer(
@@ -61,8 +63,13 @@ def run(args: argparse.Namespace, show: Progress) -> Summary:
     return Summary(values, f"{answer.text()}{written}")
 
 
+def _model(args: argparse.Namespace, threads: int) -> TrainedModel:
+    params = InferParams(num_candidates=_CANDIDATES, thumbnail=0, device=args.device, threads=threads)
+    return TrainedModel(args.model, args.store, params)
+
+
 def _systems(
-    read: ReadPairs, model: Model | None, given: dict[str, list[Prediction]], params: EmbedParams, show: Progress
+    read: ReadPairs, model: TrainedModel | None, given: dict[str, list[Prediction]], params: EmbedParams, show: Progress
 ) -> tuple[list[System], Floats]:
     """All systems, the model first, and the vectors of the true prompts, float32 of shape (n, 384)."""
     of_files = [of_file(name, predictions, read) for name, predictions in given.items()]
@@ -75,7 +82,7 @@ def _systems(
         rows = list(one)
         system.vectors[rows] = vectors[[numbers[text] for text in one.values()]]
         system.predicted[rows] = True
-    of_models = [of_model(model.address, model, read, show)] if model else []
+    of_models = [of_model(model.model, model, read, show)] if model else []
     return [*of_models, *of_files], vectors[[numbers[prompt] for prompt in prompts]]
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from jobs.contract.samples import DIMENSIONS
 from jobs.runtime.commands import Progress
 from jobs.score.matching import matched
-from jobs.score.model_predictions import Image, Model
+from jobs.score.model_predictions import Image, TrainedModel
 from jobs.score.pairs import ReadPairs, images_of
 from jobs.score.prediction_files import Prediction
 
@@ -71,7 +71,7 @@ def texts_of(system: System) -> dict[int, str]:
     return {row: text for row, text in enumerate(system.prompts) if text and not system.predicted[row]}
 
 
-def of_model(name: str, model: Model, read: ReadPairs, show: Progress) -> System:
+def of_model(name: str, model: TrainedModel, read: ReadPairs, show: Progress) -> System:
     """The system of a trained run."""
     system = System.empty(name, len(read.pairs))
     rows = {str(row): row for row in range(len(read.pairs))}

@@ -41,15 +41,16 @@ def number_in(value: Any, name: str, where: str) -> float | None:
     return number
 
 
-def abstained_in(value: Any, where: str) -> str | None:
+def abstained_in(value: Any, reason: Any, where: str) -> str | None:
     """Why a system did not vouch for a prediction; None where it did."""
     if value is None or value is False:
         return None
+    stated = reason if isinstance(reason, str) and reason else "abstained"
     if value is True:
-        return "abstained"
+        return stated
     if not isinstance(value, str):
         raise BadData(f"{where}: abstained is true, false or a reason, given {value!r}")
     text = value.strip()
     if text.casefold() in _NO:
         return None
-    return "abstained" if text.casefold() in ("true", "yes", "1") else text
+    return stated if text.casefold() in ("true", "yes", "1") else text

@@ -18,6 +18,7 @@ HASHED = "sha256-"  # what the keys of hashed ids begin with
 _ID_DIGITS = 40  # 160 bits: nobody can find two ids that share them, which 96 bits do not promise
 _LIKE_HASHED = re.compile(rf"{HASHED}[0-9a-f]{{{_ID_DIGITS}}}")
 _SPLITS_IN_ORDER = ("val", "test")
+_QUOTED = re.compile("[%./]")
 _OF_PROMPT = re.compile(rf"(?<![0-9a-f])[0-9a-f]{{{KEY_DIGITS}}}(?![0-9a-f])")
 
 
@@ -56,13 +57,15 @@ def is_key(text: str) -> bool:
 
 
 def key_of_id(id_: str) -> str:
-    """The key of a sample that somebody else has named: the id itself, or `sha256-` and 40 digits of its SHA-256.
+    """The key of a sample that somebody else has named: the id with `%2E` for a dot and `%2F` for a slash, or `sha256-`
+    and 40 digits of its SHA-256.
 
-    Hashed is an id that cannot be a key, that has more than 80 bytes, or that looks like a hashed one: so different
-    ids have different keys, and no id can be chosen to take another's.
+    Hashed is an id that still cannot be a key, whose key had more than 80 bytes, or that looks like a hashed one: so
+    different ids have different keys, and no id can be chosen to take another's.
     """
-    if is_key(id_) and len(id_.encode()) <= _LONGEST_ID and not _LIKE_HASHED.fullmatch(id_):
-        return id_
+    quoted = _QUOTED.sub(lambda found: f"%{ord(found[0]):02X}", id_)
+    if is_key(quoted) and len(quoted.encode()) <= _LONGEST_ID and not _LIKE_HASHED.fullmatch(quoted):
+        return quoted
     return HASHED + hashlib.sha256(id_.encode(errors="surrogatepass")).hexdigest()[:_ID_DIGITS]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from jobs.contract.samples import DIMENSIONS
 from jobs.infer.contract import Predicted
-from jobs.report.lineage import Lineage, Subject, Values
-from jobs.report.page import RunView
+from jobs.infer.stage import OF_FILES
+from jobs.report.lineage import Lineage, Subject, Values, first_sample
+from jobs.report.page import RunView, setting
 from jobs.shards.dataset import Dataset
 from jobs.shards.keys import HASHED, key_of_id
 from jobs.shards.records import Shard
@@ -57,4 +58,14 @@ def _may_have_hashed(shard: Shard) -> bool:
     return first[: len(HASHED)] <= HASHED <= last
 
 
-LINEAGE = Lineage(part=part)
+def by_name(view: RunView, name: str) -> str | None:
+    """The key of the image that the submission calls so, where it was read from a file."""
+    predicted = view.get(Predicted[Dataset])
+    if predicted is None or setting(predicted, "images") != OF_FILES:
+        return None
+    predictions = predicted.predictions
+    found = first_sample(predictions, predictions.shards(), lambda one: submitted_id(one.value.id) == name)
+    return found.key if found else None
+
+
+LINEAGE = Lineage(part=part, by_name=by_name)

@@ -48,7 +48,7 @@ def image_at(question: str) -> ImageFile | None:
         if not question.lower().endswith(SUFFIXES) or not path.is_file():
             return None
         with path.open("rb") as file:
-            return ImageFile(path.stem, hashlib.file_digest(file, "sha256").hexdigest())
+            return ImageFile(path, hashlib.file_digest(file, "sha256").hexdigest())
     except (OSError, ValueError) as error:
         raise BadData(f"the file {question!r} cannot be read: {error}") from error
 
@@ -57,6 +57,11 @@ def _of_text(view: RunView, question: str) -> Subject:
     for key, dimension in _keys(question):
         if subject := _by_key(view, key):
             return replace(subject, dimension=dimension)
+    for name, dimension in _names(question):
+        for spec, lineage in _lineages():
+            found = lineage.by_name(view, name) if lineage.by_name and spec.name in view.datasets else None
+            if subject := _by_key(view, found) if found else None:
+                return replace(subject, dimension=dimension)
     raise NotFound(
         f"{question!r} is not known in {view.address}: no prompt or image has it as its key or id, and no prompt has "
         f"this text (its key would be {key_of(question)}); nor is it a {', '.join(SUFFIXES)} file of this machine"
@@ -65,10 +70,16 @@ def _of_text(view: RunView, question: str) -> Subject:
 
 def _keys(question: str) -> Iterator[tuple[str, int | None]]:
     """The keys that a text may stand for, with the dimension that one row of predictions has."""
-    yield key_of_id(question), None
-    if row := _ROW.fullmatch(question):
-        yield key_of_id(row["id"]), int(row["dimension"])
+    for name, dimension in _names(question):
+        yield key_of_id(name), dimension
     yield key_of(question), None
+
+
+def _names(question: str) -> Iterator[tuple[str, int | None]]:
+    """An image's names that it may be, and the dimension that one row of predictions has."""
+    yield question, None
+    if row := _ROW.fullmatch(question):
+        yield row["id"], int(row["dimension"])
 
 
 def _of_image(view: RunView, image: ImageFile) -> Subject:

@@ -231,11 +231,9 @@ def test_a_name_that_cannot_be_read_is_reported_and_spoils_nothing(folder: Folde
     assert folder.noted[0] == r"1 input left out because of the name, like 'b\n.png'; rename to have it read"
 
 
-def test_images_of_the_same_id_are_in_batches_of_their_own(folder: Folder) -> None:
+def test_images_of_one_name_in_several_folders_are_in_one_batch(folder: Folder) -> None:
     folder.come("cat.png", "dog.png", "old/cat.jpg", "older/cat.png")
-    assert [batch.names for batch in folder.fire()] == [("cat.png", "dog.png")]
-    assert folder.noted[0].startswith("2 inputs of the same id")
-    assert [batch.names for firing in range(3) for batch in folder.fire()] == [("old/cat.jpg",), ("older/cat.png",)]
+    assert [batch.names for batch in folder.fire()] == [("cat.png", "dog.png", "old/cat.jpg", "older/cat.png")]
 
 
 @pytest.mark.parametrize(

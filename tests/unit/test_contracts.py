@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.catalog import STAGES
+from jobs.catalog import COMMANDS, STAGES
 from jobs.contract.declaration import Access, Contract, Inputs, Many, One, Splits
 from jobs.contract.samples import Origin
 from jobs.errors import BadData, Corrupt
@@ -35,6 +35,8 @@ OWN_WORDS = {
     "dropped",  # how a batch ended
     "images",  # where claims are made from
     "metrics",  # a command
+    "limits",  # of a Pod's resources
+    "true",  # as JSON and annotations have it
 }
 
 
@@ -214,12 +216,29 @@ def test_a_stage_imports_of_other_stages_their_contracts_and_settings_only() -> 
     wrong = []
     for path in sorted((ROOT / "jobs").rglob("*.py")):
         own = ".".join(path.relative_to(ROOT).parts[:2])
+        if own in commands_of_their_own() - packages:  # they are put together from stages
+            continue
         for node in ast.walk(ast.parse(path.read_text())):
             module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
             package, _, rest = module.rpartition(".")
             if package in packages - {own} and rest not in ("contract", "stage"):
                 wrong.append((str(path.relative_to(ROOT)), module))
     assert wrong == []
+
+
+def commands_of_their_own() -> set[str]:
+    """The packages that bring along a command."""
+    return {".".join(one.run.split(".")[:2]) for one in COMMANDS}
+
+
+def test_nothing_imports_a_command() -> None:
+    packages = {spec.writes.__module__.rpartition(".")[0] for spec in STAGES}
+    for path in sorted([*(ROOT / "jobs").rglob("*.py"), *(ROOT / "pipeline").rglob("*.py")]):
+        own = ".".join(path.relative_to(ROOT).parts[:2])
+        for node in ast.walk(ast.parse(path.read_text())):
+            module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+            of = ".".join(module.split(".")[:2])
+            assert of not in commands_of_their_own() - packages - {own}, (path, module)
 
 
 def test_the_length_of_a_vector_stands_once() -> None:

@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,7 @@ from PIL import Image
 
 from jobs.errors import BadData, StalePlan
 from jobs.infer.contract import InferInputs, Predicted, Prediction
-from jobs.infer.files import NOT_READ, digest_of_files, escaped, find_images, id_of, refused_names, versions_of
+from jobs.infer.files import NOT_READ, digest_of_files, escaped, find_images, refused_names, versions_of
 from jobs.infer.section import prediction_facts
 from jobs.infer.stage import INFER, InferParams, files_by_unit
 from jobs.regressor.confidence import REASONS
@@ -120,14 +119,14 @@ def test_of_an_image_unlike_all_that_was_measured_nothing_is_expected_and_the_ve
     (folder / "b.png").write_bytes(blank(32, 32))
     predictions = run_stage(run, INFER, params(images=str(folder)), datasets)
     samples = {sample.key: sample for sample in predictions.samples()}
-    assert "expected_cosine" in json_of(samples["a"])
-    noted = json_of(samples["b"])
+    assert "expected_cosine" in json_of(samples["a%2Epng"])
+    noted = json_of(samples["b%2Epng"])
     assert set(noted) == {"id", "candidates", "abstained"}
     assert noted["abstained"] == REASONS["detail", "below"]
     assert len(noted["candidates"]) == 3
-    assert np.linalg.norm(from_npy(samples["b"]["npy"])) == pytest.approx(1, abs=1e-6)
+    assert np.linalg.norm(from_npy(samples["b%2Epng"]["npy"])) == pytest.approx(1, abs=1e-6)
     (outcome,) = predictions.manifest.outcomes
-    assert outcome.stats == {"abstained": 1}
+    assert outcome.stats == {"images": 2, "bad_images": 0, "abstained": 1}
     facts = prediction_facts(Predicted(predictions))
     assert (facts.images, facts.abstained, len(facts.expected)) == (2, 1, 1)
     assert [one.abstained for one in facts.examples] == [None, noted["abstained"]]
@@ -157,34 +156,25 @@ def test_files_are_predicted_in_units_that_are_the_same_wherever_the_folder_is(t
     assert len(units(here)) == 3
     predictions = run_stage(run, INFER, params(images=str(here), images_per_shard=2), datasets)
     assert [shard.samples for shard in predictions.shards()] == [2, 2, 1]
-    assert sorted(json_of(sample)["id"] for sample in predictions.samples()) == ["a", "b", "c", "d", "e"]
+    assert sorted(json_of(sample)["id"] for sample in predictions.samples()) == sorted(names)
     (here / "d.png").write_bytes((here / "b.png").read_bytes())
     assert [one == other for one, other in zip(units(here), units(there), strict=True)] == [True, False, True]
 
 
-def test_an_id_that_cannot_be_a_key_is_kept_in_the_json(tmp_path: Path) -> None:
+def test_an_id_is_the_path_below_the_folder_and_is_kept_in_the_json(tmp_path: Path) -> None:
     run, datasets = inputs(tmp_path)
     long = "x" * 120
-    folder = folder_of(tmp_path / "files", "v1.final.png", f"{long}.png", "Überraschung 1.png", "plain.png")
-    predictions = run_stage(run, INFER, params(images=str(folder)), datasets)
+    names = ("v1.final.png", f"{long}.png", "Überraschung 1.png", "plain.png", "plain.jpg", "in/plain.png")
+    predictions = run_stage(run, INFER, params(images=str(folder_of(tmp_path / "files", *names))), datasets)
     ids = {sample.key: json_of(sample)["id"] for sample in predictions.samples()}
-    assert set(ids.values()) == {"v1.final", long, "Überraschung 1", "plain"}
-    assert ids["plain"] == "plain"
-    assert ids["Überraschung 1"] == "Überraschung 1"
-    assert ids[key_of_id("v1.final")] == "v1.final"
-    assert all(re.fullmatch("sha256-[0-9a-f]{40}", key_of_id(id_)) for id_ in ("v1.final", long))
+    assert sorted(ids.values()) == sorted(names)
+    assert ids == {key_of_id(id_): id_ for id_ in sorted(names, key=key_of_id)}
     assert list(ids) == sorted(ids)
 
 
-def test_two_files_of_one_id_are_bad_data_that_names_both(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, "cat.png", "old/cat.jpg")
-    with pytest.raises(BadData, match=r"'old/cat\.jpg' in .* cannot be read: cat\.png has the same id"):
-        files_by_unit(params(images=str(folder)))
-
-
-def test_names_that_are_no_keys_share_an_id_or_pretend_to_be_anothers_key_hold_nothing_up(tmp_path: Path) -> None:
+def test_names_that_are_no_keys_or_pretend_to_be_anothers_key_hold_nothing_up(tmp_path: Path) -> None:
     run, datasets = inputs(tmp_path)
-    taken, hashed = key_of_id("a.b"), hashlib.sha256(b"a.b").hexdigest()[:24]
+    taken, hashed = key_of_id("a.b.png"), hashlib.sha256(b"a.b").hexdigest()[:24]
     names = ["good.png", "__x.png", "a.b.png", f"{taken}.png", f"{hashed}.png", "good.jpg", "in/good.png", "..png"]
     folder = folder_of(tmp_path / "files", *names)
     for odd in (b"line\nbreak.png", b"latin-\xfc.png"):
@@ -192,15 +182,13 @@ def test_names_that_are_no_keys_share_an_id_or_pretend_to_be_anothers_key_hold_n
     predictions = run_stage(run, INFER, params(images=str(folder), bad_images="record"), datasets)
     noted = {json_of(sample)["id"]: json_of(sample).get("error") for sample in predictions.samples()}
     assert {id_: error for id_, error in noted.items() if error} == {
-        "./good.png": "good.jpg has the same id, its name without folder and suffix",
-        "./in/good.png": "good.jpg has the same id, its name without folder and suffix",
         "./line\\nbreak.png": "its name has control characters, is not UTF-8, or is too long",
         "./latin-\\udcfc.png": "its name has control characters, is not UTF-8, or is too long",
     }
-    assert {id_ for id_, error in noted.items() if not error} == {"good", "__x", "a.b", taken, hashed, "."}
-    assert {sample.key for sample in predictions.samples()} >= {"good", hashed}
+    assert {id_ for id_, error in noted.items() if not error} == set(names)
+    assert {sample.key for sample in predictions.samples()} >= {"good%2Epng", "in%2Fgood%2Epng", f"{hashed}%2Epng"}
     (outcome,) = predictions.manifest.outcomes
-    assert outcome.stats == {"images": 6, "bad_images": 4, "abstained": 0}
+    assert outcome.stats == {"images": 8, "bad_images": 2, "abstained": 0}
 
 
 NAMES = st.lists(st.text(st.characters(), min_size=1, max_size=90).filter(lambda name: "\0" not in name), max_size=12)
@@ -208,9 +196,9 @@ NAMES = st.lists(st.text(st.characters(), min_size=1, max_size=90).filter(lambda
 
 @given(NAMES)
 def test_whatever_files_are_called_each_gets_a_key_of_its_own_that_a_shard_can_hold(names: list[str]) -> None:
-    files = sorted({name + ".png" for name in names} | {key_of_id(id_of(f"{name}.x")) + ".png" for name in names})
+    files = sorted({name + ".png" for name in names} | {key_of_id(f"{name}.png") + ".png" for name in names})
     refused = refused_names(files)
-    ids = [escaped(name) if name in refused else id_of(name) for name in files]
+    ids = [escaped(name) if name in refused else name for name in files]
     assert len(set(ids)) == len(files)
     samples = [Sample(key_of_id(id_), {"json": json_field({"id": id_}), "npy": b""}) for id_ in ids]
     shard = io.BytesIO()
@@ -281,7 +269,7 @@ def test_images_as_the_competition_has_them_are_read(tmp_path: Path, data: Path)
     predictions = run_stage(run, INFER, params(images=str(folder)), datasets)
     ids = [json_of(sample)["id"] for sample in predictions.samples()]
     with (data / "competition_sample" / "prompts.csv").open(newline="") as file:
-        assert ids == [row["imgId"] for row in csv.DictReader(file)]
+        assert ids == [f"{row['imgId']}.png" for row in csv.DictReader(file)]
     assert len(ids) == 7
     assert not any("error" in json_of(sample) for sample in predictions.samples())
 
@@ -301,7 +289,7 @@ def test_a_batch_reads_exactly_the_files_it_lists_and_equals_a_folder_of_these(t
     units = INFER.units_of(some, datasets)
     assert units == INFER.units_of(params(images=str(few)), datasets), "what is read shows in reads, nothing else does"
     predictions = run_stage(run, INFER, some, datasets)
-    assert [sample.key for sample in predictions.samples()] == ["b", "d"]
+    assert [json_of(sample)["id"] for sample in predictions.samples()] == ["b.png", "d.png"]
 
 
 def test_names_that_are_not_there_are_reported_and_no_list_is_bad_data(tmp_path: Path) -> None:
@@ -359,18 +347,18 @@ def test_what_cannot_be_predicted_is_recorded_in_the_same_words_everywhere(
         shards.append([(shard.name, shard.sha256) for shard in predictions.shards()])
     assert shards[0] == shards[1]
     first, *others = predictions.samples()
-    assert (first.key, "npy" in first.fields, "candidates" in json_of(first)) == ("0", True, True)
+    assert (first.key, "npy" in first.fields, "candidates" in json_of(first)) == ("0%2Epng", True, True)
     assert [(sample.key, sorted(sample.fields)) for sample in others] == [
-        (str(number), ["json"]) for number in range(1, 6)
+        (f"{number}%2Epng", ["json"]) for number in range(1, 6)
     ]
     assert [json_of(sample) for sample in others] == [
-        {"id": str(number), "error": error}
+        {"id": f"{number}.png", "error": error}
         for number, error in enumerate([DAMAGED, DAMAGED, TOO_LARGE, TOO_LARGE, GONE], 1)
     ]
     (outcome,) = predictions.manifest.outcomes
     assert outcome.stats == {"images": 1, "bad_images": 5, "abstained": 0}
     facts = prediction_facts(Predicted(predictions))
-    assert (facts.images, [one.id for one in facts.examples], len(facts.expected)) == (1, ["0"], 1)
+    assert (facts.images, [one.id for one in facts.examples], len(facts.expected)) == (1, ["0.png"], 1)
     assert "elsewhere/files/4.png: 20000 x 20000; at most 67,108,864 pixels" in capsys.readouterr().err
 
 

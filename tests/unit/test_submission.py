@@ -28,7 +28,8 @@ def predictions(ids: list[str], seed: int = 0) -> list[Sample]:
 
 
 def lines(ids: list[str]) -> list[str]:
-    return as_csv(dict(zip(ids, unit_vectors(len(ids), seed=0), strict=True))).decode().splitlines(keepends=True)
+    vectors = dict(zip(ids, unit_vectors(len(ids), seed=0), strict=True))
+    return as_csv(vectors, lambda done: None).decode().splitlines(keepends=True)
 
 
 def test_all_predictions_are_written_in_order_of_id_and_read_back_exactly(tmp_path: Path) -> None:
@@ -68,7 +69,7 @@ def test_an_image_that_could_not_be_read_is_left_out(tmp_path: Path) -> None:
 
 def test_a_prediction_that_is_no_unit_vector_is_not_submitted() -> None:
     with pytest.raises(BadData, match=r"image a has length 2\.0"):
-        as_csv({"a": 2 * unit_vectors(1, seed=0)[0]})
+        as_csv({"a": 2 * unit_vectors(1, seed=0)[0]}, lambda done: None)
 
 
 def replaced(line: int, text: str) -> list[str]:
