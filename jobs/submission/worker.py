@@ -46,8 +46,9 @@ def vectors_by_id(predicted: Predicted[Dataset]) -> dict[str, Floats]:
     for sample in predicted.predictions.samples():
         id_ = sample.value.id
         name = submitted_id(id_)
-        if seen.setdefault(name, id_) != id_ or name in vectors:
-            raise BadData(f"{seen[name]} and {id_} would both be {name!r} in the submission; rename one of them")
+        if name in seen:
+            raise BadData(f"{seen[name]} and {id_} would both be {name!r} in a submission: a name for each is required")
+        seen[name] = id_
         if "npy" in sample:
             vectors[name] = from_npy(sample["npy"])
     if not seen:

@@ -249,7 +249,7 @@ def test_a_file_that_changes_while_it_is_read_is_never_committed_as_the_planned_
     )
     from jobs.infer import worker
 
-    with pytest.raises(StalePlan, match="changed while predictions-00000 was read"):
+    with pytest.raises(StalePlan, match="changed while they were read"):
         worker.run(task, asked)
     assert not list(run.at("infer").list("commits/"))
 
@@ -381,6 +381,7 @@ def test_a_whole_batch_is_the_same_unit_for_unit_whether_bad_files_were_to_fail_
         "precision": "fp32",
         "images": "files",
         "num_candidates": 3,
+        "thumbnail": 256,
     }, "another setting would make anew what was predicted before there was a choice"
     (recorded,) = INFER.units_of(recording(tmp_path / "files", "a.png"), datasets)
     assert recorded.settings == {**unit.settings, "bad_images": "record"}
@@ -410,7 +411,7 @@ def test_a_file_between_plan_and_reading_makes_the_plan_stale(
     )
     from jobs.infer import worker
 
-    with pytest.raises(StalePlan, match="changed while predictions-00000 was read"):
+    with pytest.raises(StalePlan, match="changed while they were read"):
         worker.run(task, asked)
     predictions = run_stage(run, INFER, asked, datasets)
     assert ["npy" in sample.fields for sample in predictions.samples()] == [True, returns]

@@ -296,25 +296,27 @@ def test_an_image_that_nothing_knows_says_what_was_tried(pairs: tuple[LocalStore
 
 
 def test_the_lines_of_a_predicted_file_are_its_own(store: Store, tmp_path: Path) -> None:
-    shards = [["b", "sha256-like"], ["a", "v1.2"], ["a-b", "z", "broken"]]
+    shards = [["b.png", "in/sha256-like.png"], ["a.png", "in/v1.2.png"], ["a-b.png", "z.png", "broken.png"]]
     samples = {f"predictions-{number:05d}": [predicted(one) for one in ids] for number, ids in enumerate(shards)}
     inferred = dataset_of(store, "infer", samples)
     noted(inferred, {"images": "files"})
     (written,) = run_stage(store, SUBMISSION, SubmissionParams(), [inferred]).samples()
     lines = written["csv"].decode().splitlines()
     for id_ in ("a", "b", "a-b", "v1.2", "sha256-like", "z"):
-        (tmp_path / f"{id_}.png").write_bytes(b"the file that was predicted")
-        for question in (id_, f"{id_}_17", str(tmp_path / f"{id_}.png")):
+        file = tmp_path / ("in" if id_ in ("sha256-like", "v1.2") else "") / f"{id_}.png"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"the file that was predicted")
+        for question in (id_, f"{id_}_17", str(file), str(file.relative_to(tmp_path))):
             found = parts_of(store, question)["submission"]
             assert lines[found["first_line"] - 1].startswith(f"{id_}_0,")
             assert lines[found["last_line"] - 1].startswith(f"{id_}_383,")
         assert lines[parts_of(store, f"{id_}_17")["submission"]["line_asked_for"] - 1].startswith(f"{id_}_17,")
-    assert parts_of(store, "broken")["infer"]["error"] == "no image"
-    assert parts_of(store, "broken")["submission"]["first_line"] is None
+    assert parts_of(store, "broken.png")["infer"]["error"] == "no image"
+    assert parts_of(store, "broken.png")["submission"]["first_line"] is None
 
 
 def predicted(id_: str) -> Sample:
-    if id_ == "broken":
-        return Sample(id_, {"json": Prediction(id=id_, error="no image").encode()})
+    if id_ == "broken.png":
+        return Sample(key_of_id(id_), {"json": Prediction(id=id_, error="no image").encode()})
     vector = npy_field(unit_vectors(1, seed=len(id_))[0])
     return Sample(key_of_id(id_), {"json": Prediction(id=id_, expected_cosine=0.5).encode(), "npy": vector})

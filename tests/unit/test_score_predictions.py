@@ -149,7 +149,7 @@ def test_what_is_not_as_it_should_be_is_named(
     [
         (vectors(3), "has 3 rows and .* 2: a vector for each"),
         (vectors(2)[:, :10], r"of shape \(n, 384\)"),
-        (np.full((2, 384), np.nan, np.float32), "384 finite numbers"),
+        (np.full((2, 384), np.inf, np.float32), "384 finite numbers"),
         (np.array([[object()] * 384] * 2), "no array of numbers"),
     ],
 )
