@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from jobs.errors import BadData
 from jobs.imaging.colour import as_rgb
@@ -69,6 +69,8 @@ def opened(data: bytes, name: str, most_pixels: int = MOST_PIXELS) -> Iterator[I
             yield image
     except (BadImage, MemoryError):  # no memory is this machine's fault, not the image's
         raise
+    except UnidentifiedImageError as error:  # whose message has an address of memory in it
+        raise BadImage(f"{name} cannot be decoded as {kind.name}: its header is damaged", DAMAGED) from error
     except Image.DecompressionBombError as error:  # PIL's own limit, which is higher
         message = f"{name}: {error}; at most {most_pixels:,} pixels are decoded"
         raise BadImage(message, too_many_pixels(most_pixels)) from error

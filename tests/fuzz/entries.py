@@ -31,7 +31,9 @@ from jobs.contract.samples import Origin
 from jobs.dedup.tool.tables.formats import format_of
 from jobs.dedup.tool.tables.reading import copy_rows, open_tables, prompts
 from jobs.imaging.limits import ImageLimits
+from jobs.imaging.orientation import orientation_in
 from jobs.imaging.pixel_service import PIXELS, Decoded, Undecodable
+from jobs.imaging.profiles import in_srgb
 from jobs.imaging.untrusted import decode_foreign
 from jobs.infer.files import names_in_json
 from jobs.runtime.arrays import from_npy, npy_field
@@ -47,7 +49,9 @@ from jobs.shards.strict_json import decode
 from jobs.shards.tar import Sample, json_field, read_tar, write_tar
 from pipeline.scheduled.claims import _STORED, Claim
 from tests.hostile.images import ANIMATED, JPEG, PNG, PROGRESSIVE, WEBP, chunk, encoded, png
+from tests.hostile.later_images import AVIF, BMP, DEFLATED, GIF, HEIC, TIFF, TIFF_OF_JPEG, TURNED, bmp, page
 from tests.hostile.sources import table
+from tests.image_files import DISPLAY_P3, GREY_GAMMA, SRGB, with_exif
 from tests.samples import SAMPLES, record_of
 
 
@@ -175,6 +179,7 @@ PARQUETS = [
     table({**_ROWS, "prompt": [b"a", b"b", None]}),
 ]
 _BOM_TEXT = "\ufeffa cat\r\n\n a   dög \na cat".encode()
+_RLE = b"\x08\5\0\0" * 8 + b"\0\1"
 _INTERLACED = chunk(b"IDAT", zlib.compress(bytes(79)))  # the seven passes of 8 x 8 pixels of a byte, and their filters
 _PNGS = [
     PNG,
@@ -205,6 +210,7 @@ ENTRIES: dict[str, Entry] = {
             _message(Undecodable(message="a.png: no", reason="no").encode(), b""),
             _message(Failed(error="ValueError: no", out_of_memory=False).encode(), b""),
             _message(Decoded(width=8, height=8).encode(), b"x" * 99),
+            _message(Decoded(width=8, height=8, thumbnail=(4, 4)).encode(), b"x" * 99),
         ],
         (frames.BrokenOffPipe,),
     ),
@@ -212,6 +218,16 @@ ENTRIES: dict[str, Entry] = {
     "png": Entry(lambda data: decode_foreign(data, "a", _LIMITS), _PNGS, repair=with_right_sums),
     "jpeg": Entry(lambda data: decode_foreign(data, "a", _LIMITS), [JPEG, PROGRESSIVE]),
     "webp": Entry(lambda data: decode_foreign(data, "a", _LIMITS), [WEBP, ANIMATED]),
+    "gif": Entry(lambda data: decode_foreign(data, "a", _LIMITS), [GIF]),
+    "tiff": Entry(
+        lambda data: decode_foreign(data, "a", _LIMITS), [TIFF, DEFLATED, TIFF_OF_JPEG, page(8, 8, bytes(192))]
+    ),
+    "bmp": Entry(lambda data: decode_foreign(data, "a", _LIMITS), [BMP, bmp(8, 8, _RLE, bits=8, compression=1)]),
+    "avif": Entry(lambda data: decode_foreign(data, "a", _LIMITS), [AVIF, TURNED["avif"]]),
+    "heic": Entry(lambda data: decode_foreign(data, "a", _LIMITS), [HEIC, TURNED["heic"]]),
+    "exif": Entry(orientation_in, [with_exif(6), with_exif(3, "<")]),
+    "profile": Entry(lambda data: in_srgb(Image.new("RGB", (2, 2)), data), [DISPLAY_P3, SRGB]),
+    "grey profile": Entry(lambda data: in_srgb(Image.new("L", (2, 2)), data), [GREY_GAMMA]),
     "text": Entry(partial(rows_of, "text"), ["a cat\r\n\n a   dög \na cat\n".encode()]),
     "csv": Entry(partial(rows_of, "csv"), [_CSV, b"prompt\n" + b"a cat\n" * 20]),
     "tsv": Entry(partial(rows_of, "tsv"), [b'prompt\tkind\n"a cat\treal\n']),

@@ -333,7 +333,7 @@ def _webps() -> Iterator[Hostile]:
 
 def _others() -> Iterator[Hostile]:
     for form in ("GIF", "BMP", "TIFF", "ICO", "PPM", "TGA", "PCX", "EPS"):
-        yield f"renamed-{form}.png", lambda f=form: encoded(PHOTO, f), True
+        yield f"renamed-{form}.png", lambda f=form: encoded(PHOTO, f), form not in ("GIF", "BMP", "TIFF")
     texts = {
         "svg": b"<svg xmlns='http://www.w3.org/2000/svg'><script/></svg>",
         "html": b"<html>",
