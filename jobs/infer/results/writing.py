@@ -16,6 +16,7 @@ from jobs.infer.results.tables import Table, csv_table, json_lines, vector_table
 from jobs.infer.results.uploads import Uploads
 from jobs.runtime.commands import Progress
 from jobs.shards.dataset import Dataset
+from jobs.shards.local import LocalStore
 from jobs.shards.store import Store, overwrite, spool, spooling
 
 TABLES: Mapping[str, Table] = {
@@ -49,6 +50,8 @@ def write(
     files = (PAGE, *TABLES)
     record = ResultsRecord(**counts.model_dump(), model=model, dataset=dataset, subject=subject, files=files)
     overwrite(folder, SUMMARY, f"{json.dumps(record.model_dump(mode='json'), indent=2, ensure_ascii=False)}\n".encode())
+    if isinstance(folder, LocalStore):
+        folder.tidy()
     return record
 
 
