@@ -36,12 +36,14 @@ class ImageLimits(Params):
     """Pixels times scans of a JPEG, by default 16 scans of the largest image, about 4 s of one core."""
 
     parts: int = Field(default=65_536, ge=1)
-    """Chunks of a PNG or WebP, segments and stray bytes of a JPEG: 64 MiB of PNG in the usual 8 KiB have 8,192."""
+    """Chunks of a PNG or WebP, segments and stray bytes of a JPEG, blocks of a GIF before its first frame, tags, strips
+    and tiles of a TIFF, boxes of an AVIF or HEIC: 64 MiB of PNG in the usual 8 KiB have 8,192."""
 
     seconds: float = Field(default=10.0, gt=0)
     """CPU time for one image, five times what the largest usual one takes; its decoder is then ended. What is within
     the limits above takes less, so that the same images are refused on a slow machine."""
 
-    memory_mib: int = Field(default=896, ge=64)
-    """Memory of a decoder beside the program itself, which has 60 MiB. A JPEG or PNG of 64 Mi pixels takes 630 MiB, a
-    WebP 15 to 19 MiB for a million pixels."""
+    memory_mib: int = Field(default=880, ge=64)
+    """Memory of a decoder beside the program itself, which has 70 MiB. An image of 64 Mi pixels takes 330 to 590 MiB, one
+    with alpha and a colour profile that has to be turned 850 MiB, CMYK in a TIFF 730 MiB; a WebP takes 15 to 19 MiB for a
+    million pixels."""

@@ -208,7 +208,7 @@ def _environment() -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "ARROW_DEFAULT_MEMORY_POOL": "system",  # the others reserve addresses far beyond what they use
-        "MALLOC_ARENA_MAX": "2",
+        "MALLOC_ARENA_MAX": "1",
         # By default an image's memory goes back to the kernel each time, which costs a quarter of all its decoding.
         "MALLOC_MMAP_THRESHOLD_": str(32 * _MIB),
         "MALLOC_TRIM_THRESHOLD_": str(128 * _MIB),
