@@ -44,6 +44,6 @@ class ImageLimits(Params):
     the limits above takes less, so that the same images are refused on a slow machine."""
 
     memory_mib: int = Field(default=880, ge=64)
-    """Memory of a decoder beside the program itself, which has 70 MiB. An image of 64 Mi pixels takes 330 to 590 MiB, one
-    with alpha and a colour profile that has to be turned 850 MiB, CMYK in a TIFF 730 MiB; a WebP takes 15 to 19 MiB for a
+    """Memory of a decoder beside the program itself, which has 70 MiB. An image of 64 Mi pixels takes 330 to 590 MiB;
+    CMYK in a TIFF takes 730, alpha with a colour profile and an orientation 850. A WebP takes 15 to 19 MiB for a
     million pixels."""

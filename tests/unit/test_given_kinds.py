@@ -1,4 +1,4 @@
-"""Images of every kind that a source gives: stored as they came, converted for training, made anew where they differ."""
+"""Images of every kind that a source gives: stored as they came, and converted as they are to be seen."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from jobs.collect.contract import Collected
 from jobs.collect.stage import COLLECT, CollectParams
 from jobs.contract.samples import Given
-from jobs.generate_images import stage
 from jobs.generate_images.stage import GENERATE_IMAGES, GenerateImagesParams
 from jobs.imaging.decoding import decode, resized
+from jobs.imaging.limits import DECODING
 from jobs.shards.dataset import Dataset
 from jobs.shards.digests import sha256
 from tests.exports import exported, view_of
@@ -111,7 +111,7 @@ def both(folder: Path) -> Dataset:
 def test_only_what_decodes_images_is_fingerprinted_with_how_they_are_decoded(tmp_path: Path) -> None:
     dataset = both(tmp_path)
     settings = {outcome.unit: outcome.settings for outcome in dataset.manifest.outcomes}
-    assert settings["mine"]["image_decoding"] == stage.DECODING
+    assert settings["mine"]["image_decoding"] == DECODING
     assert "image_decoding" not in settings["words"]
     (tmp_path / "2").mkdir()
     (tmp_path / "2" / "words.txt").write_text("a dog\n")
@@ -133,16 +133,15 @@ def test_made_images_are_taken_over_where_given_ones_are_decoded_anew(
     dataset = both(tmp_path)
     kept_ = kept(tmp_path, dataset)
     before = with_images(tmp_path, dataset, kept_)
-    monkeypatch.setattr(stage, "DECODING", stage.DECODING + 1)
+    monkeypatch.setattr("jobs.generate_images.stage.DECODING", DECODING + 1)
     params = GenerateImagesParams.model_validate({"model": "drawing", "revision": None, "stored_size": 24})
     earlier = [local_run(tmp_path)]
     after = run_stage(local_run(tmp_path / "2"), GENERATE_IMAGES, params, [kept_, dataset], earlier_runs=earlier)
     (unit,) = GENERATE_IMAGES.units_of(params, [kept_, dataset])
     assert [outcome.reads for outcome in before.manifest.outcomes] != [unit.reads]
     assert [shard.sha256 for shard in after.shards()] == [shard.sha256 for shard in before.shards()]
-    assert '"taken":1' in "".join(path.read_text() for path in (tmp_path / "2").rglob("commits/*.json")).replace(
-        " ", ""
-    )
+    records = "".join(path.read_text() for path in (tmp_path / "2").rglob("commits/*.json"))
+    assert '"taken":1' in records.replace(" ", "")
 
 
 def test_a_photo_that_lies_on_its_side_is_collected_upright(tmp_path: Path) -> None:
