@@ -107,12 +107,10 @@ ALTERED: dict[str, Callable[[Image.Image], Image.Image]] = {
 }
 
 
-def altered(drawings: Sequence[tuple[str, Image.Image]]) -> Pictures:
-    """Each drawing, altered in one of several ways in turn."""
-    ways = list(ALTERED.items())
-    for position, (key, drawing) in enumerate(drawings):
-        name, way = ways[position % len(ways)]
-        yield f"{name}-{key}", way(drawing)
+def altered(drawings: Sequence[tuple[str, Image.Image]], way: str) -> Pictures:
+    """Each drawing, altered in one of the ways of ALTERED."""
+    for key, drawing in drawings:
+        yield key, ALTERED[way](drawing)
 
 
 def _uniform(random: np.random.Generator) -> NDArray[Any]:
@@ -134,7 +132,8 @@ def _stripes(random: np.random.Generator) -> NDArray[Any]:
     angle, length = random.uniform(0, np.pi), random.uniform(4, 80)
     wave = 0.5 + 0.5 * np.sin(2 * np.pi * (across * np.cos(angle) + down * np.sin(angle)) / length)
     first, second = random.uniform(0, 256, (2, 3))
-    return wave[..., None] * first + (1 - wave[..., None]) * second
+    pixels: NDArray[Any] = wave[..., None] * first + (1 - wave[..., None]) * second
+    return pixels
 
 
 def _pink(random: np.random.Generator) -> NDArray[Any]:
@@ -143,7 +142,8 @@ def _pink(random: np.random.Generator) -> NDArray[Any]:
     frequency[0, 0] = 1 / SIDE
     spectrum = np.fft.fft2(random.normal(size=(3, SIDE, SIDE))) / frequency
     waves = np.real(np.fft.ifft2(spectrum)).transpose(1, 2, 0)
-    return 128 + 55 * (waves - waves.mean()) / waves.std()
+    pixels: NDArray[Any] = 128 + 55 * (waves - waves.mean()) / waves.std()
+    return pixels
 
 
 def _squares(random: np.random.Generator) -> NDArray[Any]:
