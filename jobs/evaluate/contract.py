@@ -64,10 +64,10 @@ class Histogram(JsonModel):
 class ReliabilityBin(JsonModel):
     """Images of about the same expected cosine."""
 
-    expected: float
+    mean_expected: float
     """Mean of their expected cosines."""
 
-    true: float
+    mean_true: float
     """Mean of their true ones."""
 
     images: Count

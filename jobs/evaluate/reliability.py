@@ -94,7 +94,9 @@ def _bins(expected: Floats, true: Floats) -> tuple[ReliabilityBin, ...]:
         return ()
     parts = np.array_split(np.argsort(expected, kind="stable"), max(1, min(_BINS, len(expected) // _PER_BIN)))
     return tuple(
-        ReliabilityBin(expected=_rounded(expected[part].mean()), true=_rounded(true[part].mean()), images=len(part))
+        ReliabilityBin(
+            mean_expected=_rounded(expected[part].mean()), mean_true=_rounded(true[part].mean()), images=len(part)
+        )
         for part in parts
     )
 
@@ -102,7 +104,7 @@ def _bins(expected: Floats, true: Floats) -> tuple[ReliabilityBin, ...]:
 def _calibration_error(bins: Sequence[ReliabilityBin]) -> float | None:
     """The expected calibration error (Naeini et al. 2015; bins of equal counts as Nixon et al. 2019 have them)."""
     total = sum(one.images for one in bins)
-    return _rounded(sum(one.images * abs(one.expected - one.true) for one in bins) / total) if total else None
+    return _rounded(sum(one.images * abs(one.mean_expected - one.mean_true) for one in bins) / total) if total else None
 
 
 def _risk_coverage(expected: Floats, true: Floats, images: int) -> tuple[Coverage, ...]:

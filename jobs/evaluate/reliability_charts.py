@@ -15,7 +15,7 @@ _STEP = 0.05  # of the axes' ends
 
 def diagram(found: Reliability) -> Markup:
     """Mean true against mean expected cosine of each bin, beside the line on which they would be equal."""
-    points = [(one.expected, one.true) for one in found.bins]
+    points = [(one.mean_expected, one.mean_true) for one in found.bins]
     ends = _ends([value for point in points for value in point])
     draw = partial(
         charts.scatter,

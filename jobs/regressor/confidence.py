@@ -60,7 +60,7 @@ def fit_confidence(found: Signals, true_cosines: Floats, *, error_rate: float, f
         feature_images=feature_images,
         error_rate=error_rate,
         promised_error_rate=round(promised, _DECIMALS),
-        limits=limits,
+        signal_limits=limits,
         closest_cosine_weight=mapped.weights[0],
         log_feature_distance_weight=mapped.weights[1],
         trust=mapped.trust,
@@ -79,7 +79,7 @@ def judged(confidence: Confidence, found: Signals) -> Iterator[Judgement]:
     )
     expected = mapped.at(found)
     low, high = (np.clip(expected + residual, -1, 1) for residual in confidence.residuals)
-    passed = [(limit, within((limit,), found)) for limit in confidence.limits]
+    passed = [(limit, within((limit,), found)) for limit in confidence.signal_limits]
     for row in range(len(expected)):
         beyond = next((limit for limit, inside in passed if not inside[row]), None)
         if beyond is not None:

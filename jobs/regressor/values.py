@@ -54,7 +54,7 @@ class Confidence(JsonModel):
     promised_error_rate: float
     """The share that is not exceeded; more than allowed where there were too few images to promise that."""
 
-    limits: tuple[Limit, ...]
+    signal_limits: tuple[Limit, ...]
     """Beyond any of them there is no expected cosine. They share the error rate equally (Bonferroni)."""
 
     closest_cosine_weight: float = Field(ge=0)

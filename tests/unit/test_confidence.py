@@ -183,7 +183,7 @@ def test_equal_images_give_equal_bytes() -> None:
         {"trust": []},
         {"trust": [0.2, 0.1], "expected_cosine": [0.5, 0.6]},
         {"trust": [0.1], "expected_cosine": [0.5, 0.6]},
-        {"limits": [{"signal": "mood", "beyond": "above", "value": 1.0}]},
+        {"signal_limits": [{"signal": "mood", "beyond": "above", "value": 1.0}]},
         {"residuals": [0.1]},
         {"closest_cosine_weight": -1.0},
         {"unknown": 1},

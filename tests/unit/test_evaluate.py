@@ -169,7 +169,7 @@ def test_the_confidence_comes_from_the_signals_and_the_training_images_features(
     confidence = Confidence.decode(sample["json"], "a sample")
     assert (confidence.images, confidence.feature_images) == (16, 32)
     noted = [json_of(sample) for sample in evaluated.samples("scores")]
-    for limit in confidence.limits:
+    for limit in confidence.signal_limits:
         values = [one["bank_cosine" if limit.signal == "closest_cosine" else limit.signal] for one in noted]
         extreme = min(values) if limit.beyond == "below" else max(values)
         assert limit.value == pytest.approx(extreme, abs=2e-6), "of 16 images no more than the extremes can be promised"
@@ -192,10 +192,10 @@ def test_the_confidence_is_checked_on_the_split_that_nothing_was_learned_from(tm
     assert found["abstained"]["test"]["images"] == 24
     kept = 24 - found["abstained"]["test"]["abstained"]
     assert kept == sum(one["images"] for one in found["bins"]) > 0
-    for name in ("expected", "true"):
+    for name in ("mean_expected", "mean_true"):
         mean = sum(one["images"] * one[name] for one in found["bins"]) / kept
-        assert mean == pytest.approx(found[f"mean_{name}"], abs=2e-6)
-    error = sum(one["images"] * abs(one["expected"] - one["true"]) for one in found["bins"]) / kept
+        assert mean == pytest.approx(found[name], abs=2e-6)
+    error = sum(one["images"] * abs(one["mean_expected"] - one["mean_true"]) for one in found["bins"]) / kept
     assert error == pytest.approx(found["calibration_error"], abs=2e-6)
     assert found["risk_coverage"][-1] == {
         "share": pytest.approx(kept / 24, abs=1e-6),

@@ -56,7 +56,7 @@ def confidence(*limits: Limit) -> Sample:
         feature_images=12,
         error_rate=0.02,
         promised_error_rate=0.02,
-        limits=limits,
+        signal_limits=limits,
         closest_cosine_weight=1,
         log_feature_distance_weight=0,
         trust=[-1, 1],

@@ -101,6 +101,25 @@ def publish_images(run: LocalStore, kept: Dataset, image: bytes = PNG) -> Datase
     return publish(run, "generate-images", shards, settings={"stored_size": 64, "model": "drawing"})
 
 
+RELIABILITY = {
+    "split": "test",
+    "cross_fitted": False,
+    "error_rate": 0.02,
+    "promised_error_rate": 0.0157,
+    "abstained": {"val": {"images": 9, "abstained": 0}, "test": {"images": 9, "abstained": 1}},
+    "mean_expected": 0.7,
+    "mean_true": 0.69,
+    "calibration_error": 0.0123,
+    "bins": [
+        {"mean_expected": 0.611, "mean_true": 0.6, "images": 4},
+        {"mean_expected": 0.8, "mean_true": 0.78, "images": 4},
+    ],
+    "interval": 0.9,
+    "interval_held": 0.889,
+    "risk_coverage": [{"share": 0.5, "cosine": 0.78}, {"share": 0.889, "cosine": 0.69}],
+}
+
+
 def publish_rest(run: LocalStore, kept: Dataset, images: Dataset, image: bytes = PNG, **changed: Any) -> None:
     """train to submission, with metrics that `changed` replaces."""
     points = [
@@ -136,6 +155,7 @@ def publish_rest(run: LocalStore, kept: Dataset, images: Dataset, image: bytes =
             "constant": [0] * 30 + [9] + [0] * 9,
             "nearest_neighbour": [0] * 32 + [9] + [0] * 7,
         },
+        "reliability": RELIABILITY,
         **changed,
     }
     noted = [Sample(one.key, {"txt": one["txt"]}) for one in kept.read(kept.shards("val")[0])]
@@ -157,8 +177,15 @@ def publish_rest(run: LocalStore, kept: Dataset, images: Dataset, image: bytes =
         "worst-00000": cases,
     }
     publish(run, "evaluate", shards, reads=images.reads("val"), settings={"seed": 0})
-    guess = {"id": "<i>1</i>", "expected_cosine": 0.555, "candidates": [{"prompt": HOSTILE, "cosine": 0.6}]}
-    publish(run, "infer", {"predictions-00000": [Sample("1", {"json": json_field(guess)})]})
+    guess = {
+        "id": "<i>1</i>",
+        "expected_cosine": 0.555,
+        "interval": [0.444, 0.666],
+        "candidates": [{"prompt": HOSTILE, "cosine": 0.6}],
+    }
+    withheld = {"id": "2", "abstained": "unlike <i>all</i>", "candidates": [{"prompt": HOSTILE, "cosine": 0.1}]}
+    guesses = [Sample(str(number), {"json": json_field(one)}) for number, one in enumerate((guess, withheld), 1)]
+    publish(run, "infer", {"predictions-00000": guesses}, stats={"abstained": 1})
     publish(run, "submission", {"submission": [Sample("submission", {"csv": SUBMISSION})]})
 
 
@@ -247,7 +274,14 @@ def test_the_first_questions_are_answered_at_the_top(page: Page) -> None:
         ("scores", ["0.70 to 0.75", "network 0.712", "mean vector 0.510", "most alike image 0.620"]),
         ("cases", ["0.890", "0.611", "bamboo forest"]),
         ("leaks", ["No leak.", "22 training prompts", "0.7654", "c" * 64]),
-        ("predictions", ["1 image", "0.555", "<i>1</i>"]),
+        (
+            "confidence",
+            ["split test", "at most 1.6 %", "1 of 9 images of test was abstained", "0.0123", "0.611", "88.9 %"],
+        ),
+        (
+            "predictions",
+            ["2 images", "1 is abstained", "0.555", "0.444 to 0.666", "<i>1</i>", "abstained: unlike <i>all</i>"],
+        ),
         ("origin", ["4711", "source.seed", "torch", "2.13", "every stage that is done"]),
     ],
 )
@@ -314,6 +348,16 @@ def test_charts_have_labels_and_only_finite_positions(html: str, page: Page) -> 
     assert charts_drawn == html.count('<svg class="chart" role="img" aria-label="') + html.count('<svg class="graph ')
     assert all(page.values("svg", "aria-label"))
     assert all(page.values("img", "alt"))
+
+
+def test_what_could_not_be_checked_or_promised_is_said_in_words(tmp_path: Path) -> None:
+    nothing_kept = {"mean_expected": None, "mean_true": None, "calibration_error": None, "interval_held": None}
+    few = {**RELIABILITY, **nothing_kept, "bins": [], "risk_coverage": [], "cross_fitted": True, "split": "val"}
+    page = Page(finished(local_run(tmp_path / "few"), reliability={**few, "promised_error_rate": 0.4}))
+    for noted in ("at most 40.0 %", "2.0 % was asked for", "each image of val was judged by what others"):
+        assert noted in page.texts["confidence"]
+    page = Page(finished(local_run(tmp_path / "before"), reliability=None))
+    assert "Not measured" in page.texts["confidence"]
 
 
 def test_a_score_that_beats_nothing_and_a_leak_are_said_in_words(tmp_path: Path) -> None:

@@ -48,6 +48,16 @@ def test_a_curve_without_extent_is_drawn_all_the_same(points: Any) -> None:
     assert charts.histogram([charts.Bars("model", [])], [], x=(0, 0), label="", axis="", unit="").endswith("</svg>")
 
 
+def test_dots_stand_where_their_values_are_and_the_diagonal_where_both_are_equal() -> None:
+    ends = {"x": (0.5, 1.0), "y": (0.5, 1.0), "label": "r", "axis": "a", "unit": "b"}
+    drawn = charts.scatter([(0.5, 0.5), (1.0, 1.0)], style="model", diagonal=True, joined=True, **ends)  # type: ignore[arg-type]
+    assert drawn.count("<circle") == 2
+    assert 'cx="62.0" cy="220.0"' in drawn
+    assert 'd="M62.0 220.0L446.0 12.0"' in drawn
+    assert 'points="62.0,220.0 446.0,12.0"' in drawn
+    assert "<circle" not in charts.scatter([], style="model", **ends)  # type: ignore[arg-type]
+
+
 def test_the_graph_names_what_every_stage_reads() -> None:
     stages = [StageFacts(name=spec.name, about=spec.about, inputs=spec.inputs) for spec in STAGES]
     for drawn in (graph_figure.wide(stages), graph_figure.narrow(stages)):
