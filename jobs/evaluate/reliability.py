@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jobs.evaluate.contract import Abstained, Coverage, Reliability, ReliabilityBin
+from jobs.evaluate.scores import rounded
 from jobs.regressor.confidence import FOLDS, Judgement, fit_confidence, judged
 from jobs.regressor.signals import Signals
 from jobs.regressor.values import Confidence
@@ -19,7 +19,6 @@ Floats = NDArray[np.float64]
 _BINS = 10
 _PER_BIN = 10  # images at least, but for a single bin
 _POINTS = 20  # of the curve of risk against coverage
-_DECIMALS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ def _bins(expected: Floats, true: Floats) -> tuple[ReliabilityBin, ...]:
     parts = np.array_split(np.argsort(expected, kind="stable"), max(1, min(_BINS, len(expected) // _PER_BIN)))
     return tuple(
         ReliabilityBin(
-            mean_expected=_rounded(expected[part].mean()), mean_true=_rounded(true[part].mean()), images=len(part)
+            mean_expected=rounded(expected[part].mean()), mean_true=rounded(true[part].mean()), images=len(part)
         )
         for part in parts
     )
@@ -104,19 +103,15 @@ def _bins(expected: Floats, true: Floats) -> tuple[ReliabilityBin, ...]:
 def _calibration_error(bins: Sequence[ReliabilityBin]) -> float | None:
     """The expected calibration error (Naeini et al. 2015; bins of equal counts as Nixon et al. 2019 have them)."""
     total = sum(one.images for one in bins)
-    return _rounded(sum(one.images * abs(one.mean_expected - one.mean_true) for one in bins) / total) if total else None
+    return rounded(sum(one.images * abs(one.mean_expected - one.mean_true) for one in bins) / total) if total else None
 
 
 def _risk_coverage(expected: Floats, true: Floats, images: int) -> tuple[Coverage, ...]:
     """Mean true cosine of the surest, for more and more of them (El-Yaniv and Wiener 2010)."""
     ordered = true[np.argsort(-expected, kind="stable")]
     counts = sorted({-(-len(ordered) * point // _POINTS) for point in range(1, _POINTS + 1)} - {0})
-    return tuple(Coverage(share=_rounded(n / images), cosine=_rounded(ordered[:n].mean())) for n in counts)
+    return tuple(Coverage(share=rounded(n / images), cosine=rounded(ordered[:n].mean())) for n in counts)
 
 
 def _mean(values: NDArray[np.float64] | NDArray[np.bool_]) -> float | None:
-    return _rounded(values.mean()) if len(values) else None
-
-
-def _rounded(number: float | np.floating[Any]) -> float:
-    return round(float(number), _DECIMALS)
+    return rounded(values.mean()) if len(values) else None

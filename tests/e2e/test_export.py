@@ -196,7 +196,9 @@ def test_datasets_reads_predictions(hf: Any, undisturbed: Path, tmp_path: Path, 
         assert [
             {"prompt": one, "cosine": cosine} for one, cosine in zip(candidates, cosines, strict=True)
         ] == prediction["candidates"]
-        assert (found["prompt"], found["expected_cosine"]) == (candidates[0], prediction["expected_cosine"])
+        assert (found["prompt"], found["expected_cosine"]) == (candidates[0], prediction.get("expected_cosine"))
+        assert (found["abstained"] or None) == prediction.get("abstained")
+        assert [found["interval_low"], found["interval_high"]] == prediction.get("interval", [None, None])
         if vectors:
             vector = row["npy" if form == "webdataset" else "vector"]
             assert np.array_equal(np.asarray(vector, np.float32), np.load(io.BytesIO(sample["npy"])))

@@ -69,7 +69,8 @@ def test_deleting_one_training_image_shard_redoes_it_and_its_descendants(undistu
 def test_a_test_image_shard_has_fewer_descendants(undisturbed: Any, tmp_path: Path) -> None:
     store = copy_of(undisturbed, tmp_path)
     the_object(store, "generate-images", "test-00000").unlink()
-    assert {stage for stage, _ in to_do(store)} == {"generate-images", "compare-images", "infer", "submission"}
+    stages = {"generate-images", "compare-images", "evaluate", "infer", "submission"}
+    assert {stage for stage, _ in to_do(store)} == stages, "expected cosines are checked on it, and nothing is trained"
 
 
 def test_another_parameter_redoes_the_stage_and_what_follows_and_says_why(undisturbed: Any) -> None:
