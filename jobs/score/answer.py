@@ -92,7 +92,8 @@ def _difference_values(found: PairedDifference) -> dict[str, Any]:
 def _not_read(unreadable: Sequence[Unreadable]) -> str:
     named = "; ".join(f"{one.what}: {one.reason}" for one in unreadable[:_NAMED])
     more = "; …" if len(unreadable) > _NAMED else ""
-    return f"{formatting.plural(len(unreadable), 'pair')} cannot be read and are left out: {named}{more}"
+    verb = "is" if len(unreadable) == 1 else "are"
+    return f"{formatting.plural(len(unreadable), 'pair')} cannot be read and {verb} left out: {named}{more}"
 
 
 def _system_text(one: Measured) -> Iterator[str]:

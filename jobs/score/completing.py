@@ -9,15 +9,15 @@ from importlib import import_module
 from itertools import islice
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from jobs.collect.sources import KINDS, AnySource
 from jobs.collect.sources.columns import USUAL
 from jobs.collect.sources.pairs import PairSource
 from jobs.collect.sources.rows import AnyRow, ImageFile, Row
 from jobs.errors import BadConfiguration, BadData
 from jobs.registry import names_in
 
+KINDS = "jobs.collect.sources.kinds"
 NAME = "pairs"  # of every source, in errors
 
 _ROWS = 20  # looked at
@@ -59,12 +59,10 @@ def source(kind: str, path: str, **settings: Any) -> PairSource:
         raise BadConfiguration(f"--kind: one of {', '.join(pair_kinds())} is required, given {kind!r}")
     values = {"kind": kind, "name": NAME, "path": path, "on_bad_row": "skip", **settings}
     try:
-        made = TypeAdapter(AnySource).validate_python(values)
+        return pair_kinds()[kind].model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise BadConfiguration(f"pairs of kind {kind}: {first['loc'][-1]}: {first['msg']}") from error
-    assert isinstance(made, PairSource)  # noqa: S101 - as its class is one of pair_kinds()
-    return made
 
 
 def completed(kind: str, path: str, asked: Asked) -> PairSource:

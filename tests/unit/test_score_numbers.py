@@ -69,7 +69,7 @@ def test_a_system_without_any_prediction_has_no_score() -> None:
     assert (found.score, found.interval, found.samples, found.baselines) == (None, None, 0, {})
 
 
-def test_abstentions_count_in_the_score_and_are_named() -> None:
+def test_abstentions_count_in_the_score_and_those_answered_have_their_own() -> None:
     made = system(abstained=["unlike" if row < 30 else None for row in range(COUNT)])
     found = measured(made, TRUE, PAIRS)
     assert found.abstained == 30

@@ -106,7 +106,7 @@ def test_vectors_have_their_names_beside_them(tmp_path: Path, beside: str) -> No
         assert is_equal(found[2].vector, vectors(2)[1])
 
 
-def test_vectors_may_be_members_of_lines(tmp_path: Path) -> None:
+def test_vectors_may_be_in_the_lines(tmp_path: Path) -> None:
     path = lines(tmp_path / "p.jsonl", [{"id": "1", "vector": vectors(1)[0].tolist()}])
     (one,) = read_predictions(str(path))
     assert is_equal(one.vector, vectors(1)[0])
