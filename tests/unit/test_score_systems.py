@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs.regressor.params import PredictParams
-from jobs.score.model_predictions import Floats, Image, Model, Predicted
+from jobs.infer.stage import InferParams
+from jobs.score.model_predictions import Floats, Image, Predicted, TrainedModel
 from jobs.score.systems import of_model
 from tests.pictures import unit_vectors
 from tests.unit.test_score_pairs import read, sidecar, silent
@@ -16,7 +16,7 @@ from tests.unit.test_score_pairs import read, sidecar, silent
 VECTORS = unit_vectors(3, seed=0)
 
 
-class Unsure(Model):
+class Unsure(TrainedModel):
     """A model that leaves the first image out, and vouches for the last one only."""
 
     def predictions(self, images: Iterable[Image]) -> Iterator[Predicted]:
@@ -28,12 +28,13 @@ class Unsure(Model):
                 yield Predicted(id=image.id, vector=VECTORS[2], expected_cosine=0.7, candidates=candidates)
 
     def training_mean(self) -> Floats:
-        return VECTORS[0]
+        first: Floats = VECTORS[0]
+        return first
 
 
 def test_what_a_model_says_of_an_image_stands_in_the_row_of_its_pair(tmp_path: Path) -> None:
     _, pairs = read(sidecar(tmp_path / "pairs"))
-    system = of_model("unsure", Unsure("unsure", PredictParams()), pairs, silent)
+    system = of_model("unsure", Unsure("unsure", "runs", InferParams()), pairs, silent)
     assert system.predicted.tolist() == [False, True, True]
     assert system.abstained == [None, "unlike the others", None]
     assert np.isnan(system.expected).tolist() == [True, True, False]
