@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
-from jobs.infer.contract import Predicted
+from jobs.contract.reading import TypedSample
+from jobs.infer.contract import Predicted, Prediction
+from jobs.infer.results.of_run import RESULTS
 from jobs.report.page import RunView, Section, StagePage
+from jobs.report.pictures import uri
 from jobs.shards.dataset import Dataset
 
 _SHARDS_READ = 2
@@ -18,6 +22,7 @@ class Example:
     """One image's closest known prompt, its cosine to the prediction, and what to expect of it, or why nothing."""
 
     id: str
+    uri: str  # of a small copy; empty where none is kept
     prompt: str
     cosine: float
     expected: float | None
@@ -30,6 +35,7 @@ class PredictionFacts:
     """The outcome of infer; `expected` is of the predictions that were read and not abstained."""
 
     images: int
+    refused: int  # beside these
     abstained: int  # of these
     read: int  # images in the shards that were read, abstained ones among them
     expected: tuple[float, ...]
@@ -49,32 +55,36 @@ def page(view: RunView) -> StagePage:
     )
     if predicted is None:
         return StagePage(sections=(section(missing=Predicted.stage),))
-    return StagePage(sections=(section(values={"predictions": prediction_facts(predicted)}),))
+    page_of_all = RESULTS.page if Predicted.stage in view.made else ""
+    return StagePage(sections=(section(values={"predictions": prediction_facts(predicted), "page": page_of_all}),))
 
 
 def prediction_facts(predicted: Predicted[Dataset]) -> PredictionFacts:
     """What the first shards hold, and how many images there are in all."""
     shards = predicted.predictions.shards()
-    first = [sample.value for shard in shards[:_SHARDS_READ] for sample in predicted.predictions.read(shard)]
-    good = [one for one in first if one.error is None]
-    examples = [
-        Example(
-            id=one.id,
-            prompt=one.candidates[0].prompt,
-            cosine=one.candidates[0].cosine,
-            expected=one.expected_cosine,
-            interval=one.interval,
-            abstained=one.abstained,
-        )
-        for one in good[:_EXAMPLES]
-        if one.candidates
-    ]
+    samples = [sample for shard in shards[:_SHARDS_READ] for sample in predicted.predictions.read(shard)]
+    good = [one for sample in samples if (one := sample.value).error is None]
+    readable = (sample for sample in samples if sample.value.candidates)
     counts = predicted.stats.values()
     bad = sum(one.bad_images for one in counts)
     return PredictionFacts(
         images=predicted.predictions.num_samples - bad,
+        refused=bad,
         abstained=sum(one.abstained for one in counts),
         read=len(good),
         expected=tuple(one.expected_cosine for one in good if one.expected_cosine is not None),
-        examples=tuple(examples),
+        examples=tuple(_example(sample) for sample in islice(readable, _EXAMPLES)),
+    )
+
+
+def _example(sample: TypedSample[Prediction]) -> Example:
+    found = sample.value
+    return Example(
+        id=found.id,
+        uri=uri(sample),
+        prompt=found.candidates[0].prompt,
+        cosine=found.candidates[0].cosine,
+        expected=found.expected_cosine,
+        interval=found.interval,
+        abstained=found.abstained,
     )

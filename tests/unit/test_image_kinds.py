@@ -126,7 +126,7 @@ def test_an_answer_of_other_sizes_than_asked_for_is_a_defect(
 # Kinds and metadata
 
 
-def test_a_kind_is_told_by_content_and_each_has_a_field_and_a_suffix() -> None:
+def test_a_kind_is_known_by_content_and_each_has_a_field_and_a_suffix() -> None:
     assert {kind.field for kind in KINDS} == set(IMAGE_FIELDS)
     assert {f".{kind.field}" for kind in KINDS} <= set(SUFFIXES)
     assert {kind_of(case.data) for case in ALL.values()} == set(KINDS)

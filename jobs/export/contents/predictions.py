@@ -12,7 +12,7 @@ from jobs.shards.dataset import Dataset
 from jobs.shards.records import Shard
 
 _COLUMNS = (
-    Column("id", "of the image: its key, or its file's name without the ending"),
+    Column("id", "of the image: its key, or its file's path below the folder that was read"),
     Column("prompt", "the closest training prompt; empty where the image could not be read"),
     Column("expected_cosine", "to expect between the predicted vector and the true prompt's", "float64"),
     Column("interval_low", "the lower end of what holds nine of ten such cosines", "float64"),
