@@ -14,8 +14,9 @@ from jobs.errors import BadData
 from jobs.evaluate.stage import SPLIT, EvaluateParams
 from jobs.imaging.pixels import decode, image_in
 from jobs.imaging.thumbnails import centred, thumbnail
+from jobs.regressor.feature_statistics import FeatureStatistics, feature_distances
 from jobs.regressor.model import Regressor
-from jobs.regressor.predict import Outputs, joined, predict
+from jobs.regressor.predict import predict
 from jobs.runtime import log
 from jobs.runtime.arrays import from_npy, vectors_of
 from jobs.shards.records import Shard
@@ -32,25 +33,25 @@ class HeldOut:
     keys: tuple[str, ...]
     sources: tuple[str, ...]  # of their prompts
     true: Floats  # unit vectors of their prompts, float32 of shape (n, 384)
-    outputs: Outputs  # of the network
-
-    @property
-    def predicted(self) -> Floats:
-        """The unit vectors that the network gives, float32 of shape (n, 384)."""
-        return self.outputs.vectors
+    predicted: Floats  # unit vectors the network gives for the images, float32 of shape (n, 384)
+    feature_distance: NDArray[np.float64]  # to training images, of shape (n,); all features would be 1 GB of 300,000
+    detail: NDArray[np.float64]  # of shape (n,)
 
 
-def load_held_out(images: ReadSplits[Origin], regressor: Regressor, params: EvaluateParams) -> tuple[HeldOut, Floats]:
-    """Predict all images that are scored; with their `centred` thumbnails, float32 of shape (n, 768).
-
-    Raises BadData where there are none.
-    """
-    group = images[SPLIT]
-    if not group.num_samples:
+def require_held_out(images: ReadSplits[Origin]) -> None:
+    """Raise BadData where there are no images to score."""
+    if not images[SPLIT].num_samples:
         raise BadData(
             f"there are no held-out images to score: the dataset {images.stage} has none of split {SPLIT!r}; make more "
             "prompts, or hold out a larger fraction in dedup"
         )
+
+
+def load_held_out(
+    images: ReadSplits[Origin], regressor: Regressor, statistics: FeatureStatistics, params: EvaluateParams
+) -> tuple[HeldOut, Floats]:
+    """Predict all images that are scored; with their `centred` thumbnails, float32 of shape (n, 768)."""
+    group = images[SPLIT]
     small = []
 
     def samples() -> Iterator[TypedSample[Origin]]:
@@ -58,25 +59,39 @@ def load_held_out(images: ReadSplits[Origin], regressor: Regressor, params: Eval
             small.append(thumbnail(decode(image_in(sample.raw), sample.key)))
             yield sample
 
-    held_out = predicted_images(samples(), group.num_samples, regressor, params)
+    held_out = predicted_images(samples(), group.num_samples, regressor, statistics, params)
     return held_out, centred(small)
 
 
 def predicted_images(
-    samples: Iterable[TypedSample[Origin]], total: int, regressor: Regressor, params: EvaluateParams
+    samples: Iterable[TypedSample[Origin]],
+    total: int,
+    regressor: Regressor,
+    statistics: FeatureStatistics,
+    params: EvaluateParams,
 ) -> HeldOut:
     """Predict `total` images, at least one."""
     keys: list[str] = []
     sources: list[str] = []
     true: list[Floats] = []
-    outputs: list[Outputs] = []
+    predicted: list[Floats] = []
+    distances, detail = [], []
     for batch, found in predict(regressor, samples, lambda sample: (sample.key, image_in(sample.raw)), params):
         keys += [sample.key for sample in batch]
         sources += [sample.value.source for sample in batch]
         true.append(vectors_of(sample.raw for sample in batch))
-        outputs.append(found)
+        predicted.append(found.vectors)
+        distances.append(feature_distances(statistics, found.features))
+        detail.append(found.detail)
         log.progress(len(keys), total, "held-out images")
-    return HeldOut(tuple(keys), tuple(sources), np.concatenate(true), joined(outputs))
+    return HeldOut(
+        tuple(keys),
+        tuple(sources),
+        np.concatenate(true),
+        np.concatenate(predicted),
+        np.concatenate(distances),
+        np.concatenate(detail),
+    )
 
 
 def training_features(images: Samples, regressor: Regressor, params: EvaluateParams) -> Floats:

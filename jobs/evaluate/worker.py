@@ -25,6 +25,7 @@ from jobs.evaluate.held_out import (
     neighbour_vectors,
     predicted_images,
     prompts_numbered,
+    require_held_out,
     training_features,
 )
 from jobs.evaluate.metrics import histogram
@@ -37,7 +38,7 @@ from jobs.regressor.intervals import CONFIDENCE, ENOUGH_IMAGES, interval
 from jobs.regressor.metric import cosines
 from jobs.regressor.model import Regressor
 from jobs.regressor.saved_model import load_regressor
-from jobs.regressor.signals import signals
+from jobs.regressor.signals import Signals
 from jobs.runtime.device import prepare_torch
 from jobs.runtime.task import Task
 from jobs.shards.dataset import Writer
@@ -53,23 +54,24 @@ def run(task: Task[EvaluateInputs, Evaluated[Writer]], params: EvaluateParams) -
         device = prepare_torch(params)
         with task.writing(unit) as output:
             regressor = load_regressor(task.inputs.trained.model.sample()).to(device)
-            held_out, thumbnails = load_held_out(images, regressor, params)
-            checked = load_checked(images[CHECKED], regressor, params)
-            closest = closest_prompts(prompts, held_out, checked, params)
+            require_held_out(images)
             staying = Staying(images[TRAIN], task.inputs.compared)
-            neighbours, num_seen = neighbour_vectors(staying, thumbnails, params)
             features = training_features(staying, regressor, params)
+            statistics = feature_statistics(features)
+            held_out, thumbnails = load_held_out(images, regressor, statistics, params)
+            checked = load_checked(images[CHECKED], regressor, statistics, params)
+            closest = closest_prompts(prompts, held_out, checked, params)
+            neighbours, num_seen = neighbour_vectors(staying, thumbnails, params)
             scores = Scores(
                 model=cosines(held_out.predicted, held_out.true),
                 constant=cosines(np.broadcast_to(closest.constant, held_out.true.shape), held_out.true),
                 nearest_neighbour=cosines(neighbours, held_out.true),
             )
-            statistics = feature_statistics(features)
-            fitted_on = measured(SPLIT, held_out, closest.to_predicted[0][:, 0], statistics)
+            fitted_on = measured(SPLIT, held_out, closest.to_predicted[0][:, 0])
             confidence = fit_confidence(
                 fitted_on.signals, fitted_on.true, error_rate=params.error_rate, feature_images=len(features)
             )
-            others = measured(CHECKED, checked, closest.to_checked, statistics) if checked else None
+            others = measured(CHECKED, checked, closest.to_checked) if checked else None
             checks = reliability(confidence, fitted_on, others)
             found = metrics(scores, held_out, closest, prompts, checks, params, num_neighbours=num_seen)
             output.metrics.write(found)
@@ -83,14 +85,17 @@ def run(task: Task[EvaluateInputs, Evaluated[Writer]], params: EvaluateParams) -
             )
 
 
-def load_checked(images: ReadGroup[Origin], regressor: Regressor, params: EvaluateParams) -> HeldOut | None:
+def load_checked(
+    images: ReadGroup[Origin], regressor: Regressor, statistics: FeatureStatistics, params: EvaluateParams
+) -> HeldOut | None:
     """Predict the images that confidence is checked on; None where there are none."""
-    return predicted_images(images.samples(), images.num_samples, regressor, params) if images.num_samples else None
+    total = images.num_samples
+    return predicted_images(images.samples(), total, regressor, statistics, params) if total else None
 
 
-def measured(split: str, held_out: HeldOut, closest_cosines: Vectors, statistics: FeatureStatistics) -> Measured:
+def measured(split: str, held_out: HeldOut, closest_cosines: Vectors) -> Measured:
     """The signals of held-out images, with what they should say; `closest_cosines` of shape (n,)."""
-    found = signals(held_out.outputs, closest_cosines, statistics)
+    found = Signals(closest_cosines.astype(np.float64), held_out.feature_distance, held_out.detail)
     return Measured(split, found, cosines(held_out.predicted, held_out.true))
 
 

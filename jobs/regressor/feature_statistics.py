@@ -9,7 +9,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from jobs.errors import Corrupt
+from jobs.errors import BadData, Corrupt
 
 Floats = NDArray[np.float32]
 
@@ -57,7 +57,15 @@ def feature_statistics(features: Floats) -> FeatureStatistics:
 
 
 def feature_distances(statistics: FeatureStatistics, features: Floats) -> NDArray[np.float64]:
-    """Each image's distance, float64 of shape (n,); about 1 for a training image, whatever d is."""
+    """Each image's distance, float64 of shape (n,); about 1 for a training image, whatever d is.
+
+    Raises BadData for features of another network's size, float32 of shape (n, d).
+    """
+    if features.shape[1] != len(statistics.mean):
+        raise BadData(
+            f"the statistics are of {len(statistics.mean)} features and the network gives {features.shape[1]}; the "
+            "evaluation is of another network: run evaluate for this one"
+        )
     whitened = (features - statistics.mean.astype(np.float64)) @ statistics.whitening.T.astype(np.float64)
     distances: NDArray[np.float64] = np.sqrt((whitened**2).mean(axis=1))
     return distances

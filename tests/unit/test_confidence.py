@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from jobs.contract.reading import TypedSample
-from jobs.errors import Corrupt
+from jobs.errors import BadData, Corrupt
 from jobs.regressor.confidence import REASONS, Judgement, fit_confidence, judged
 from jobs.regressor.conformal import residual_quantiles, upper_limit
 from jobs.regressor.feature_statistics import FeatureStatistics, feature_distances, feature_statistics
@@ -224,6 +224,12 @@ def test_features_that_never_vary_have_statistics_too(features: Floats) -> None:
     same, other = feature_distances(statistics, np.array([features[0], features[0] + 1], np.float32))
     assert same == pytest.approx(0, abs=1e-6)
     assert other > 1
+
+
+def test_features_of_another_network_are_bad_data() -> None:
+    statistics = feature_statistics(np.ones((4, 5), np.float32))
+    with pytest.raises(BadData, match="of 5 features and the network gives 6"):
+        feature_distances(statistics, np.ones((1, 6), np.float32))
 
 
 def test_statistics_are_read_as_they_were_stored_and_anything_else_is_reported() -> None:
