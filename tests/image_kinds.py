@@ -100,6 +100,9 @@ COLOURS = {
         for number, turn in TURNED.items()
     },
     "jpeg progressive": Case(encoded(PICTURE, "JPEG", quality=95, subsampling="4:4:4", progressive=True), within=3),
+    "jpeg of two pictures": Case(
+        encoded(PICTURE, "MPO", quality=95, save_all=True, append_images=[PICTURE.rotate(90)]), within=6
+    ),
     "jpeg cmyk, inverted by Adobe": Case(encoded(PICTURE.convert("CMYK"), "JPEG", quality=95), within=6),
     "jpeg of Display P3": Case(
         encoded(in_colours_of(PICTURE, DISPLAY_P3), "JPEG", quality=95, subsampling="4:4:4", icc_profile=DISPLAY_P3),
@@ -114,6 +117,7 @@ COLOURS = {
         for compression in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "lzma", "zstd")
     },
     "tiff jpeg": Case(encoded(PICTURE, "TIFF", compression="jpeg", quality=95), within=4),
+    "tiff jpeg, cmyk": Case(encoded(PICTURE.convert("CMYK"), "TIFF", compression="jpeg", quality=95), within=6),
     "tiff 16-bit": Case(tiff_of_words(words(PICTURE))),
     "tiff 16-bit, big-endian": Case(tiff_of_words(words(PICTURE), order=">")),
     "tiff big": Case(encoded(PICTURE, "TIFF", big_tiff=True, compression="tiff_lzw")),

@@ -125,11 +125,14 @@ class Page:
         for start, end in parts:
             strip = before + self._data[start + 2 * bool(before) : end]
             try:
-                height, width, _, _ = simplejpeg.decode_jpeg_header(strip, strict=False)
+                height, width, space, _ = simplejpeg.decode_jpeg_header(strip, strict=False)
                 if height * width > 2 * pixels or strip.count(_SCAN) > _MOST_SCANS:
                     raise BadImage("a TIFF with a JPEG that is not of its size", DAMAGED)
-                simplejpeg.decode_jpeg(strip, "GRAY", min_height=1, min_width=1, min_factor=8, strict=True)
-            except (ValueError, KeyError) as error:
+                space = "CMYK" if space in ("CMYK", "YCCK") else "GRAY"
+                simplejpeg.decode_jpeg(strip, space, min_height=1, min_width=1, min_factor=8, strict=True)
+            except KeyError as error:  # of a subsampling that the library has no name for
+                raise BadImage(f"a TIFF with a JPEG of a rare subsampling: {error}", DAMAGED) from error
+            except ValueError as error:
                 raise BadImage(f"a TIFF whose JPEG is not whole: {error}", CUT_SHORT) from error
 
     def _number(self, tag: int, default: int | None = None) -> int:
