@@ -72,7 +72,11 @@ def test_a_model_that_was_exported_gives_the_same_files(undisturbed: Path, tmp_p
         arguments = command(tmp_path / "in", "--model", model, "--out", tmp_path / name)
         assert subprocess.run(arguments, capture_output=True).returncode == 0
     found = [
-        {path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name).rglob("*") if path.is_file()}
+        {
+            path.relative_to(tmp_path / name): path.read_bytes()
+            for path in (tmp_path / name).rglob("*")
+            if path.is_file()
+        }
         for name in outs
     ]
     assert found[0] == found[1]
