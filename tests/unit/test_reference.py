@@ -156,8 +156,8 @@ def test_every_parameter_is_one_of_the_configuration_and_none_is_left_out() -> N
 
     found = {name for top, value in dumped.items() for name in leaves(f"{top}.", value)}
     limits = [f"limits.{name}" for name in ImageLimits.model_fields]
-    added = {f"infer.{name}" for name in limits}  # which a dump leaves out by default
-    added |= {f"generate-images.given.{name}" for name in ("choose", "store", *limits)}
+    added = {f"infer.{name}" for name in ("background", *limits)}  # which a dump leaves out by default
+    added |= {f"generate-images.given.{name}" for name in ("choose", "store", "background", *limits)}
     assert found | added == set(settings())
 
 
