@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from jobs.evaluate.contract import Abstained, Coverage, Reliability, ReliabilityBin
 from jobs.evaluate.scores import rounded
 from jobs.regressor.confidence import FOLDS, Judgement, fit_confidence, judged
+from jobs.regressor.reliability import bins_of, calibration_error, surest
 from jobs.regressor.signals import Signals
 from jobs.regressor.values import Confidence
 
 Floats = NDArray[np.float64]
 
-_BINS = 10
-_PER_BIN = 10  # images at least, but for a single bin
 _POINTS = 20  # of the curve of risk against coverage
 
 
@@ -49,7 +48,8 @@ def reliability(confidence: Confidence, fitted_on: Measured, checked: Measured |
     expected = np.array([one.expected for one in found if one.expected is not None], np.float64)
     intervals = np.array([one.interval for one in found if one.interval is not None], np.float64).reshape(-1, 2)
     true = measured.true[kept]
-    bins = _bins(expected, true)
+    bins = bins_of(expected, true)
+    error = calibration_error(bins)
     held = (intervals[:, 0] <= true) & (true <= intervals[:, 1])
     return Reliability(
         split=measured.split,
@@ -59,8 +59,11 @@ def reliability(confidence: Confidence, fitted_on: Measured, checked: Measured |
         abstained=abstained,
         mean_expected=_mean(expected),
         mean_true=_mean(true),
-        calibration_error=_calibration_error(bins),
-        bins=bins,
+        calibration_error=None if error is None else rounded(error),
+        bins=tuple(
+            ReliabilityBin(mean_expected=rounded(one.expected), mean_true=rounded(one.true), images=one.samples)
+            for one in bins
+        ),
         interval=confidence.coverage,
         interval_held=_mean(held),
         risk_coverage=_risk_coverage(expected, true, len(found)),
@@ -88,29 +91,11 @@ def _abstained(found: Sequence[Judgement]) -> Abstained:
     return Abstained(images=len(found), abstained=sum(one.abstained is not None for one in found))
 
 
-def _bins(expected: Floats, true: Floats) -> tuple[ReliabilityBin, ...]:
-    if not len(expected):
-        return ()
-    parts = np.array_split(np.argsort(expected, kind="stable"), max(1, min(_BINS, len(expected) // _PER_BIN)))
-    return tuple(
-        ReliabilityBin(
-            mean_expected=rounded(expected[part].mean()), mean_true=rounded(true[part].mean()), images=len(part)
-        )
-        for part in parts
-    )
-
-
-def _calibration_error(bins: Sequence[ReliabilityBin]) -> float | None:
-    """The expected calibration error (Naeini et al. 2015; bins of equal counts as Nixon et al. 2019 have them)."""
-    total = sum(one.images for one in bins)
-    return rounded(sum(one.images * abs(one.mean_expected - one.mean_true) for one in bins) / total) if total else None
-
-
 def _risk_coverage(expected: Floats, true: Floats, images: int) -> tuple[Coverage, ...]:
-    """Mean true cosine of the surest, for more and more of them (El-Yaniv and Wiener 2010)."""
-    ordered = true[np.argsort(-expected, kind="stable")]
-    counts = sorted({-(-len(ordered) * point // _POINTS) for point in range(1, _POINTS + 1)} - {0})
-    return tuple(Coverage(share=rounded(n / images), cosine=rounded(ordered[:n].mean())) for n in counts)
+    """Mean true cosine of the surest, for more and more of them."""
+    counts = sorted({-(-len(true) * point // _POINTS) for point in range(1, _POINTS + 1)} - {0})
+    found = surest(expected, true, counts, images)
+    return tuple(Coverage(share=rounded(one.share), cosine=rounded(one.true)) for one in found)
 
 
 def _mean(values: NDArray[np.float64] | NDArray[np.bool_]) -> float | None:

@@ -15,6 +15,7 @@ from jobs.collect.sources.columns import USUAL
 from jobs.collect.sources.pairs import PairSource
 from jobs.collect.sources.rows import AnyRow, ImageFile, Row
 from jobs.errors import BadConfiguration, BadData
+from jobs.imaging.limits import SUFFIXES
 from jobs.registry import names_in
 
 KINDS = "jobs.collect.sources.kinds"
@@ -27,7 +28,7 @@ _NAME_COLUMNS = (
     *("id", "imgId", "image_id", "key", "name"),
 )
 _FOLDERS = ("", "images/", "image/", "img/", "pictures/")
-_SUFFIXES = ("", ".png", ".jpg", ".jpeg", ".webp")
+_SUFFIXES = ("", *SUFFIXES)
 _FIELDS = ("txt", "caption", "json.prompt", "json.text", "json.caption")
 
 

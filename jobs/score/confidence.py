@@ -7,20 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_BINS = 10  # of equally many pairs, by expected cosine
+from jobs.regressor.reliability import Bin, bins_of, calibration_error, surest
+
 _TENTHS = 10
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bin:
-    """Pairs of neighbouring expected cosines: how many, and the means of what was expected and what came out."""
-
-    samples: int
-    expected: float
-    observed: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +31,7 @@ class Confidence:
 
     samples: int
     calibration_error: float
-    """The mean over pairs of the distance between expected and observed mean of their bin (Naeini et al. 2015)."""
+    """The mean over pairs of the distance between expected and true mean of their bin."""
 
     mean_absolute_error: float
     """The mean distance between the expected and the true cosine of a pair."""
@@ -65,33 +57,22 @@ def confidence_of(cosines: Floats, expected: Floats, predicted: Flags, abstained
         return None
     rows = rows[np.argsort(-expected[rows], kind="stable")]
     said, true = expected[rows], cosines[rows]
-    bins = [
-        Bin(samples=len(one), expected=float(said[one].mean()), observed=float(true[one].mean()))
-        for one in np.array_split(np.arange(len(rows))[::-1], min(_BINS, len(rows)))
-    ]
+    bins = bins_of(said, true)
     return Confidence(
         samples=len(rows),
-        calibration_error=sum(one.samples * abs(one.expected - one.observed) for one in bins) / len(rows),
+        calibration_error=calibration_error(bins) or 0.0,
         mean_absolute_error=float(np.abs(said - true).mean()),
         bias=float((said - true).mean()),
         bins=bins,
         coverage=_coverage(said, true, int(predicted.sum())),
-        area_under_risk=float(_risks(true).mean()),
+        area_under_risk=float((1 - np.cumsum(true) / np.arange(1, len(true) + 1)).mean()),
     )
 
 
-def _risks(true: Floats) -> Floats:
-    """Of the first 1, 2, … pairs."""
-    risks: Floats = 1 - np.cumsum(true) / np.arange(1, len(true) + 1)
-    return risks
-
-
 def _coverage(said: Floats, true: Floats, total: int) -> list[Coverage]:
-    risks = _risks(true)
     counts = {max(1, round(total * tenth / _TENTHS)) for tenth in range(1, _TENTHS + 1)}
+    known = sorted({*(one for one in counts if one < len(true)), len(true)})
     return [
-        Coverage(
-            coverage=count / total, samples=count, risk=float(risks[count - 1]), least_expected=float(said[count - 1])
-        )
-        for count in sorted({*(one for one in counts if one < len(true)), len(true)})
+        Coverage(coverage=one.share, samples=one.samples, risk=1 - one.true, least_expected=one.least_expected)
+        for one in surest(said, true, known, total)
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def _of_folder(folder: Path) -> list[Prediction]:
 def _of_table(path: Path) -> list[Prediction]:
     kind = path.suffix.lower()
     if kind in (".csv", ".tsv"):
-        with path.open(newline="", encoding="utf-8-sig") as file, _not_readable(path):
+        with path.open(newline="", encoding="utf-8-sig") as file, _readable(path):
             rows = csv.reader(file, delimiter="\t" if kind == ".tsv" else ",", strict=True)
             header = next(rows, [])
             if tuple(header) == HEADER:
@@ -75,30 +76,27 @@ def _of_table(path: Path) -> list[Prediction]:
                 ]
             return list(_predictions(_dicts(path, header, rows), path))
     if kind in (".jsonl", ".ndjson"):
-        with path.open(encoding="utf-8-sig") as file, _not_readable(path):
+        with path.open(encoding="utf-8-sig") as file, _readable(path):
             return list(_predictions(_objects(path, file), path))
     if kind == ".parquet":
         import pyarrow.parquet as parquet  # imported late, few need it
 
-        with _not_readable(path):
+        with _readable(path):
             return list(_predictions(enumerate(parquet.read_table(path).to_pylist(), 1), path))
     raise BadConfiguration(
         f"--predictions: a file that ends in .csv, .tsv, .jsonl, .parquet or .npy is required, given {str(path)!r}"
     )
 
 
-class _not_readable:  # noqa: N801 - a context manager, used as a function
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     """Turns what a reader of a format raises for a damaged file into BadData that names the file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+    try:
+        yield
+    except Exception as error:
         if isinstance(error, csv.Error | UnicodeDecodeError | OSError) or type(error).__module__ == "pyarrow.lib":
-            raise BadData(f"{self._path} is not readable: {error}; UTF-8 text, or a whole file, is required") from error
+            raise BadData(f"{path} is not readable: {error}; UTF-8 text, or a whole file, is required") from error
+        raise
 
 
 def _dicts(path: Path, header: Sequence[str], rows: Iterable[list[str]]) -> Iterator[tuple[int, dict[str, str]]]:
