@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from jobs.infer.results.writing import finished
 from jobs.shards.dataset import Dataset, load_manifest
 from jobs.shards.local import LocalStore
 from jobs.shards.s3 import S3Store
@@ -72,7 +73,10 @@ def test_it_fires_misses_one_and_catches_up(
     wait_for(lambda: states(preset) == ["done", "done"], 240, "the missed images to be caught up")
 
     predicted = Counter(name for row in answer(preset, "batches") for name in predictions(store, row["run"]))
-    assert predicted == {f"first-{n}": 1 for n in range(5)} | {f"second-{n}": 1 for n in range(4)}
+    assert predicted == {f"first-{n}.png": 1 for n in range(5)} | {f"second-{n}.png": 1 for n in range(4)}
+    for row in answer(preset, "batches"):
+        record = finished(store.at(row["run"]).at("predictions"))
+        assert record and record.images == row["inputs"], "each batch has the files that people open"
     scheduled = [row["scheduled"] for row in answer(preset, "batches")]
     jobs = cluster.objects("jobs", namespace, "-l", "app.kubernetes.io/component=controller")
     times = {job["metadata"]["annotations"]["batch.kubernetes.io/cronjob-scheduled-timestamp"] for job in jobs}
