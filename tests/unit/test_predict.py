@@ -30,6 +30,7 @@ from jobs.runtime.arrays import npy_field
 from jobs.shards.dataset import Dataset, load_manifest
 from jobs.shards.keys import key_of_id
 from jobs.shards.local import LocalStore
+from jobs.shards.store import Store
 from jobs.shards.tar import Sample
 from tests import pictures
 from tests.pictures import unit_vectors
@@ -172,6 +173,12 @@ def test_every_image_is_predicted_abstained_or_refused_and_none_is_fatal(tmp_pat
     assert (answer.values["images"], answer.values["predicted"], answer.values["refused"]) == (4, 2, 2)
     assert re.search(r"images +4\npredicted +2 .*\nabstained +0\nrefused +2", answer.text)
     assert json.loads((out / "summary.json").read_text())["predicted"] == 2
+    page = (out / "predictions.html").read_text()
+    assert re.findall(r"<dt>(\w+)</dt><dd>(\d+)</dd>", page) == [
+        ("Predicted", "2"),
+        ("Abstained", "0"),
+        ("Refused", "2"),
+    ]
     assert {path.name for path in out.iterdir()} == {
         "page",
         "predictions.csv",
@@ -181,6 +188,20 @@ def test_every_image_is_predicted_abstained_or_refused_and_none_is_fatal(tmp_pat
         "vectors.npy",
     }
     assert len(list((out / "page" / "pictures").rglob("*.webp"))) == 2
+
+
+def test_images_in_a_store_are_predicted_and_the_files_written_there(store: Store, runs: Path) -> None:
+    for number, name in enumerate(("a.png", "deep/b.png")):
+        store.put(f"in/{name}", pictures.picture(number, seed=number))
+    out = store.at("out")
+    answer = predict(f"{store.url}/in", "--model", runs / "run", "--out", out.url, "--threads", 1)
+    assert answer.values["images"] == 2
+    lines = out.read("predictions.jsonl").data.decode().splitlines()
+    assert [json.loads(line)["file"] for line in lines] == ["a.png", "deep/b.png"]
+    assert not list(out.list("unfinished/"))
+    alone = predict(f"{store.url}/in/deep/b.png", f"{store.url}/in/a.png", "--model", runs / "run", "--threads", 1)
+    names = {one["file"].removeprefix(f"{store.url}/") for one in alone.values["predictions"]}
+    assert names == {"in/a.png", "in/deep/b.png"}
 
 
 def test_without_a_folder_the_answer_is_all_there_is(
