@@ -4,7 +4,7 @@
 pictures are drawings of 64 pixels, 2,000 and 10,000 of them, in PNG files: ten minutes on two cores.
 
 The plain loop is one process that decodes each file by Pillow, runs the same network on as many images at once, finds
-the closest prompts with one matrix product, and writes a CSV: no sandbox, no confidence, no page, nothing to go on with.
+the closest prompts with one matrix product, and writes a CSV: no sandbox, confidence, page, or going on after a kill.
 """
 
 from __future__ import annotations
