@@ -24,7 +24,11 @@ Floats = NDArray[np.float32]
 
 def real_vectors() -> Floats:
     """The MiniLM vectors of all distinct real prompts, float32 of shape (n, 384), in the order of their files."""
-    prompts = list(dict.fromkeys(normalise(prompt) for prompt in real_prompts()))
+    return embedded_once(list(dict.fromkeys(normalise(prompt) for prompt in real_prompts())))
+
+
+def embedded_once(prompts: list[str]) -> Floats:
+    """The MiniLM vectors of these prompts, float32 of shape (n, 384), kept in runs/benchmarks under their digest."""
     digest = sha256("\n".join(prompts).encode())[:16]
     file = ROOT / "runs" / "benchmarks" / f"vectors-{digest}.npy"
     if not file.exists():
@@ -40,14 +44,20 @@ def real_vectors() -> Floats:
 def real_prompts() -> Iterator[str]:
     """Licensed prompts, captions, users' prompts with their near duplicates, and alternative texts of web images."""
     folder = DATA if DATA.is_dir() else _OWN
-    with gzip.open(folder / "prompts" / "licensed_prompts.tsv.gz", "rt", encoding="utf-8") as lines:
-        yield from (row["prompt"] for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+    yield from licensed_prompts()
     captions = folder / "sources" / "conceptual_captions" / "Validation_GCC-1.1.0-Validation.tsv"
     yield from (line.split("\t")[0] for line in captions.read_text().splitlines())
     if (users := folder / "sources" / "imagereward" / "refl_data.json").exists():
         yield from (row["text"] for row in json.loads(users.read_text()))
     if (web := folder / "sources" / "laion400m" / "test_10000.parquet").exists():
         yield from _web_texts(web)
+
+
+def licensed_prompts() -> Iterator[str]:
+    """Captions, users' prompts, benchmarks' and language models', each with a licence; 63,098, or a part of them."""
+    folder = DATA if DATA.is_dir() else _OWN
+    with gzip.open(folder / "prompts" / "licensed_prompts.tsv.gz", "rt", encoding="utf-8") as lines:
+        yield from (row["prompt"] for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 def clustered_vectors() -> Floats:
