@@ -20,7 +20,8 @@ ALL = {spec.name for spec in STAGES}
 
 def test_a_run_ends_with_scores_a_report_and_a_submission(undisturbed: Any) -> None:
     said = (undisturbed.parent / "stdout").read_text()
-    assert f"{undisturbed}/{RUN}/report.html" in said.splitlines()[-2]
+    assert f"{undisturbed}/{RUN}/report.html" in said.splitlines()[-3]
+    assert f"{undisturbed}/{RUN}/predictions/predictions.html" in said.splitlines()[-2]
     assert f"{undisturbed}/{RUN}/submission.csv" in said.splitlines()[-1]
     assert manifest_digests(undisturbed).keys() == ALL
     found = answer(undisturbed, "metrics")

@@ -153,7 +153,7 @@ def test_a_run_scores_on_its_exported_pairs_what_it_says_of_itself(
         (["gone", "--predictions", "p.csv"], BAD_CONFIGURATION, "there is nothing at 'gone'"),
         (["drawings", "--predictions", "gone.csv"], BAD_CONFIGURATION, "there is no file 'gone.csv'"),
         (["drawings", "--predictions", "p.csv", "--against", "p.csv"], BAD_CONFIGURATION, "p.csv is given twice"),
-        (["drawings", "--model", "none"], None, "the run 'none' (runs/none) has not finished"),
+        (["drawings", "--model", "none"], BAD_CONFIGURATION, "no exported model in runs/none or none; name a run"),
         (["broken", "--predictions", "p.csv"], BAD_DATA, "none of 1 pairs in 'broken', read as sidecar, can be read"),
         (["drawings", "--predictions", "p.csv", "--embedding", "no"], BAD_CONFIGURATION, "'no' is no folder here"),
         (["drawings", "--predictions", "p.csv", "--kind", "text"], BAD_CONFIGURATION, "given 'text'"),

@@ -33,7 +33,7 @@ def predicted(run: Path, folder: Path, **changes: str) -> dict[str, np.ndarray]:
     store, datasets = inputs(run)
     asked = InferParams.model_validate({"images": str(folder), "num_candidates": 1, **changes})
     found = run_stage(store, INFER, asked, datasets).samples()
-    return {json_of(sample)["id"]: from_npy(sample["npy"]) for sample in found}
+    return {Path(json_of(sample)["id"]).stem: from_npy(sample["npy"]) for sample in found}
 
 
 def test_one_picture_in_more_than_thirty_files_has_one_vector(tmp_path: Path) -> None:

@@ -215,7 +215,7 @@ def completed(tmp_path_factory: pytest.TempPathFactory) -> Any:
         (["run", "--preset", "=", "d"], ["demo"]),
         (["explain", "infer.bad"], ["infer.bad_images"]),
         (["completion", ""], ["bash", "zsh"]),
-        (["export", ""], ["dedup", "prompts", "images", "predictions"]),
+        (["export", ""], ["dedup", "prompts", "images", "predictions", "model"]),
         (["export", "--format", "p"], ["parquet"]),
         (["dedup", "--thre"], ["--threshold", "--threads"]),
         (["dedup", "--device", ""], ["cpu", "cuda"]),

@@ -280,7 +280,7 @@ def test_the_first_questions_are_answered_at_the_top(page: Page) -> None:
         ),
         (
             "predictions",
-            ["2 images", "1 is abstained", "0.555", "0.444 to 0.666", "<i>1</i>", "abstained: unlike <i>all</i>"],
+            ["2 images", "1 is abstained", "0.555", "0.444 to 0.666", "<i>1</i>", "abstained unlike <i>all</i>"],
         ),
         ("origin", ["4711", "source.seed", "torch", "2.13", "every stage that is done"]),
     ],
@@ -328,7 +328,7 @@ def test_the_page_loads_nothing_and_runs_nothing(html: str, page: Page) -> None:
     assert {tag for tag, _, _ in page.attributes} & {"script", "link", "iframe", "object"} == set()
     assert "default-src 'none'" in html
     assert all(value.startswith("data:image/png;base64,") for value in page.values("img", "src"))
-    assert all(value.startswith(("#", "submission.csv")) for value in page.values("a", "href"))
+    assert all(value.startswith(("#", "submission.csv", "predictions/")) for value in page.values("a", "href"))
     assert "url(" not in html.replace("url(#arrow-", "")
 
 
