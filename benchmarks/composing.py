@@ -32,8 +32,8 @@ from jobs.contract.reading import ReadGroup
 from jobs.contract.samples import TRAIN, Origin
 from jobs.dedup.contract import Deduplicated
 from jobs.embed.stage import EmbedParams
-from jobs.evaluate.metrics import interval
 from jobs.infer.contract import Predicted
+from jobs.regressor.intervals import interval
 from jobs.regressor.metric import cosines
 from jobs.runtime.arrays import from_npy, vectors_of
 from jobs.sentences import embed, load_model
