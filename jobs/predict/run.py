@@ -7,13 +7,14 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from jobs.errors import BadConfiguration
-from jobs.infer.models import open_model
+from jobs.errors import BadConfiguration, Corrupt, NotFound
+from jobs.infer.models import Model, open_model
 from jobs.infer.results.page import PAGE
 from jobs.infer.results.rows import Row, rows_of
 from jobs.infer.results.summary import Counts, ResultsRecord, counted
@@ -22,7 +23,7 @@ from jobs.infer.results.writing import finished, write
 from jobs.infer.stage import INFER, InferParams
 from jobs.predict.inputs import find_images, parts_of
 from jobs.predict.table import MOST_ROWS, table
-from jobs.predict.work import parts, predicted
+from jobs.predict.work import Part, parts, predicted
 from jobs.report.page import Summary
 from jobs.runtime.commands import Progress
 from jobs.runtime.environment import store_patience
@@ -47,22 +48,41 @@ def run(args: argparse.Namespace, show: Progress) -> Summary:
     wanted = parts(parts_of(folders, params.limits.file_bytes), model, params, total, show)
     subject = digest_of([args.submission, *(INFER.fingerprint(part.unit) for part in wanted)])
     with _folder(args.out) as folder:
-        if there := _earlier(folder, subject, force=args.force):
-            return _summary(there, [], folder if args.out else None)
-        work = folder.at(_WORK)
-        found = predicted(work, wanted, model, params, show)
-        if args.submission:
-            vectors = vectors_by_id(found)
-            overwrite(folder, SUBMISSION, as_csv(vectors, lambda done: show("submission", done, len(vectors))))
-        rows: list[Row] = []
-        if args.out:
-            counts: Counts = write(found, folder, model.name, show, subject=subject)
-            rows += islice(rows_of(found), MOST_ROWS)
-        else:
-            counts = counted(rows_of(found), rows.append)
-        summary = _summary(counts, rows, folder if args.out else None)
-        work.clear()
-        return summary
+        there = _earlier(folder, subject, force=args.force)
+        if there is None:
+            try:
+                return _predict(args, folder, _Asked(wanted, model, params, subject), show)
+            except (NotFound, Corrupt):  # another process that was asked for the same may have finished before
+                there = _earlier(folder, subject, force=args.force)
+                if there is None:
+                    raise
+        return _summary(there, [], folder if args.out else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is to be predicted, and by what."""
+
+    parts: list[Part]
+    model: Model
+    params: InferParams
+    subject: str
+
+
+def _predict(args: argparse.Namespace, folder: Store, asked: _Asked, show: Progress) -> Summary:
+    work = _begun(folder)
+    found = predicted(work, asked.parts, asked.model, asked.params, show)
+    if args.submission:
+        vectors = vectors_by_id(found)
+        overwrite(folder, SUBMISSION, as_csv(vectors, lambda done: show("submission", done, len(vectors))))
+    rows: list[Row] = []
+    if args.out:
+        counts: Counts = write(found, folder, asked.model.name, show, subject=asked.subject)
+        rows += islice(rows_of(found), MOST_ROWS)
+    else:
+        counts = counted(rows_of(found), rows.append)
+    work.clear()
+    return _summary(counts, rows, folder if args.out else None)
 
 
 @contextmanager
@@ -73,6 +93,16 @@ def _folder(out: str | None) -> Iterator[Store]:
         return
     with tempfile.TemporaryDirectory(prefix="i2p-") as folder:
         yield LocalStore(Path(folder))
+
+
+def _begun(folder: Store) -> Store:
+    """Where parts are kept; that it can be written to is found out now, and not after the first of them."""
+    work = folder.at(_WORK)
+    try:
+        work.put("begun", b"")
+    except NotFound as error:
+        raise BadConfiguration(f"--out: {folder.url} cannot be made: {error}; choose another folder") from error
+    return work
 
 
 def _earlier(folder: Store, subject: str, *, force: bool) -> ResultsRecord | None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -229,6 +230,22 @@ def test_done_again_nothing_is_made_and_other_images_need_force(tmp_path: Path, 
     assert predict(*asked, "--force").values["images"] == 3
 
 
+def test_a_second_process_that_finishes_later_answers_with_what_the_first_has_written(
+    tmp_path: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = [folder_of(tmp_path / "in", "a.png"), "--model", runs / "run", "--out", tmp_path / "out"]
+
+    def overtaken(*arguments: Any, **more: Any) -> Any:
+        monkeypatch.undo()
+        predict(*asked)
+        return write(*arguments, **more)
+
+    monkeypatch.setattr("jobs.predict.run.write", overtaken)
+    answer = predict(*asked)
+    assert answer.values["images"] == 1
+    assert not list((tmp_path / "out").glob("*unfinished*"))
+
+
 def test_a_submission_names_images_by_their_files(tmp_path: Path, runs: Path) -> None:
     folder, out = folder_of(tmp_path / "in", "x/a.png", "b.png"), tmp_path / "out"
     predict(folder, "--model", "run", "--store", runs, "--out", out, "--submission", "--threads", 1)
@@ -244,6 +261,7 @@ def test_a_submission_names_images_by_their_files(tmp_path: Path, runs: Path) ->
         (["--candidates", "0"], "--candidates: .* given 0"),
         (["--background", "red"], "--background: .* given 'red'"),
         (["--thumbnail", "-1", "--out", "out"], "--thumbnail: .* given -1"),
+        (["--out", "/proc/predictions"], "--out: /proc/predictions cannot be made: .* choose another folder"),
         (["--model", "nobody"], "no trained run and no exported model in .*runs/nobody or nobody"),
     ],
 )
