@@ -1,7 +1,7 @@
 """`i2p predict` of many small pictures, killed twice, beside a plain loop: `python -m benchmarks.predict [STORE]`
 
 `STORE` is a folder with a finished run of `make demo`; without it the demo is run: under a quarter of an hour. The
-pictures are drawings of 64 pixels, 2,000 and 10,000 of them, in PNG files: ten minutes on two cores.
+pictures are drawings of 64 pixels, 1,000 and 10,000 of them, in PNG files: ten minutes on two cores.
 
 The plain loop is one process that decodes each file by Pillow, runs the same network on as many images at once, finds
 the closest prompts with one matrix product, and writes a CSV: no sandbox, confidence, page, or going on after a kill.
@@ -23,7 +23,7 @@ from benchmarks.common import run_pipeline, save
 from jobs.synthetic import grammar
 from jobs.synthetic.drawing import draw
 
-COUNTS = (2_000, 10_000)
+COUNTS = (1_000, 10_000)
 _SIDE = 64
 _PLAIN = "--plain"
 _THREADS = 2
