@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from i2p.datasets import OpenDataset, Sample, open_dataset
-    from i2p.models import Candidate, Model, Prediction, load_model
+    from i2p.models import Model, Prediction, load_model
     from i2p.prompts import filter_prompts
     from i2p.scores import Score, score
+    from jobs.regressor.values import Candidate
 
 __all__ = [
     "Candidate",
@@ -37,9 +38,10 @@ __all__ = [
 
 _MODULES = {
     "i2p.datasets": ("OpenDataset", "Sample", "open_dataset"),
-    "i2p.models": ("Candidate", "Model", "Prediction", "load_model"),
+    "i2p.models": ("Model", "Prediction", "load_model"),
     "i2p.prompts": ("filter_prompts",),
     "i2p.scores": ("Score", "score"),
+    "jobs.regressor.values": ("Candidate",),
 }
 
 

@@ -16,24 +16,18 @@ from PIL import Image
 
 from jobs.errors import BadData
 from jobs.imaging.colour import as_rgb
-from jobs.imaging.pixels import Pixels, pixels
+from jobs.imaging.pixels import Pixels, pixels, square_pixels
 from jobs.infer import contract
 from jobs.infer.models import open_model
 from jobs.infer.pictures import DecodeFile, file_decoders
 from jobs.infer.predictor import Predictor, load_predictor
 from jobs.infer.stage import InferParams
 from jobs.regressor.predict import in_batches, predict_batches
+from jobs.regressor.values import Candidate
+from jobs.runtime.device import threads_of
 
 ImageLike: TypeAlias = str | os.PathLike[str] | bytes | Image.Image
 """A path, the bytes of a file, or an image that Pillow has opened."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A known prompt, and its cosine to what was read out of the image."""
-
-    prompt: str
-    cosine: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +85,7 @@ class Model:
         if self._decode_file is None:
             self._decode_file = self._stack.enter_context(file_decoders(self._params))
         data, name = (image, "the image") if isinstance(image, bytes) else (_read(Path(image)), str(image))
-        return np.frombuffer(self._decode_file(data, name, size).rgb, np.uint8).reshape(size, size, 3)
+        return square_pixels(self._decode_file(data, name, size))
 
 
 def load_model(
@@ -112,7 +106,7 @@ def load_model(
     params = InferParams.model_validate(
         {
             "device": device,
-            "threads": threads or os.cpu_count() or 1,
+            "threads": threads_of(threads),
             "num_candidates": candidates,
             "background": background,
             "thumbnail": 0,
@@ -130,12 +124,11 @@ def _read(path: Path) -> bytes:
 
 
 def _prediction(found: contract.Prediction, vector: NDArray[np.float32]) -> Prediction:
-    candidates = tuple(Candidate(one.prompt, one.cosine) for one in found.candidates)
     return Prediction(
-        prompt=candidates[0].prompt if candidates and found.abstained is None else None,
+        prompt=found.candidates[0].prompt if found.candidates and found.abstained is None else None,
         expected_cosine=found.expected_cosine,
         interval=found.interval,
         abstained=found.abstained,
-        candidates=candidates,
+        candidates=found.candidates,
         vector=vector,
     )

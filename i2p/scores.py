@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from i2p.models import Prediction
 from jobs.dedup.tool.embedding import embedded, model_params
-from jobs.dedup.tool.filtering import threads_of
 from jobs.regressor.intervals import ENOUGH_IMAGES, NUM_RESAMPLES, interval
 from jobs.regressor.metric import cosines
+from jobs.runtime.device import threads_of
 from jobs.runtime.models import LOCAL_SENTENCE_MODEL
 
 Texts: TypeAlias = Sequence[str]

@@ -46,9 +46,10 @@ def write(view: RunView, folder: Path, *, force: bool) -> Summary:
         def new(name: str) -> BinaryIO:
             return files.setdefault(name, stack.enter_context(spool()))
 
+        network, confidence = inputs.trained.model.sample(), inputs.evaluated.confidence.sample()
         for field in ("json", "safetensors"):
-            new(f"{NETWORK}.{field}").write(inputs.trained.model.sample()[field])
-            new(f"{CONFIDENCE}.{field}").write(inputs.evaluated.confidence.sample()[field])
+            new(f"{NETWORK}.{field}").write(network[field])
+            new(f"{CONFIDENCE}.{field}").write(confidence[field])
         origins = _write_prompts(inputs, new(PROMPTS), new(VECTORS))
         record = ModelRecord(
             run=view.address.rstrip("/").rpartition("/")[2],

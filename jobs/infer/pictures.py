@@ -7,12 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
 from jobs.errors import NotFound
 from jobs.imaging.decoding import BadImage
 from jobs.imaging.foreign import READERS, Square, TooLarge, decoders, read_file
-from jobs.imaging.pixels import Pixels, decode, image_in, pixels
+from jobs.imaging.pixels import Pixels, decode, image_in, pixels, square_pixels
 from jobs.imaging.thumbnails import encoded, small_copy
 from jobs.infer.files import too_large
 from jobs.infer.stage import InferParams
@@ -65,7 +63,7 @@ def read_files(
             square = decode_file(body.data, f"{store.url}/{name}", size)
         except BadImage as error:
             return ReadFile(name, body.version, error)
-        found = np.frombuffer(square.rgb, np.uint8).reshape(size, size, 3)
+        found = square_pixels(square)
         thumbnail = encoded(square.thumbnail) if square.thumbnail else None
         return ReadFile(name, body.version, found, thumbnail)
 

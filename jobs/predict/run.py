@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from jobs.predict.table import MOST_ROWS, table
 from jobs.predict.work import Part, parts, predicted
 from jobs.report.page import Summary
 from jobs.runtime.commands import Progress
+from jobs.runtime.device import threads_of
 from jobs.runtime.environment import store_patience
 from jobs.shards.address import open_store
 from jobs.shards.digests import digest_of
@@ -130,7 +130,7 @@ def _params(args: argparse.Namespace) -> InferParams:
                 "device": args.device,
                 "precision": args.precision,
                 "batch_size": args.batch_size,
-                "threads": args.threads or os.cpu_count() or 1,
+                "threads": threads_of(args.threads),
             }
         )
     except ValidationError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -32,6 +33,15 @@ def require_device(name: str) -> torch.device:
             "(resources.gpus: 1), or set `device: cpu`"
         )
     return torch.device(name)
+
+
+def threads_of(threads: int | None) -> int:
+    """The threads that were asked for, or one for each core that this process may use."""
+    found = len(os.sched_getaffinity(0)) if threads is None and hasattr(os, "sched_getaffinity") else threads
+    found = os.cpu_count() or 1 if found is None else found
+    if found < 1:
+        raise BadConfiguration(f"threads: a number of 1 or more is required, given {threads}")
+    return found
 
 
 @contextmanager

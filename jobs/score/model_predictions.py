@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jobs.errors import NotFound
 from jobs.imaging.foreign import READERS
-from jobs.imaging.pixels import BadImage, Pixels
+from jobs.imaging.pixels import BadImage, Pixels, square_pixels
 from jobs.infer.models import Model, open_model
 from jobs.infer.pictures import file_decoders
 from jobs.infer.predictor import load_predictor
@@ -69,10 +69,9 @@ class TrainedModel:
 
             def decoded(image: Image) -> tuple[Image, Pixels | BadImage]:
                 try:
-                    rgb = decode_file(image.data, image.id, size).rgb
+                    return image, square_pixels(decode_file(image.data, image.id, size))
                 except BadImage as error:
                     return image, error
-                return image, np.frombuffer(rgb, np.uint8).reshape(size, size, 3)
 
             ready = prefetch(decoded, images, threads=threads + READERS, depth=2 * threads * self.params.batch_size)
             batches = in_batches(ready, self.params.batch_size)

@@ -8,13 +8,13 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from jobs.dedup.tool.embedding import embedded, model_params
-from jobs.dedup.tool.filtering import threads_of
 from jobs.dedup.tool.results import Results, new_results
 from jobs.embed.stage import EmbedParams
 from jobs.errors import BadConfiguration, BadData
 from jobs.infer.stage import InferParams
 from jobs.report.page import Summary
 from jobs.runtime.commands import Progress
+from jobs.runtime.device import threads_of
 from jobs.score.answer import Answer
 from jobs.score.completing import Asked
 from jobs.score.files import FILES, SUMMARY, write_page, write_scores, write_summary

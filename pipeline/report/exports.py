@@ -22,16 +22,11 @@ def write_exports(store: Store, config: RunConfig) -> dict[str, str]:
     """Write what is exported, as far as it is made; returns the addresses of what is there, by name."""
     written = {}
     for spec, results in _results(config):
-        manifest = load_manifest(store.at(spec.name))
-        if manifest is not None:
-            load(results.write)(
-                spec.writes(Dataset(store.at(spec.name), manifest)), store.at(results.folder), config.run
-            )
+        if dataset := _published(store, spec):
+            load(results.write)(spec.writes(dataset), store.at(results.folder), config.run)
             written[results.name] = f"{store.url}/{results.page}"
     for spec, file in _exports(config):
-        manifest = load_manifest(store.at(spec.name))
-        if manifest is not None:
-            dataset = Dataset(store.at(spec.name), manifest)
+        if dataset := _published(store, spec):
             written[file.name] = put(store, file.export, ReadFile(dataset, file.name, file.field).content())
     return written
 
@@ -40,6 +35,11 @@ def put(store: Store, name: str, body: bytes) -> str:
     """Make an object hold these bytes, whatever it held; returns its address."""
     overwrite(store, name, body)
     return f"{store.url}/{name}"
+
+
+def _published(store: Store, spec: StageSpec) -> Dataset | None:
+    manifest = load_manifest(store.at(spec.name))
+    return None if manifest is None else Dataset(store.at(spec.name), manifest)
 
 
 def _results(config: RunConfig) -> Iterator[tuple[StageSpec, Results]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from jobs.dedup.greedy import Decisions, gpu_memory_to_compare, greedy
 from jobs.dedup.tool.embedding import embedded, model_params
 from jobs.errors import BadConfiguration, BadData
 from jobs.runtime.commands import Progress
-from jobs.runtime.device import require_device
+from jobs.runtime.device import require_device, threads_of
 from jobs.shards.keys import normalise
 from jobs.similarity.exact import Floats
 
@@ -160,15 +159,6 @@ def check_threshold(threshold: float) -> None:
     """Raises BadConfiguration for one that no two vectors can have, or all have."""
     if not 0 < threshold <= 1:
         raise BadConfiguration(f"threshold: a cosine is required, more than 0 and at most 1, given {threshold}")
-
-
-def threads_of(threads: int | None) -> int:
-    """The threads that were asked for, or one for each core that this process may use."""
-    found = len(os.sched_getaffinity(0)) if threads is None and hasattr(os, "sched_getaffinity") else threads
-    found = os.cpu_count() or 1 if found is None else found
-    if found < 1:
-        raise BadConfiguration(f"threads: a number of 1 or more is required, given {threads}")
-    return found
 
 
 def _as_vectors(given: NDArray[np.floating]) -> Floats:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from jobs.dedup.tool.embedding import embedded, model_facts, model_params
-from jobs.dedup.tool.filtering import Distinct, Filtered, Rows, check_threshold, compare, filtered, threads_of
+from jobs.dedup.tool.filtering import Distinct, Filtered, Rows, check_threshold, compare, filtered
 from jobs.dedup.tool.results import Results, digest_of, new_results
 from jobs.dedup.tool.summary import closing_text, peak_memory, versions
 from jobs.dedup.tool.tables.files import changed
@@ -22,6 +22,7 @@ from jobs.dedup.tool.tables.reading import Table, copy_rows, open_tables, prompt
 from jobs.errors import BadConfiguration, BadData
 from jobs.report.page import Summary
 from jobs.runtime.commands import Progress
+from jobs.runtime.device import threads_of
 
 ORDER = "files as given, then rows; of near duplicates the first stays"
 
