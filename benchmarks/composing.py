@@ -1,10 +1,11 @@
 """Texts composed of the training prompts' fragments, beside the closest training prompt;
 `python -m benchmarks.composing [--run FOLDER] [--images N]`
 
-Ten minutes, and as many more the first time, for the vectors of the corpus and its fragments. Three sets of targets:
+Ten minutes, and as many more the first time, for the vectors of the corpus and its fragments. Three sets of targets,
+none of which was looked at when the parameters of the search were chosen:
 
 - real: the true vectors of 500 real prompts that have no other at a cosine of 0.8 or more, with all others as corpus
-- demo_true, demo_predicted: the vectors of the demo's test prompts, and those predicted from their images, with its
+- demo_true, demo_predicted: the vectors of the demo's val prompts, and those predicted from their images, with its
   training prompts as corpus
 
 `closer` is the share of targets whose first candidate, embedded again, is closer to the target than the closest prompt.
@@ -13,10 +14,9 @@ Ten minutes, and as many more the first time, for the vectors of the corpus and 
 from __future__ import annotations
 
 import argparse
-import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +24,22 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 from threadpoolctl import threadpool_limits
 
+import i2p
 from benchmarks.common import ROOT, save
 from benchmarks.prompt_vectors import embedded_once, licensed_prompts
-from jobs.composing.search import SearchParams, Start, compose
+from jobs.composing.search import Start, compose
+from jobs.composing.values import SearchParams
 from jobs.composing.vocabulary import EmbeddedVocabulary, vocabulary_of
 from jobs.contract.reading import ReadGroup
 from jobs.contract.samples import TRAIN, Origin
 from jobs.dedup.contract import Deduplicated
 from jobs.embed.stage import EmbedParams
-from jobs.infer.contract import Predicted
+from jobs.evaluate.rouge import rouge_l
+from jobs.generate_images.contract import GeneratedImages
+from jobs.imaging.pixels import image_in
 from jobs.regressor.intervals import interval
 from jobs.regressor.metric import cosines
-from jobs.runtime.arrays import from_npy, vectors_of
+from jobs.runtime.arrays import vectors_of
 from jobs.sentences import embed, load_model
 from jobs.shards.dataset import Dataset, load_manifest
 from jobs.shards.keys import normalise
@@ -44,6 +48,7 @@ from jobs.similarity.closest import closest
 from jobs.similarity.exact import Floats
 
 HELD_OUT, DRAWN, BELOW = 500, 1_500, 0.8
+BATCH_SIZE = 32  # as in a run
 FRAGMENTS, STARTS, SHOWN = 20_000, 5, 10
 PARAMS = SearchParams()
 
@@ -73,7 +78,7 @@ class Embedder:
 
     def __call__(self, texts: Sequence[str]) -> Floats:
         started = time.process_time()
-        found = embed(self.model, texts, batch_size=64)
+        found = embed(self.model, texts, batch_size=BATCH_SIZE)
         self.seconds += time.process_time() - started
         self.texts += len(texts)
         return found
@@ -89,18 +94,21 @@ def main() -> None:
     figures = {
         name: measured(targets.few(chosen.images), model) for name, targets in {**demo(chosen.run), **real()}.items()
     }
-    params = {one.name: getattr(PARAMS, one.name) for one in fields(PARAMS)}
+    params = PARAMS.model_dump()
     save("composing", {"params": params, **figures}, libraries=("numpy", "sentence-transformers", "torch"))
 
 
 def demo(folder: Path) -> dict[str, Targets]:
-    """Targets of a finished run's test split."""
+    """Targets of a finished run's val split."""
     run = LocalStore(folder)
     splits = Deduplicated(dataset(run, Deduplicated.stage)).splits
-    (known, known_vectors), (prompts, true) = (read(splits[name]) for name in (TRAIN, "test"))
-    predictions = Predicted(dataset(run, Predicted.stage)).predictions.samples()
-    by_key = {one.key: from_npy(one["npy"]) for one in predictions}
-    predicted = np.stack([by_key[one.key] for one in splits["test"].samples()])
+    (known, known_vectors), (prompts, true) = (read(splits[name]) for name in (TRAIN, "val"))
+    images = {
+        one.key: image_in(one.raw) for one in GeneratedImages(dataset(run, "generate-images")).splits["val"].samples()
+    }
+    network = i2p.load_model(folder, compose=False, threads=1)
+    found = network.predict_many(images[one.key] for one in splits["val"].samples())
+    predicted = np.stack([one.vector for one in found])
     return {
         "demo_true": Targets(true, prompts, true, known, known_vectors),
         "demo_predicted": Targets(predicted, prompts, true, known, known_vectors),
@@ -124,7 +132,7 @@ def real() -> dict[str, Targets]:
     """Targets of real prompts that have no near one."""
     prompts = list(dict.fromkeys(map(normalise, licensed_prompts())))
     vectors = embedded_once(prompts)
-    drawn = np.random.default_rng(0).permutation(len(prompts))[:DRAWN]
+    drawn = np.random.default_rng(0).permutation(len(prompts))[DRAWN : 2 * DRAWN]  # those before were looked at
     nearest, _ = closest([vectors], vectors[drawn], 2)  # the first is the prompt itself
     chosen = drawn[nearest[:, 1] < BELOW][:HELD_OUT]
     rest = np.setdiff1d(np.arange(len(prompts)), chosen)
@@ -141,7 +149,7 @@ def measured(targets: Targets, model: SentenceTransformer) -> dict[str, Any]:
     embedder, started, count = Embedder(model), time.process_time(), len(starts)
     candidates = compose(targets.vectors, starts, vocabulary, embedder, PARAMS)
     seconds = time.process_time() - started
-    texts = [some[0].text for some in candidates]
+    texts = [some[0].prompt for some in candidates]
     return {
         "images": count,
         "corpus": len(targets.known),
@@ -176,18 +184,6 @@ def compared(targets: Targets, nearest: list[int], texts: list[str], vectors: Fl
 
 def means(nearest: Any, first: Any) -> dict[str, float]:
     return {"nearest": round(float(np.mean(nearest)), 4), "first": round(float(np.mean(first)), 4)}
-
-
-def rouge_l(text: str, reference: str) -> float:
-    """ROUGE-L, the F1 of the longest common subsequence of words in lower case (Lin 2004)."""
-    left, right = (re.findall(r"[a-z0-9]+", one.lower()) for one in (text, reference))
-    lengths = [0] * (len(right) + 1)
-    for word in left:
-        diagonal = 0
-        for at, other in enumerate(right, 1):
-            longer = diagonal + 1 if word == other else max(lengths[at], lengths[at - 1])
-            diagonal, lengths[at] = lengths[at], longer
-    return 2 * lengths[-1] / max(1, len(left) + len(right))
 
 
 if __name__ == "__main__":

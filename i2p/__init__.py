@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from i2p.models import Model, Prediction, load_model
     from i2p.prompts import filter_prompts
     from i2p.scores import Score, score
-    from jobs.regressor.values import Candidate
+    from jobs.composing.values import Candidate
 
 __all__ = [
     "Candidate",
@@ -41,7 +41,7 @@ _MODULES = {
     "i2p.models": ("Model", "Prediction", "load_model"),
     "i2p.prompts": ("filter_prompts",),
     "i2p.scores": ("Score", "score"),
-    "jobs.regressor.values": ("Candidate",),
+    "jobs.composing.values": ("Candidate",),
 }
 
 

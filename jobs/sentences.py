@@ -4,25 +4,62 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
+from torch.nn import functional
+from transformers.utils import logging
 
+from jobs.contract.samples import DIMENSIONS
+from jobs.errors import BadConfiguration
 from jobs.runtime.device import prepare_torch
 from jobs.runtime.models import ModelParams, locate
 
 _PIECES_EACH = 4  # a batch has so many word pieces for each of `batch_size`, a quarter of the median real prompt's
 
 
-def load_model(params: ModelParams, *, local_files_only: bool = False) -> SentenceTransformer:
-    """The sentence embedding model, on the device asked for, in float32 and eval mode.
+def load_model(params: ModelParams) -> SentenceTransformer:
+    """The sentence embedding model, on the device asked for, in float32 and eval mode."""
+    return _loaded(params, local_files_only=False)
 
-    With `local_files_only` nothing is downloaded; raises OSError for a hub repository that is not in the cache.
-    """
+
+def _loaded(params: ModelParams, *, local_files_only: bool) -> SentenceTransformer:
     device = prepare_torch(params)
     name, revision = locate(params)
     return SentenceTransformer(name, revision=revision, device=str(device), local_files_only=local_files_only).eval()
+
+
+def load_prompt_model(params: ModelParams, *, local_files_only: bool = False) -> SentenceTransformer:
+    """The model; raises BadConfiguration for one whose vectors are not what all stages after embed expect.
+
+    With `local_files_only` nothing is downloaded, and one that is missing raises BadConfiguration.
+    """
+    model = load_local_model(params) if local_files_only else load_model(params)
+    if (found := dimensions(model)) != DIMENSIONS:
+        raise BadConfiguration(
+            f"model: {params.model} has vectors of {found} numbers, required are {DIMENSIONS}, as of all-MiniLM-L6-v2"
+        )
+    return model
+
+
+def load_local_model(params: ModelParams) -> SentenceTransformer:
+    """The model, if it is on this machine; raises BadConfiguration that says what to do where it is not."""
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call] # of the 103 tensors, in the middle of our own
+    try:
+        return _loaded(params, local_files_only=True)
+    except (OSError, ValueError) as error:
+        if params.revision:
+            raise BadConfiguration(
+                f"model: {params.model} at {params.revision} is not in this machine's cache of the hub, and nothing is "
+                f"downloaded; `hf download {params.model} --revision {params.revision}` fetches it"
+            ) from error
+        raise BadConfiguration(
+            f"model: {params.model} is required to be what SentenceTransformer.save() writes: {error}"
+        ) from error
 
 
 def embed(
@@ -41,11 +78,10 @@ def embed(
     """
     vectors = np.empty((len(prompts), dimensions(model)), dtype=np.float32)
     done = 0
-    for rows, size in batches(num_pieces(model, prompts), batch_size):
-        filled = rows + rows[-1:] * (size - len(rows))
+    for rows, texts in _full_batches(model, prompts, batch_size):
         made = model.encode(
-            [prompts[row] for row in filled],
-            batch_size=size,
+            texts,
+            batch_size=len(texts),
             normalize_embeddings=True,
             convert_to_numpy=True,
             show_progress_bar=False,
@@ -54,6 +90,44 @@ def embed(
         done += len(rows)
         on_progress(done, len(prompts))
     return vectors
+
+
+def embed_in_pool(
+    model: SentenceTransformer, prompts: Sequence[str], *, batch_size: int, pool: Executor
+) -> NDArray[np.float32]:
+    """The same vectors as `embed` gives on a CPU with one thread; the threads of `single_threads` take a batch each.
+
+    For few prompts: what one batch computes is then too little to be divided, and threads that wait for each other at
+    every step take many times as long where they have to share cores with other processes.
+    """
+    vectors = np.empty((len(prompts), dimensions(model)), dtype=np.float32)
+    made = [
+        (rows, pool.submit(_forward, model, model.preprocess(texts)))  # here, as a tokenizer takes no two calls at once
+        for rows, texts in _full_batches(model, prompts, batch_size)
+    ]
+    for rows, vectors_of_batch in made:
+        vectors[rows] = vectors_of_batch.result()[: len(rows)]
+    return vectors
+
+
+def single_threads(count: int) -> Executor:
+    """So many threads, in each of which torch computes without further ones; they end when nothing refers to them."""
+    return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+
+
+def _forward(model: SentenceTransformer, features: dict[str, Any]) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        found: torch.Tensor = model(features)["sentence_embedding"]
+        made: NDArray[np.float32] = functional.normalize(found, p=2, dim=1).numpy()
+        return made
+
+
+def _full_batches(
+    model: SentenceTransformer, prompts: Sequence[str], batch_size: int
+) -> Iterator[tuple[list[int], list[str]]]:
+    """The rows of each batch, and its prompts, of which the last one is repeated until the batch is full."""
+    for rows, size in batches(num_pieces(model, prompts), batch_size):
+        yield rows, [prompts[row] for row in rows + rows[-1:] * (size - len(rows))]
 
 
 def num_pieces(model: SentenceTransformer, prompts: Sequence[str]) -> list[int]:

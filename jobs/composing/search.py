@@ -5,43 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
 
 import numpy as np
 
 from jobs.composing.fragments import Fragment, Fragments, cut, joined, num_words
 from jobs.composing.moves import Shortlist, Text, ranked, repeats, text_of
+from jobs.composing.values import Candidate, Kind, SearchParams
 from jobs.composing.vocabulary import EmbeddedVocabulary, Vocabulary
 from jobs.similarity.exact import Floats, Rows
 
+_DECIMALS = 6
+
 Embed = Callable[[Sequence[str]], Floats]
 """Unit vectors of texts, float32 of shape (n, d); that of a text must not depend on the others."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchParams:
-    """How long is searched, and for what."""
-
-    num_rounds: int = 6
-    """Changes at most of each text, one in each round."""
-
-    num_tries: int = 8
-    """Changed texts that are embedded for each image in each round."""
-
-    num_kept: int = 3
-    """Texts that are changed further, of each image."""
-
-    num_starts: int = 3
-    """Of the known prompts that are given for an image, so many are changed."""
-
-    least_gain: float = 0.02
-    """An image is finished when no change brings its best text closer than this, in cosine."""
-
-    most_words: int = 40
-    """No change makes a text longer than this."""
-
-    num_fragments: int = 400
-    """Fragments that come into question for an image: so many of the closest, and as many for what the start lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +26,6 @@ class Start:
 
     prompt: str
     vector: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A text, its cosine with the target, and where it comes from."""
-
-    text: str
-    cosine: float
-    kind: Literal["retrieved", "composed"]
 
 
 @dataclass(slots=True)
@@ -175,6 +142,7 @@ def _best_first(text: Text) -> tuple[float, str]:
 def _candidates(image: _Image) -> list[Candidate]:
     """The starts and what is kept, the closest first; of equals the start."""
     known = {one.text for one in image.starts}
-    found = [Candidate(one.text, one.cosine, "retrieved") for one in image.starts]
-    found += [Candidate(one.text, one.cosine, "composed") for one in image.kept if one.text not in known]
+    kinds: list[tuple[Kind, Text]] = [("retrieved", one) for one in image.starts]
+    kinds += [("composed", one) for one in image.kept if one.text not in known]
+    found = [Candidate(prompt=one.text, cosine=round(one.cosine, _DECIMALS), kind=kind) for kind, one in kinds]
     return sorted(found, key=lambda one: -one.cosine)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise, zip_longest
 
 from jobs.composing.fragments import Fragment, Fragments, Link, cut
+from jobs.composing.frequent import Frequent
 from jobs.similarity.exact import Floats
 
 _MOST_WORDS = 10  # of a fragment; longer ones are seldom there twice
@@ -61,13 +62,12 @@ def vocabulary_of(prompts: Iterable[str], num_fragments: int, *, least_joints: i
             that differ in capital letters count as one, the most frequent: to MiniLM they are the same.
         least_joints: what was seen less often after a word, or in less than 1 of 100 cases, is not written after it.
     """
-    counts: Counter[Fragment] = Counter()
-    joints: Counter[tuple[str, str]] = Counter()
+    counts, joints = Frequent[Fragment](), Frequent[tuple[str, str]]()
     for prompt in prompts:
         fragments = cut(prompt)
         counts.update(set(_usable(fragments)))
         joints.update(joint(left, right) for left, right in pairwise(fragments) if right.link is Link.PHRASE)
-    return Vocabulary(_most_frequent(counts, num_fragments), _usual(joints, least_joints))
+    return Vocabulary(_most_frequent(counts.counts, num_fragments), _usual(joints.counts, least_joints + joints.times))
 
 
 def _usable(fragments: Fragments) -> Iterator[Fragment]:
@@ -80,7 +80,7 @@ def _usable(fragments: Fragments) -> Iterator[Fragment]:
             yield one
 
 
-def _usual(joints: Counter[tuple[str, str]], least: int) -> frozenset[tuple[str, str]]:
+def _usual(joints: Mapping[tuple[str, str], int], least: int) -> frozenset[tuple[str, str]]:
     """Those seen often enough, and not just now and then after that word: "man are" is, "men are" is not."""
     of_word: Counter[str] = Counter()
     for (word, _), count in joints.items():
@@ -92,7 +92,7 @@ def _usual(joints: Counter[tuple[str, str]], least: int) -> frozenset[tuple[str,
     )
 
 
-def _most_frequent(counts: Counter[Fragment], num_fragments: int) -> Fragments:
+def _most_frequent(counts: Mapping[Fragment, int], num_fragments: int) -> Fragments:
     spellings: defaultdict[Fragment, list[tuple[int, Fragment]]] = defaultdict(list)
     for fragment, count in counts.items():
         spellings[Fragment(fragment.link, fragment.text.lower())].append((-count, fragment))

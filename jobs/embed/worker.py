@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from functools import cache, partial
 
-from sentence_transformers import SentenceTransformer
-
-from jobs.contract.samples import DIMENSIONS
 from jobs.embed.contract import Embedded, EmbedInputs
 from jobs.embed.stage import EmbedParams
-from jobs.errors import BadConfiguration
 from jobs.runtime import log
 from jobs.runtime.arrays import npy_field
 from jobs.runtime.task import Task
-from jobs.sentences import dimensions, embed, load_model
+from jobs.sentences import embed, load_prompt_model
 from jobs.shards.dataset import Writer
 
 
@@ -22,7 +18,7 @@ def run(task: Task[EmbedInputs, Embedded[Writer]], params: EmbedParams) -> None:
 
     Those that were made before are taken over; the model is loaded when the first of the others is to be made.
     """
-    model = cache(partial(load, params))
+    model = cache(partial(load_prompt_model, params))
     for unit in task.pending():
         with task.writing(unit) as output:
             (shard,) = unit.shards
@@ -34,16 +30,6 @@ def run(task: Task[EmbedInputs, Embedded[Writer]], params: EmbedParams) -> None:
                 made = embed(model(), texts, batch_size=params.batch_size, on_progress=_log_progress)
                 vectors |= {sample.key: npy_field(vector) for sample, vector in zip(missing, made, strict=True)}
             output.prompts.write_shard(shard.name, (sample.adding(npy=vectors[sample.key]) for sample in samples))
-
-
-def load(params: EmbedParams) -> SentenceTransformer:
-    """The model; raises BadConfiguration for one whose vectors are not what all stages after this one expect."""
-    model = load_model(params)
-    if (found := dimensions(model)) != DIMENSIONS:
-        raise BadConfiguration(
-            f"model: {params.model} has vectors of {found} numbers, required are {DIMENSIONS}, as of all-MiniLM-L6-v2"
-        )
-    return model
 
 
 def _log_progress(done: int, total: int) -> None:

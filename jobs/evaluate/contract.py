@@ -5,22 +5,25 @@ from __future__ import annotations
 from pydantic import Field
 
 from jobs.compare_images.contract import ComparedImages
+from jobs.composing.values import Candidate
 from jobs.contract.declaration import Access, Contract, Inputs, Many, One, Stats
+from jobs.cut_prompts.contract import CutPrompts
 from jobs.dedup.contract import Deduplicated
 from jobs.generate_images.contract import GeneratedImages
-from jobs.regressor.values import Calibration, Candidate, Confidence
+from jobs.regressor.values import Calibration, Confidence
 from jobs.shards.dataset import Dataset
 from jobs.shards.strict_json import Count, JsonModel
 from jobs.train.contract import Trained
 
 
 class EvaluateInputs(Inputs):
-    """The held-out images, what was left out for them, the network, and the prompts it was trained with."""
+    """The held-out images, what was left out for them, the network, and the prompts it was trained with, also cut."""
 
     images: GeneratedImages[Dataset]
     compared: ComparedImages[Dataset]
     trained: Trained[Dataset]
     prompts: Deduplicated[Dataset]
+    cut: CutPrompts[Dataset]
 
 
 class Baselines(JsonModel):
@@ -126,6 +129,34 @@ class Reliability(JsonModel):
     """From the surest images on; the last one has all that are not abstained."""
 
 
+class TextScore(JsonModel):
+    """Means over images, each of one text for it, beside the true prompt."""
+
+    cosine: float
+    """Of the text's own vector to the true prompt's."""
+
+    rouge_l: float
+    """Word overlap, 0 to 1 (Lin 2004)."""
+
+
+class Texts(JsonModel):
+    """How close what people read comes to the true prompts, on some of the held-out images."""
+
+    images: Count
+    composed: Count
+    """Images whose first candidate is composed."""
+
+    known: TextScore
+    """Of the training prompt that is closest to what was read out of the image."""
+
+    first: TextScore
+    """Of the first candidate."""
+
+    difference: tuple[float, float] | None
+    """Interval of the mean difference of their cosines, image by image; None of so few images that it would be narrower
+    than it says."""
+
+
 class Metrics(JsonModel):
     """The score, and what it takes to judge it."""
 
@@ -153,6 +184,9 @@ class Metrics(JsonModel):
 
     reliability: Reliability | None = None
     """None of an evaluation from before it was measured, and of a single held-out image."""
+
+    texts: Texts | None = None
+    """None where no prompts were composed."""
 
 
 class MetricsSummary(JsonModel):

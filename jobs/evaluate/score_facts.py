@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jobs.compare_images.contract import ComparedImages
+from jobs.composing.values import Candidate
 from jobs.contract.reading import ReadGroup, TypedSample
 from jobs.contract.samples import TRAIN
 from jobs.dedup.contract import Deduplicated
 from jobs.evaluate import contract
-from jobs.evaluate.contract import Evaluated, Histogram, Metrics, Reliability, SourceScore
+from jobs.evaluate.contract import Evaluated, Histogram, Metrics, Reliability, SourceScore, Texts
 from jobs.report.page import RunView
 from jobs.report.picture_pairs import PicturePair, picture_pair
 from jobs.report.pictures import is_small, uri, within
@@ -28,14 +29,14 @@ NAMES = {"model": "network", "nearest_neighbour": "most alike image", "constant"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One held-out image, its prompt, and the training prompts closest to what the network read out of it."""
+    """One held-out image, its prompt, and the texts closest to what the network read out of it."""
 
     uri: str
     small: bool
     prompt: str
     cosine: float
     rank: int
-    candidates: tuple[tuple[str, float], ...]
+    candidates: tuple[Candidate, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +104,7 @@ class ScoreFacts:
     edges: tuple[float, ...]
     counts: tuple[tuple[str, tuple[int, ...]], ...]  # (one of NAMES, images per bin)
     reliability: Reliability | None  # None of a run from before it was measured, or of a single held-out image
+    texts: Texts | None  # None where no prompts were composed
     leak: LeakCheck | None  # None while dedup is being made anew
     best: tuple[Case, ...]
     worst: tuple[Case, ...]
@@ -138,6 +140,7 @@ def score_facts(evaluated: Evaluated[Dataset], view: RunView) -> ScoreFacts:
         edges=edges,
         counts=counts,
         reliability=metrics.reliability,
+        texts=metrics.texts,
         leak=_leak(metrics, evaluated, dedup, view) if dedup else None,
         best=_cases(evaluated.best),
         worst=_cases(evaluated.worst),
@@ -219,5 +222,11 @@ def _case(sample: TypedSample[contract.Case]) -> Case:
         prompt=sample.text(),
         cosine=case.cosine,
         rank=case.rank,
-        candidates=tuple((candidate.prompt, candidate.cosine) for candidate in case.candidates[:_CANDIDATES]),
+        candidates=_few(case.candidates),
     )
+
+
+def _few(candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+    """The first one and the closest training prompts; others that are composed are much like the first."""
+    others = [one for one in candidates[1:] if one.kind == "retrieved"]
+    return (*candidates[:1], *others[: _CANDIDATES - 1])

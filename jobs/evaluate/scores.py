@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.contract.reading import ReadGroup, TypedSample
+from jobs.composing.values import Candidate
+from jobs.contract.reading import ReadGroup
 from jobs.contract.samples import Origin
 from jobs.evaluate.contract import Baselines, Case, Evaluated, Score
-from jobs.evaluate.held_out import Closest, HeldOut, prompts_numbered
-from jobs.evaluate.stage import EvaluateParams
+from jobs.evaluate.held_out import Closest, HeldOut
 from jobs.imaging.pixels import decode, image_in
 from jobs.imaging.thumbnails import shown
 from jobs.regressor.signals import Signals
-from jobs.regressor.values import Candidate
 from jobs.shards.dataset import Writer
 from jobs.shards.tar import Sample
 
@@ -67,41 +67,43 @@ def write_scores(
     output.scores.write(sorted(samples, key=lambda sample: sample.key), size=_SCORES_PER_SHARD)
 
 
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """The rows of the best and of the worst images, in this order."""
+
+    best: list[int]
+    worst: list[int]
+
+    @classmethod
+    def of(cls, model_cosines: Floats, count: int) -> Ranked:
+        """So many of each; cosines of shape (n,)."""
+        order = np.argsort(-model_cosines, kind="stable").tolist()
+        return cls(order[:count], order[::-1][:count])
+
+    @property
+    def rows(self) -> set[int]:
+        return {*self.best, *self.worst}
+
+
 def write_cases(
     images: ReadGroup[Origin],
-    prompts: ReadGroup[Origin],
     model_cosines: Floats,
     held_out: HeldOut,
-    closest: Closest,
-    params: EvaluateParams,
+    chosen: Ranked,
+    candidates: Mapping[int, Sequence[Candidate]],
     output: Evaluated[Writer],
 ) -> None:
     """Write the best and the worst predictions with their images and candidate prompts, in order of key."""
-    order = np.argsort(-model_cosines, kind="stable").tolist()
-    chosen = [(output.best, order[: params.num_cases]), (output.worst, order[::-1][: params.num_cases])]
-    rows = sorted({row for _, ranked in chosen for row in ranked})
-    candidates = prompts_numbered(prompts, closest.to_predicted[1][rows].ravel().tolist())
-    samples = {held_out.keys[row]: row for row in rows}
+    samples = {held_out.keys[row]: row for row in chosen.rows}
     found = {samples[sample.key]: sample for sample in images.samples() if sample.key in samples}
-    for group, ranked in chosen:
+    for group, ranked in ((output.best, chosen.best), (output.worst, chosen.worst)):
         cases: list[Sample] = []
         for rank, row in enumerate(ranked, 1):
             sample = found[row]
             picture = shown(decode(image_in(sample.raw), sample.key))
-            case = _case(rank, row, model_cosines, closest, candidates)
+            case = Case(rank=rank, cosine=rounded(model_cosines[row]), candidates=tuple(candidates[row]))
             cases.append(group.sample(sample.key, case, txt=sample["txt"], png=picture))
-        group.write(cases, size=params.num_cases)
-
-
-def _case(
-    rank: int, row: int, model_cosines: Floats, closest: Closest, prompts: dict[int, TypedSample[Origin]]
-) -> Case:
-    cosines_to, numbers = (found[row].tolist() for found in closest.to_predicted)
-    candidates = tuple(
-        Candidate(prompt=prompts[number].text(), cosine=rounded(cosine))
-        for number, cosine in zip(numbers, cosines_to, strict=True)
-    )
-    return Case(rank=rank, cosine=rounded(model_cosines[row]), candidates=candidates)
+        group.write(cases, size=len(ranked))
 
 
 def rounded(number: float | np.floating[Any]) -> float:

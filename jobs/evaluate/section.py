@@ -38,6 +38,7 @@ def _sections(facts: ScoreFacts | None) -> tuple[Section, ...]:
     confidence = partial(
         Section, id="confidence", title="Expected cosines", link="Expected cosines", template="confidence.html.j2"
     )
+    texts = partial(Section, id="texts", title="Prompts as text", link="Texts", template="texts.html.j2")
     leaks = partial(Section, id="leaks", title="Leak check", link="Leak check", template="leaks.html.j2")
     if facts is None:
         return tuple(section(missing=Evaluated.stage) for section in (scores, confidence, cases, leaks))
@@ -45,6 +46,7 @@ def _sections(facts: ScoreFacts | None) -> tuple[Section, ...]:
     return (
         scores(values={"scores": facts, "names": NAMES, "histogram": histogram(facts)}),
         confidence(values=_confidence(facts.reliability)),
+        *([texts(values={"texts": facts.texts})] if facts.texts else []),
         cases(values={"scores": facts}),
         leaks(values={"leak": leak, "histogram": to_train(leak)}) if leak else leaks(missing=Deduplicated.stage),
     )

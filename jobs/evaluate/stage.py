@@ -40,6 +40,9 @@ class EvaluateParams(PredictParams):
     num_candidates: int = Field(default=5, ge=1)
     """Training prompts shown for each of these, closest first."""
 
+    num_composed: int = Field(default=200, ge=0)
+    """Held-out images for which prompts are composed, to measure how close they come to the true ones; 0: for none."""
+
 
 def units(params: EvaluateParams, inputs: EvaluateInputs) -> list[Unit]:
     images, prompts = inputs.images.splits, inputs.prompts.splits
@@ -50,12 +53,13 @@ def units(params: EvaluateParams, inputs: EvaluateInputs) -> list[Unit]:
         reads_of_left_out(inputs.compared, TRAIN),
         inputs.trained.model.reads(),
         prompts[TRAIN].reads(),
+        *([inputs.cut.vocabulary.reads()] if params.num_composed else []),
     )
     return one_unit("metrics", params, *reads)
 
 
 EVALUATE = StageSpec(
-    version=4,
+    version=5,
     reads=EvaluateInputs,
     writes=Evaluated,
     params=EvaluateParams,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.evaluate.contract import Evaluated, Reliability, SourceScore
+from jobs.evaluate.contract import Evaluated, Reliability, SourceScore, Texts
 from jobs.report.page import Summary
 from jobs.shards.dataset import Dataset
 
@@ -21,6 +21,7 @@ def summary(evaluated: Evaluated[Dataset]) -> Summary:
         ),
         ("closest training prompt", f"{found.max_cosine_to_train:.4f}   (leak check)"),
         *(_of_confidence(found.reliability) if found.reliability else ()),
+        *(_of_texts(found.texts) if found.texts else ()),
         *((f"of {one.source}", _of_source(one)) for one in found.by_source if len(found.by_source) > 1),
     ]
     lines = [f"mean cosine on {found.samples:,} held-out prompts", *(f"  {name:<28} {value}" for name, value in rows)]
@@ -38,6 +39,18 @@ def _of_confidence(found: Reliability) -> list[tuple[str, str]]:
             (f"{found.interval:.0%} intervals held", f"{found.interval_held:.1%}"),
         ]
     return rows
+
+
+def _of_texts(found: Texts) -> list[tuple[str, str]]:
+    above = found.difference
+    difference = f"   {above[0]:+.4f} to {above[1]:+.4f} above the closest" if above else ""
+    return [
+        ("closest prompt as text", f"{found.known.cosine:.4f}   ROUGE-L {found.known.rouge_l:.3f}"),
+        (
+            "composed prompt as text",
+            f"{found.first.cosine:.4f}   ROUGE-L {found.first.rouge_l:.3f}{difference} on {found.images:,} images",
+        ),
+    ]
 
 
 def _above(difference: tuple[float, float]) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 from numpy.typing import NDArray
 
 from jobs.compare_images.contract import Staying
+from jobs.composer import Composer, load_composer
 from jobs.contract.reading import ReadGroup
 from jobs.contract.samples import TRAIN, Origin
 from jobs.evaluate.contract import (
@@ -16,6 +19,7 @@ from jobs.evaluate.contract import (
     MetricsSummary,
     Reliability,
     SourceScore,
+    Texts,
 )
 from jobs.evaluate.held_out import (
     Closest,
@@ -30,8 +34,9 @@ from jobs.evaluate.held_out import (
 )
 from jobs.evaluate.metrics import histogram
 from jobs.evaluate.reliability import Measured, reliability
-from jobs.evaluate.scores import Scores, rounded, write_cases, write_scores
+from jobs.evaluate.scores import Ranked, Scores, rounded, write_cases, write_scores
 from jobs.evaluate.stage import CHECKED, SPLIT, EvaluateParams
+from jobs.evaluate.texts import candidates_of, texts
 from jobs.regressor.confidence import fit_confidence
 from jobs.regressor.feature_statistics import FeatureStatistics, feature_statistics
 from jobs.regressor.intervals import CONFIDENCE, ENOUGH_IMAGES, interval
@@ -39,6 +44,7 @@ from jobs.regressor.metric import cosines
 from jobs.regressor.model import Regressor
 from jobs.regressor.saved_model import load_regressor
 from jobs.regressor.signals import Signals
+from jobs.runtime.arrays import from_npy
 from jobs.runtime.device import prepare_torch
 from jobs.runtime.task import Task
 from jobs.shards.dataset import Writer
@@ -73,16 +79,31 @@ def run(task: Task[EvaluateInputs, Evaluated[Writer]], params: EvaluateParams) -
             )
             others = measured(CHECKED, checked, closest.to_checked) if checked else None
             checks = reliability(confidence, fitted_on, others)
-            found = metrics(scores, held_out, closest, prompts, checks, params, num_neighbours=num_seen)
+            chosen = Ranked.of(scores.model, params.num_cases)
+            composer = composer_of(task.inputs, prompts, params)
+            num_composed = min(params.num_composed, len(held_out.keys))
+            rows = sorted({*range(num_composed), *chosen.rows})
+            candidates = candidates_of(rows, held_out, closest, prompts, composer)
+            true_prompts = [sample.text() for sample in islice(images[SPLIT].samples(), num_composed)]
+            found_texts = texts(true_prompts, held_out, candidates, composer, params) if composer else None
+            found = metrics(scores, held_out, closest, prompts, checks, found_texts, params, num_neighbours=num_seen)
             output.metrics.write(found)
             output.confidence.write(confidence, safetensors=statistics.encode())
             write_scores(scores, held_out, fitted_on.signals, closest, output)
-            write_cases(images[SPLIT], prompts, scores.model, held_out, closest, params, output)
+            write_cases(images[SPLIT], scores.model, held_out, chosen, candidates, output)
             output.stats.write(
                 MetricsSummary(
                     score=found.score, interval=found.interval, samples=found.samples, baselines=found.baselines
                 )
             )
+
+
+def composer_of(inputs: EvaluateInputs, prompts: ReadGroup[Origin], params: EvaluateParams) -> Composer | None:
+    """What composes prompts; None where that is not wanted."""
+    if not params.num_composed:
+        return None
+    known = next(prompts.samples())
+    return load_composer(inputs.cut.vocabulary.sample(), (known.text(), from_npy(known["npy"])), params)
 
 
 def load_checked(
@@ -105,6 +126,7 @@ def metrics(
     closest: Closest,
     prompts: ReadGroup[Origin],
     checks: Reliability | None,
+    found_texts: Texts | None,
     params: EvaluateParams,
     *,
     num_neighbours: int,
@@ -135,6 +157,7 @@ def metrics(
         histogram=histogram(model=scores.model, constant=scores.constant, nearest_neighbour=scores.nearest_neighbour),
         neighbour_images=num_neighbours,
         reliability=checks,
+        texts=found_texts,
     )
 
 

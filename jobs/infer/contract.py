@@ -6,22 +6,24 @@ from typing import Self
 
 from pydantic import model_validator
 
+from jobs.composing.values import Candidate
 from jobs.contract.declaration import Access, Contract, Inputs, Many, Stats
+from jobs.cut_prompts.contract import CutPrompts
 from jobs.dedup.contract import Deduplicated
 from jobs.evaluate.contract import Evaluated
 from jobs.generate_images.contract import GeneratedImages
-from jobs.regressor.values import Candidate
 from jobs.shards.dataset import Dataset
 from jobs.shards.strict_json import Count, JsonModel
 from jobs.train.contract import Trained
 
 
 class InferInputs(Inputs):
-    """Generated images to read, the network, the prompts it was trained with, and how sure it is."""
+    """Generated images to read, the network, the prompts it was trained with, also cut, and how sure it is."""
 
     images: GeneratedImages[Dataset]
     trained: Trained[Dataset]
     prompts: Deduplicated[Dataset]
+    cut: CutPrompts[Dataset]
     evaluated: Evaluated[Dataset]
 
 
@@ -30,6 +32,7 @@ class ModelInputs(Inputs):
 
     trained: Trained[Dataset]
     prompts: Deduplicated[Dataset]
+    cut: CutPrompts[Dataset]
     evaluated: Evaluated[Dataset]
 
 
@@ -40,7 +43,7 @@ class Prediction(JsonModel):
     """Of a file its path below the folder that is read, of a generated image its key."""
 
     candidates: tuple[Candidate, ...] = ()
-    """The closest training prompts, the closest first."""
+    """The closest training prompts, and what was composed of fragments of them, the closest first."""
 
     expected_cosine: float | None = None
     """The cosine to expect between the vector and the true prompt's."""

@@ -11,7 +11,17 @@ from typing import BinaryIO
 from jobs.contract.samples import TRAIN
 from jobs.errors import BadConfiguration, NotFound
 from jobs.infer.contract import ModelInputs
-from jobs.infer.model_folder import CONFIDENCE, MODEL, NETWORK, PROMPTS, VECTORS, KnownPrompt, ModelFile, ModelRecord
+from jobs.infer.model_folder import (
+    CONFIDENCE,
+    MODEL,
+    NETWORK,
+    PROMPTS,
+    VECTORS,
+    VOCABULARY,
+    KnownPrompt,
+    ModelFile,
+    ModelRecord,
+)
 from jobs.infer.npy import npy_header, vector_in
 from jobs.infer.stage import reads_of_model
 from jobs.report import formatting
@@ -46,10 +56,13 @@ def write(view: RunView, folder: Path, *, force: bool) -> Summary:
         def new(name: str) -> BinaryIO:
             return files.setdefault(name, stack.enter_context(spool()))
 
-        network, confidence = inputs.trained.model.sample(), inputs.evaluated.confidence.sample()
-        for field in ("json", "safetensors"):
-            new(f"{NETWORK}.{field}").write(network[field])
-            new(f"{CONFIDENCE}.{field}").write(confidence[field])
+        for name, part in (
+            (NETWORK, inputs.trained.model.sample()),
+            (CONFIDENCE, inputs.evaluated.confidence.sample()),
+            (VOCABULARY, inputs.cut.vocabulary.sample()),
+        ):
+            for field, content in part.raw.fields.items():
+                new(f"{name}.{field}").write(content)
         origins = _write_prompts(inputs, new(PROMPTS), new(VECTORS))
         record = ModelRecord(
             run=view.address.rstrip("/").rpartition("/")[2],

@@ -4,6 +4,7 @@ model.json                what it is: the run, digests of all files, sources and
 network.json, network.safetensors          architecture and weights
 confidence.json, confidence.safetensors    when to expect what, and the statistics of features that takes
 prompts.jsonl, prompts.npy                 the training prompts, and their vectors, float32 of shape (n, 384)
+vocabulary.json, vocabulary.npy            fragments of them to compose prompts of, and their vectors
 README.md
 """
 
@@ -16,6 +17,7 @@ from typing import BinaryIO, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.composing.values import VocabularyRecord
 from jobs.contract.reading import TypedSample
 from jobs.contract.samples import DIMENSIONS
 from jobs.errors import Corrupt
@@ -26,7 +28,7 @@ from jobs.shards.strict_json import Count, Digest, JsonModel
 from jobs.shards.tar import Sample
 
 MODEL = "model.json"
-NETWORK, CONFIDENCE = "network", "confidence"
+NETWORK, CONFIDENCE, VOCABULARY = "network", "confidence", "vocabulary"
 PROMPTS, VECTORS = "prompts.jsonl", "prompts.npy"
 _BLOCK = 16_384  # prompts
 _AGAIN = "export the model again"
@@ -88,10 +90,10 @@ class FolderModel:
         return self.record.reads
 
     def network(self) -> TypedSample[Architecture]:
-        return self._sample(NETWORK, Architecture)
+        return self._sample(NETWORK, "safetensors", Architecture)
 
     def confidence(self) -> TypedSample[Confidence]:
-        return self._sample(CONFIDENCE, Confidence)
+        return self._sample(CONFIDENCE, "safetensors", Confidence)
 
     def prompts(self) -> Iterator[tuple[list[str], Floats]]:
         count = self.record.prompts
@@ -103,8 +105,12 @@ class FolderModel:
                 block = np.frombuffer(vectors.read(4 * DIMENSIONS * size), "<f4")
                 yield prompts, block.reshape(size, DIMENSIONS).astype(np.float32)
 
-    def _sample(self, name: str, model: type[M]) -> TypedSample[M]:
-        files = {field: f"{name}.{field}" for field in ("json", "safetensors")}
+    def vocabulary(self) -> TypedSample[VocabularyRecord] | None:
+        there = f"{VOCABULARY}.json" in self.record.files  # not of a folder from before prompts were composed
+        return self._sample(VOCABULARY, "npy", VocabularyRecord) if there else None
+
+    def _sample(self, name: str, arrays: str, model: type[M]) -> TypedSample[M]:
+        files = {field: f"{name}.{field}" for field in ("json", arrays)}
         content = {field: self._content(file) for field, file in files.items()}
         return TypedSample(Sample(name, content), model)
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.composing.values import VocabularyRecord
 from jobs.contract.reading import TypedSample
 from jobs.contract.samples import TRAIN
 from jobs.errors import BadConfiguration, NotFound
@@ -45,6 +46,9 @@ class Model(Protocol):
     def prompts(self) -> Iterator[tuple[list[str], Floats]]:
         """Its training prompts in order, some at a time, with their unit vectors, float32 of shape (n, 384)."""
 
+    def vocabulary(self) -> TypedSample[VocabularyRecord] | None:
+        """What prompts are composed of, with the vectors as `npy`; None of a model from before there was that."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunModel:
@@ -68,6 +72,9 @@ class RunModel:
         for shard in prompts.shards():
             if samples := list(prompts.read(shard)):
                 yield [sample.text() for sample in samples], vectors_of(sample.raw for sample in samples)
+
+    def vocabulary(self) -> TypedSample[VocabularyRecord]:
+        return self.inputs.cut.vocabulary.sample()
 
 
 def open_model(model: str, store: str) -> Model:

@@ -9,19 +9,23 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.composer import Composer, load_composer
+from jobs.composing.search import Start
+from jobs.composing.values import Candidate
 from jobs.errors import BadData
 from jobs.infer.contract import Prediction
 from jobs.infer.models import Model
 from jobs.infer.stage import InferParams
-from jobs.regressor.confidence import judged
+from jobs.regressor.confidence import Judgement, judged
 from jobs.regressor.feature_statistics import FeatureStatistics
 from jobs.regressor.model import Regressor
 from jobs.regressor.predict import Outputs
 from jobs.regressor.saved_model import load_regressor
 from jobs.regressor.signals import signals
-from jobs.regressor.values import Candidate, Confidence
+from jobs.regressor.values import Confidence
 from jobs.runtime.device import prepare_torch
-from jobs.similarity.closest import AnyIndex, closest_in, index_of
+from jobs.similarity.closest import AnyIndex, closest_in, index_of, vectors_at
+from jobs.similarity.exact import Rows
 
 Floats = NDArray[np.float32]
 
@@ -35,28 +39,42 @@ class Predictor:
     prompts: list[str]
     confidence: Confidence
     statistics: FeatureStatistics
+    composer: Composer | None
 
     def explained(self, ids: Sequence[str], outputs: Outputs, params: InferParams) -> list[Prediction]:
         """The prediction of each image, of which the network gave the outputs."""
-        cosines, numbers = closest_in(self.index, outputs.vectors, params.num_candidates, threads=params.threads)
-        sure = judged(self.confidence, signals(outputs, cosines[:, 0], self.statistics))
-        predictions = []
-        for row, (id_, one) in enumerate(zip(ids, sure, strict=True)):
-            candidates = tuple(
-                Candidate(prompt=self.prompts[number], cosine=round(cosine, 6))
-                for number, cosine in zip(numbers[row].tolist(), cosines[row].tolist(), strict=True)
-            )
-            if one.abstained is not None:
-                predictions.append(Prediction(id=id_, candidates=candidates, abstained=one.abstained))
-            else:
-                predictions.append(
-                    Prediction(id=id_, candidates=candidates, expected_cosine=one.expected, interval=one.interval)
-                )
-        return predictions
+        count = max(params.num_candidates, self.composer.search.num_starts if self.composer else 0)
+        cosines, numbers = closest_in(self.index, outputs.vectors, count, threads=params.threads)
+        sure = list(judged(self.confidence, signals(outputs, cosines[:, 0], self.statistics)))
+        candidates = [
+            [_candidate(self.prompts[number], cosine) for number, cosine in zip(*row, strict=True)]
+            for row in zip(numbers.tolist(), cosines.tolist(), strict=True)
+        ]
+        if self.composer and (rows := [row for row, one in enumerate(sure) if one.abstained is None]):
+            for row, found in zip(rows, self._composed(outputs.vectors[rows], numbers[rows]), strict=True):
+                candidates[row] = found
+        return [
+            _prediction(id_, _limited(some, params.num_candidates), one)
+            for id_, some, one in zip(ids, candidates, sure, strict=True)
+        ]
+
+    def _composed(self, vectors: Floats, numbers: Rows) -> list[list[Candidate]]:
+        """The training prompts of these numbers and what was composed of them, the closest first, for each image."""
+        assert self.composer is not None  # noqa: S101
+        known = vectors_at(self.index, numbers.ravel()).reshape(*numbers.shape, -1)
+        starts = [
+            [Start(self.prompts[number], vector) for number, vector in zip(some, of_some, strict=True)]
+            for some, of_some in zip(numbers.tolist(), known, strict=True)
+        ]
+        return self.composer.candidates(vectors, starts)
 
 
-def load_predictor(model: Model, params: InferParams) -> Predictor:
-    """Load the network, all training prompts and what says how sure it is; raises BadData, NotFound, Corrupt."""
+def load_predictor(model: Model, params: InferParams, *, local_files_only: bool = False) -> Predictor:
+    """Load the network, all training prompts, what composes others, and what says how sure it is.
+
+    With `local_files_only` nothing is downloaded. Raises BadData, NotFound, Corrupt, and BadConfiguration where the
+    sentence embedding model is missing.
+    """
     device = prepare_torch(params)
     texts: list[str] = []
 
@@ -73,4 +91,24 @@ def load_predictor(model: Model, params: InferParams) -> Predictor:
     regressor = load_regressor(model.network()).to(device)
     confidence = model.confidence()
     statistics = FeatureStatistics.decode(confidence["safetensors"])
-    return Predictor(regressor, index, texts, confidence.value, statistics)
+    vocabulary = model.vocabulary() if params.compose else None
+    known = texts[0], first[0]
+    composer = load_composer(vocabulary, known, params, local_files_only=local_files_only) if vocabulary else None
+    return Predictor(regressor, index, texts, confidence.value, statistics, composer)
+
+
+def _candidate(prompt: str, cosine: float) -> Candidate:
+    return Candidate(prompt=prompt, cosine=round(cosine, 6), kind="retrieved")
+
+
+def _limited(candidates: Sequence[Candidate], num_retrieved: int) -> tuple[Candidate, ...]:
+    """All that are composed, and so many of the others."""
+    retrieved = [one for one in candidates if one.kind == "retrieved"]
+    dropped = {one.prompt for one in retrieved[num_retrieved:]}
+    return tuple(one for one in candidates if one.kind == "composed" or one.prompt not in dropped)
+
+
+def _prediction(id_: str, candidates: tuple[Candidate, ...], sure: Judgement) -> Prediction:
+    if sure.abstained is not None:
+        return Prediction(id=id_, candidates=candidates, abstained=sure.abstained)
+    return Prediction(id=id_, candidates=candidates, expected_cosine=sure.expected, interval=sure.interval)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
+from jobs.composing.values import Candidate
 from jobs.contract.reading import TypedSample
 from jobs.infer.contract import Predicted, Prediction
 from jobs.infer.results.of_run import RESULTS
@@ -19,12 +20,11 @@ _EXAMPLES = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One image's closest known prompt, its cosine to the prediction, and what to expect of it, or why nothing."""
+    """One image's first candidate, and what to expect of the prediction, or why nothing."""
 
     id: str
     uri: str  # of a small copy; empty where none is kept
-    prompt: str
-    cosine: float
+    candidate: Candidate
     expected: float | None
     interval: tuple[float, float] | None
     abstained: str | None
@@ -82,8 +82,7 @@ def _example(sample: TypedSample[Prediction]) -> Example:
     return Example(
         id=found.id,
         uri=uri(sample),
-        prompt=found.candidates[0].prompt,
-        cosine=found.candidates[0].cosine,
+        candidate=found.candidates[0],
         expected=found.expected_cosine,
         interval=found.interval,
         abstained=found.abstained,

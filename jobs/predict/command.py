@@ -33,7 +33,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=_DEFAULTS["num_candidates"],
         metavar="NUMBER",
-        help="prompts for each image (default %(default)s)",
+        help="known prompts for each image (default %(default)s)",
+    )
+    parser.add_argument(
+        "--no-composing",
+        dest="composing",
+        action="store_false",
+        help="give known prompts only: many times quicker, and further from what was read out of the images",
     )
     parser.add_argument(
         "--background",

@@ -125,6 +125,7 @@ def _params(args: argparse.Namespace) -> InferParams:
                 "images": "of the command line",
                 "bad_images": "record",
                 "num_candidates": args.candidates,
+                "compose": args.composing,
                 "background": args.background,
                 "thumbnail": args.thumbnail if args.out else 0,
                 "device": args.device,

@@ -61,7 +61,7 @@ def predicted(
     if left:
         show("loading", done, total)
         with file_decoders(params) as decode_file:  # which start while the network is loaded
-            predictor = load_predictor(model, params)
+            predictor = load_predictor(model, params, local_files_only=True)
             for part in left:
 
                 def count(here: int, before: int = done) -> None:

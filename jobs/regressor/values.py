@@ -81,10 +81,3 @@ class Calibration(JsonModel):
 
     closest_cosine: Knots = Field(validation_alias="bank_cosine", serialization_alias="bank_cosine")
     expected_cosine: Knots
-
-
-class Candidate(JsonModel):
-    """A known prompt, and its cosine to what was predicted."""
-
-    prompt: str
-    cosine: float

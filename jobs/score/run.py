@@ -64,7 +64,7 @@ def run(args: argparse.Namespace, show: Progress) -> Summary:
 
 
 def _model(args: argparse.Namespace, threads: int) -> TrainedModel:
-    params = InferParams(num_candidates=_CANDIDATES, thumbnail=0, device=args.device, threads=threads)
+    params = InferParams(num_candidates=_CANDIDATES, compose=False, thumbnail=0, device=args.device, threads=threads)
     return TrainedModel(args.model, args.store, params)
 
 

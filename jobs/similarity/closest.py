@@ -51,6 +51,15 @@ def closest_in(index: AnyIndex, queries: Floats, count: int, *, threads: int = 1
     return _look_up(index.tiles, queries, count, index.screen, threads)
 
 
+def vectors_at(index: AnyIndex, rows: Rows) -> Floats:
+    """The vectors of these rows of an index, float32 of shape (n, d); rows of shape (n,), n >= 1."""
+    if isinstance(index, FaissIndex):
+        return index.vectors_at(rows)
+    firsts = np.array([tile.first for tile in index.tiles])
+    tiles = np.searchsorted(firsts, rows, side="right") - 1
+    return np.stack([index.tiles[tile].vectors[row - firsts[tile]] for tile, row in zip(tiles, rows, strict=True)])
+
+
 def closest(
     blocks: Iterable[Floats], queries: Floats, count: int, *, threads: int = 1, device: str = "cpu"
 ) -> tuple[Floats, Rows]:

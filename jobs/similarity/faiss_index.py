@@ -46,11 +46,14 @@ class FaissIndex:
         self._index.add(vectors)
         self._blocks.append(vectors)
 
+    def vectors_at(self, rows: Rows) -> Floats:
+        """The vectors of these rows, float32 of shape (n, d)."""
+        self._join()
+        return self._vectors[rows]
+
     def closest(self, queries: Floats, count: int) -> tuple[Floats, Rows]:
         """As jobs.similarity.closest.closest."""
-        if self._blocks:
-            self._vectors = np.concatenate([self._vectors, *self._blocks])
-            self._blocks.clear()
+        self._join()
         count = min(count, len(self))
         cosines, rows = np.empty((len(queries), count), np.float32), np.empty((len(queries), count), np.int64)
         remaining, wanted = np.arange(len(queries)), min(count + _SPARE, len(self))
@@ -59,6 +62,11 @@ class FaissIndex:
             cosines[remaining[complete]], rows[remaining[complete]] = best[complete], found[complete]
             remaining, wanted = remaining[~complete], 4 * wanted if 4 * wanted <= _MOST else len(self)
         return cosines, rows
+
+    def _join(self) -> None:
+        if self._blocks:
+            self._vectors = np.concatenate([self._vectors, *self._blocks])
+            self._blocks.clear()
 
     def _try(self, queries: Floats, count: int, wanted: int) -> tuple[Rows, Floats, NDArray[np.bool_]]:
         """The closest among so many candidates, and for which queries no other row can be closer."""

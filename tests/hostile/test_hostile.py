@@ -101,7 +101,7 @@ def test_hostile_images_are_recorded_and_their_neighbours_predicted(tmp_path: Pa
     good = {f"good-{number}": pictures.picture(number % 4, seed=number) for number in range(GOOD)}
     for id_, data in good.items():
         (folder / f"{id_}.png").write_bytes(data)
-    asked = InferParams(images=str(folder), bad_images="record", batch_size=16, num_candidates=1)
+    asked = InferParams(images=str(folder), bad_images="record", batch_size=16, num_candidates=1, compose=False)
     predictions = run_stage(run, INFER, asked, datasets)
     found = {json_of(sample)["id"]: sample for sample in predictions.samples()}
     (outcome,) = predictions.manifest.outcomes
@@ -110,7 +110,9 @@ def test_hostile_images_are_recorded_and_their_neighbours_predicted(tmp_path: Pa
     alone.mkdir()
     for id_, data in good.items():
         (alone / f"{id_}.png").write_bytes(data)
-    same = run_stage(local_run(tmp_path / "other"), INFER, InferParams(images=str(alone), num_candidates=1), datasets)
+    same = run_stage(
+        local_run(tmp_path / "other"), INFER, InferParams(images=str(alone), num_candidates=1, compose=False), datasets
+    )
     for sample in same.samples():
         assert np.allclose(from_npy(found[json_of(sample)["id"]]["npy"]), from_npy(sample["npy"]), atol=1e-5)
     refused = {id_: json_of(sample)["error"] for id_, sample in found.items() if "error" in json_of(sample)}

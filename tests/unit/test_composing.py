@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from jobs.composing.fragments import Fragment, Link, cut, joined, num_words, telling_words
 from jobs.composing.moves import repeats
-from jobs.composing.search import Candidate, SearchParams, Start, compose
+from jobs.composing.search import Start, compose
+from jobs.composing.values import Candidate, SearchParams
 from jobs.composing.vocabulary import EmbeddedVocabulary, joint, vocabulary_of
 from jobs.shards.keys import normalise
 from jobs.similarity.exact import Floats
@@ -149,16 +150,16 @@ def test_most_texts_are_closer_than_the_closest_known_prompt_and_none_is_further
 
 def test_cosines_are_those_of_the_texts_and_the_closest_come_first(found: list[list[Candidate]]) -> None:
     for target, some in zip(embed(HELD_OUT), found, strict=True):
-        assert [one.cosine for one in some] == pytest.approx(embed([one.text for one in some]) @ target, abs=1e-6)
+        assert [one.cosine for one in some] == pytest.approx(embed([one.prompt for one in some]) @ target, abs=1e-6)
         assert all(left.cosine >= right.cosine for left, right in pairwise(some))
 
 
 def test_candidates_say_which_they_are(found: list[list[Candidate]], starts: list[list[Start]]) -> None:
     for some, known in zip(found, starts, strict=True):
-        retrieved = {one.text for one in some if one.kind == "retrieved"}
+        retrieved = {one.prompt for one in some if one.kind == "retrieved"}
         assert retrieved == {one.prompt for one in known}
-        assert len({one.text for one in some}) == len(some)
-        assert not retrieved & {one.text for one in some if one.kind == "composed"}
+        assert len({one.prompt for one in some}) == len(some)
+        assert not retrieved & {one.prompt for one in some if one.kind == "composed"}
 
 
 def test_what_is_composed_reads_as_prompts_do(
@@ -168,7 +169,7 @@ def test_what_is_composed_reads_as_prompts_do(
     for some, known in zip(found, starts, strict=True):
         of_starts = {joint(*pair) for one in known for pair in pairwise(cut(one.prompt))}
         most = max(repeats(cut(one.prompt)) for one in known)
-        for text in (one.text for one in some if one.kind == "composed"):
+        for text in (one.prompt for one in some if one.kind == "composed"):
             fragments = cut(text)
             assert repeats(fragments) <= most
             assert num_words(fragments) <= PARAMS.most_words
@@ -198,26 +199,26 @@ def test_texts_of_all_images_are_embedded_together_and_each_once(
 def test_nothing_is_composed_where_a_known_prompt_is_what_is_looked_for(vocabulary: EmbeddedVocabulary) -> None:
     (vector,) = embed(KNOWN[:1])
     (some,) = compose(vector[None], [[Start(KNOWN[0], vector)]], vocabulary, embed, PARAMS)
-    assert [(one.text, one.kind) for one in some] == [(KNOWN[0], "retrieved")]
+    assert [(one.prompt, one.kind) for one in some] == [(KNOWN[0], "retrieved")]
 
 
 @pytest.mark.parametrize("prompt", ["...", "fox"])
 def test_a_start_with_nothing_to_change_is_no_obstacle(prompt: str, vocabulary: EmbeddedVocabulary) -> None:
     start = Start(prompt, embed([prompt])[0])
     (some,) = compose(embed(["a fox on the moon"]), [[start]], vocabulary, embed, PARAMS)
-    assert start.prompt in {one.text for one in some}
+    assert start.prompt in {one.prompt for one in some}
 
 
 def test_a_long_start_gets_no_longer(vocabulary: EmbeddedVocabulary) -> None:
     start = Start("a fox on the moon, confetti", embed(["a fox on the moon, confetti"])[0])
     params = SearchParams(most_words=3, least_gain=1e-6)
     (some,) = compose(embed(["oil painting of a fox on the moon, confetti"]), [[start]], vocabulary, embed, params)
-    assert all(num_words(cut(one.text)) <= 6 for one in some)
+    assert all(num_words(cut(one.prompt)) <= 6 for one in some)
 
 
 def test_without_a_vocabulary_fragments_are_left_out_at_most() -> None:
     nothing = EmbeddedVocabulary(vocabulary_of([], 10), embed([]))
     start = Start("a fox on the moon, confetti", embed(["a fox on the moon, confetti"])[0])
     (some,) = compose(embed(["a fox on the moon"]), [[start]], nothing, embed, PARAMS)
-    assert (some[0].text, some[0].kind) == ("a fox on the moon", "composed")
+    assert (some[0].prompt, some[0].kind) == ("a fox on the moon", "composed")
     assert some[0].cosine == pytest.approx(1.0)

@@ -6,7 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from jobs.composing.search import SearchParams, Start, compose
+from jobs.composing.search import Start, compose
+from jobs.composing.values import SearchParams
 from jobs.composing.vocabulary import EmbeddedVocabulary, vocabulary_of
 from jobs.embed.stage import EmbedParams
 from jobs.sentences import embed, load_model

@@ -333,7 +333,7 @@ def test_vectors_are_taken_over_and_the_model_is_loaded_for_new_ones_alone(
     assert texts == [["one more"]]
     assert [record.taken for record in records(found)] == [2, 3, 3]
     assert found.manifest.digest == embedded(LocalStore(tmp_path / "nothing"), more).manifest.digest
-    monkeypatch.setattr(embed_worker, "load_model", lambda _: pytest.fail("the model is loaded"))
+    monkeypatch.setattr(embed_worker, "load_prompt_model", lambda _: pytest.fail("the model is loaded"))
     assert [record.taken for record in records(embedded(root.at("a"), {"x-00000": prompts}))] == [8]
 
 

@@ -36,7 +36,9 @@ VAL = {"val-00000": range(40, 50), "val-00001": range(50, 56)}
 
 
 def params(**changes: Any) -> EvaluateParams:
-    return EvaluateParams(**{"num_resamples": 2_000, "batch_size": 4, "num_cases": 3, "num_candidates": 2, **changes})
+    return EvaluateParams(
+        **{"num_resamples": 2_000, "batch_size": 4, "num_cases": 3, "num_candidates": 2, "num_composed": 0, **changes}
+    )
 
 
 def random_network(run: Store, seed: int = 0) -> Dataset:
@@ -256,7 +258,9 @@ def test_a_changed_test_split_and_a_changed_network_evaluate_again(tmp_path: Pat
     run, (images, network, prompts) = inputs(tmp_path)
 
     def fingerprint(*datasets: Dataset) -> str:
-        (unit,) = EVALUATE.units_of(params(), [*datasets, dataset_of(run, "compare-images", {})])
+        (unit,) = EVALUATE.units_of(
+            params(), [*datasets, dataset_of(run, "compare-images", {}), dataset_of(run, "cut-prompts", {})]
+        )
         return EVALUATE.fingerprint(unit)
 
     first = fingerprint(images, network, prompts)

@@ -208,6 +208,7 @@ def test_a_new_torch_changes_the_images_that_hold_it_and_no_other(tree: Path) ->
     changed = {name for name in before if before[name] != after[name]}
     with_torch = {
         "generate-prompts",
+        "cut-prompts",
         "embed",
         "dedup",
         "generate-images",

@@ -40,6 +40,7 @@ from tests import pictures
 from tests.networks import to_sample
 from tests.samples import json_of
 from tests.stages import dataset_of, local_run, run_stage
+from tests.vocabularies import cut
 
 SHARDS = {
     "train-00000": range(12),
@@ -76,7 +77,8 @@ def inputs(folder: Path, *limits: Limit) -> tuple[Store, list[Dataset]]:
     network = dataset_of(run, "train", {"model": [to_sample(regressor.architecture, regressor.state_dict())]})
     evaluated = dataset_of(run, "evaluate", {"confidence": [confidence(*limits)]})
     known = pictures.prompts(run, {"train-00000": range(7), "train-00001": range(7, 12)})
-    return run, [pictures.images(run, SHARDS), network, known, evaluated]
+    fragments = cut(run, [sample.text() for sample in known.samples()])
+    return run, [pictures.images(run, SHARDS), network, known, evaluated, fragments]
 
 
 def folder_of(folder: Path, *names: str) -> Path:
@@ -87,7 +89,7 @@ def folder_of(folder: Path, *names: str) -> Path:
 
 
 def params(**changes: Any) -> InferParams:
-    return InferParams(**{"batch_size": 4, "num_candidates": 3, **changes})
+    return InferParams(**{"batch_size": 4, "num_candidates": 3, "compose": False, **changes})
 
 
 def test_every_image_of_a_split_gets_vector_candidates_and_expected_cosine(tmp_path: Path) -> None:
@@ -381,6 +383,7 @@ def test_a_whole_batch_is_the_same_unit_for_unit_whether_bad_files_were_to_fail_
         "precision": "fp32",
         "images": "files",
         "num_candidates": 3,
+        "compose": False,
         "thumbnail": 256,
     }, "another setting would make anew what was predicted before there was a choice"
     (recorded,) = INFER.units_of(recording(tmp_path / "files", "a.png"), datasets)

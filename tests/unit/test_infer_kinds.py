@@ -31,7 +31,7 @@ def written(folder: Path, cases: dict[str, Case]) -> Path:
 
 def predicted(run: Path, folder: Path, **changes: str) -> dict[str, np.ndarray]:
     store, datasets = inputs(run)
-    asked = InferParams.model_validate({"images": str(folder), "num_candidates": 1, **changes})
+    asked = InferParams.model_validate({"images": str(folder), "num_candidates": 1, "compose": False, **changes})
     found = run_stage(store, INFER, asked, datasets).samples()
     return {Path(json_of(sample)["id"]).stem: from_npy(sample["npy"]) for sample in found}
 

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jobs.composing.values import Candidate
 from jobs.contract.samples import DIMENSIONS
 from jobs.errors import BadConfiguration, BadData, Corrupt, NotFound
 from jobs.infer import model_export
-from jobs.infer.contract import Predicted, Prediction
+from jobs.infer.contract import ModelInputs, Predicted, Prediction
 from jobs.infer.model_folder import MODEL, VECTORS
 from jobs.infer.models import open_model
 from jobs.infer.results.page import picture_name
@@ -25,7 +26,6 @@ from jobs.infer.results.writing import write
 from jobs.predict import run as predict_run
 from jobs.predict.command import COMMAND
 from jobs.predict.inputs import find_images
-from jobs.regressor.values import Candidate
 from jobs.report.page import RunView, Summary
 from jobs.runtime.arrays import npy_field
 from jobs.shards.dataset import Dataset, load_manifest
@@ -47,10 +47,10 @@ def quiet(what: str, done: int, total: int | None, part: float | None = None) ->
 
 
 def predict(*arguments: object) -> Summary:
-    """What the command answers."""
+    """What the command answers, without composing, which test_composed_predictions does."""
     parser = argparse.ArgumentParser()
     COMMAND.arguments(parser)
-    return predict_run.run(parser.parse_args([str(one) for one in arguments]), quiet)
+    return predict_run.run(parser.parse_args([*(str(one) for one in arguments), "--no-composing"]), quiet)
 
 
 @pytest.fixture
@@ -278,7 +278,7 @@ def test_what_cannot_be_is_refused_with_what_is_required(
 
 def view_of(runs: Path) -> RunView:
     store = LocalStore(runs / "run")
-    datasets = {stage: _dataset(store, stage) for stage in ("train", "dedup", "evaluate")}
+    datasets = {stage: _dataset(store, stage) for stage in ModelInputs.stages()}
     return RunView(datasets, frozenset(datasets), store.url)
 
 
@@ -324,7 +324,7 @@ def test_a_model_is_written_over_nothing_but_with_force(tmp_path: Path, runs: Pa
 
 def test_a_run_without_a_part_of_a_model_says_which(tmp_path: Path, runs: Path) -> None:
     view = view_of(runs)
-    with pytest.raises(NotFound, match="has no dedup and evaluate yet"):
+    with pytest.raises(NotFound, match="has no dedup, cut-prompts and evaluate yet"):
         model_export.write(replace(view, datasets={"train": view.datasets["train"]}), tmp_path / "m", force=False)
     for path in sorted((runs / "run" / "evaluate").rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()

@@ -36,7 +36,7 @@ def test_a_path_bytes_and_an_image_of_pillow_are_predicted_as_the_command_does(
     tmp_path: Path, runs: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = folder_of(tmp_path / "in", "a.png", "b.png")
-    model = i2p.load_model("run", store=str(runs), threads=1)
+    model = i2p.load_model("run", store=str(runs), threads=1, compose=False)
     path, data = folder / "a.png", (folder / "a.png").read_bytes()
     found = model.predict_many([path, str(path), data, Image.open(io.BytesIO(data)), folder / "b.png"])
     assert capfd.readouterr() == ("", "")
@@ -51,7 +51,7 @@ def test_a_path_bytes_and_an_image_of_pillow_are_predicted_as_the_command_does(
 
 
 def test_what_is_no_image_and_no_model_says_what_is_required(tmp_path: Path, runs: Path) -> None:
-    model = i2p.load_model(runs / "run", threads=1)
+    model = i2p.load_model(runs / "run", threads=1, compose=False)
     (tmp_path / "text.png").write_text("no image")
     with pytest.raises(BadData, match=r"text\.png.* cannot be decoded"):
         model.predict(tmp_path / "text.png")

@@ -408,7 +408,7 @@ def test_a_run_that_has_its_images_shows_them_and_leaves_out_the_rest(tmp_path: 
     page = Page(report(run))
     assert "24 of 31 images" in page.texts["images"]
     assert "Not here yet: train" in page.texts["training"]
-    assert "Still to be made: compare-images, train, evaluate, infer and submission." in page.texts[None]
+    assert "Still to be made: cut-prompts, compare-images, train, evaluate, infer and submission." in page.texts[None]
 
 
 def test_a_stage_made_from_an_earlier_input_is_out_of_date(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -15,9 +15,6 @@ from jobs.errors import BadConfiguration
 from jobs.runtime.commands import Progress
 from jobs.runtime.models import by_content, locate
 from jobs.similarity.exact import Floats
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 _CHUNK = 8192  # prompts that are sorted by length together: so many that a batch has prompts of one length
 _READ = 1200  # characters, of a prompt that is as long as MiniLM reads: 256 word pieces; longer ones take no longer
@@ -45,10 +42,10 @@ def model_params(model: str, *, revision: str | None, device: str, threads: int)
 
 def embedded(prompts: Sequence[str], params: EmbedParams, on_progress: Progress) -> Floats:
     """The unit vectors of the prompts, float32 of shape (n, d); raises BadConfiguration where the model is missing."""
-    from jobs.sentences import dimensions, embed  # imported late, it takes seconds
+    from jobs.sentences import dimensions, embed, load_local_model  # imported late, it takes seconds
 
     with _settings_of_torch():
-        model = _load(params)
+        model = load_local_model(params)
         vectors = np.empty((len(prompts), dimensions(model)), np.float32)
         for start in range(0, len(prompts), _CHUNK):
             some = prompts[start : start + _CHUNK]
@@ -77,25 +74,6 @@ def model_facts(params: EmbedParams) -> dict[str, Any]:
         "device": params.device,
         "threads": params.threads,
     }
-
-
-def _load(params: EmbedParams) -> SentenceTransformer:
-    from transformers.utils import logging
-
-    from jobs.sentences import load_model
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call] # of the 103 tensors, in the middle of our own
-    try:
-        return load_model(params, local_files_only=True)
-    except (OSError, ValueError) as error:
-        if params.revision:
-            raise BadConfiguration(
-                f"model: {params.model} at {params.revision} is not in this machine's cache of the hub, and nothing is "
-                f"downloaded; `hf download {params.model} --revision {params.revision}` fetches it"
-            ) from error
-        raise BadConfiguration(
-            f"model: {params.model} is required to be what SentenceTransformer.save() writes: {error}"
-        ) from error
 
 
 @contextmanager

@@ -91,15 +91,19 @@ function answer(row) {
   const bar = made("span");
   bar.style.width = `${Math.max(0, 100 * row[EXPECTED])}%`;
   track.append(bar);
-  return [value, track, made("p", "prompt", row[CANDIDATES].length ? row[CANDIDATES][0][0] : "")];
+  const [prompt, , composed] = row[CANDIDATES][0] ?? ["", 0, 0];
+  const text = made("p", "prompt", prompt);
+  if (composed) text.append(" ", made("span", "kind", "composed"));
+  return [value, track, text];
 }
 
 function candidates(some, title) {
   const details = made("details");
   const list = made("ol", "candidates");
-  for (const [prompt, cosine] of some) {
+  for (const [prompt, cosine, composed] of some) {
     const item = made("li");
     item.append(made("span", "number", cosine.toFixed(3)), " ", made("bdi", "prompt", prompt));
+    if (composed) item.append(" ", made("span", "kind", "composed"));
     list.append(item);
   }
   details.append(made("summary", "", `${some.length} ${title}`), list);

@@ -49,7 +49,9 @@ def rows_script(first: int, rows: Sequence[Row]) -> bytes:
 
 
 def _shown(row: Row) -> Iterator[Any]:
-    """What page.js takes: file, outcome, expected cosine, interval, reason, whether it has a picture, candidates."""
+    """What page.js takes: file, outcome, expected cosine, interval, reason, whether it has a picture, candidates, each
+    with its cosine and whether it is composed.
+    """
     prediction = row.prediction
     yield prediction.id
     yield _OUTCOMES[row.outcome]
@@ -57,4 +59,4 @@ def _shown(row: Row) -> Iterator[Any]:
     yield prediction.interval
     yield row.reason
     yield int(row.thumbnail is not None)
-    yield [[one.prompt, one.cosine] for one in prediction.candidates]
+    yield [[one.prompt, one.cosine, int(one.kind == "composed")] for one in prediction.candidates]

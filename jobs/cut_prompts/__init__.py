@@ -1,0 +1,1 @@
+"""Cuts training prompts into fragments, of which readable prompts are composed."""
