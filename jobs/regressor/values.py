@@ -28,6 +28,16 @@ class Architecture(JsonModel):
     std: tuple[float, float, float]
 
 
+class Viewing(JsonModel):
+    """How images are shown to a trained network; without anything as in training."""
+
+    views: str = "single"
+    """One of jobs/regressor/views."""
+
+    image_size: Count | None = None
+    """Pixels of a side; None for those of training."""
+
+
 class Limit(JsonModel):
     """An image whose signal is beyond the value is unlike all that was measured."""
 
@@ -69,11 +79,68 @@ class Confidence(JsonModel):
     coverage: float
     """The share of true cosines that the interval holds."""
 
+    viewing: Viewing = Viewing()
+    """How images were shown when all of this was measured, and are to be shown; left out where it is as in training."""
+
     @model_validator(mode="after")
     def _is_a_map(self) -> Self:
         if len(self.trust) != len(self.expected_cosine) or sorted(self.trust) != self.trust:
             raise ValueError("as many values as knots are required, and knots in ascending order")
         return self
+
+
+class HeldOutRecord(JsonModel):
+    """Of which held-out images a network's vectors are kept, for the ensembles that it may be in."""
+
+    reads: dict[str, str]
+    """Digests of all images of these splits; those of two networks are equal where they were evaluated on the same."""
+
+    keys: dict[str, tuple[str, ...]]
+    """By split, of the images whose vectors are kept, in their order: the first ones of the dataset."""
+
+
+class EnsembleMember(JsonModel):
+    """One network of an ensemble."""
+
+    model: str
+    """The run or folder that it is of."""
+
+    weight: float
+    score: float
+    """Its mean cosine on the images that the ensemble was measured on."""
+
+
+class EnsembleGain(JsonModel):
+    """What an ensemble scores, and by how much more than its best member."""
+
+    score: float
+    difference: float
+    interval: tuple[float, float] | None
+    """The 95 % interval of the difference, image by image; None of so few that it would be narrower than it says."""
+
+    weights: tuple[float, ...]
+    """In the order of the members; of vectors that are not normalised they weigh what has their length."""
+
+
+class EnsembleRecord(JsonModel):
+    """The networks that predict together, and what that gains on held-out images."""
+
+    members: tuple[EnsembleMember, ...]
+    best: str
+    """The member that is the best one on the images that the weights were fitted on."""
+
+    split: str
+    """The images that all was measured on."""
+
+    images: Count
+    cross_fitted: bool
+    """Whether weights for each image were fitted on others of its own split, for want of another one."""
+
+    normalised: EnsembleGain
+    """Of what predicts: unit vectors are averaged."""
+
+    not_normalised: EnsembleGain
+    """If vectors were averaged as long as the networks give them, with weights fitted for that."""
 
 
 class Calibration(JsonModel):
