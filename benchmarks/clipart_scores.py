@@ -40,6 +40,7 @@ from jobs.regressor.intervals import interval
 from jobs.regressor.metric import cosines
 from jobs.regressor.predict import predict
 from jobs.regressor.saved_model import load_regressor
+from jobs.regressor.viewer import viewer_of
 from jobs.runtime.arrays import vectors_of
 from jobs.shards.dataset import Dataset, load_manifest
 from jobs.shards.local import LocalStore
@@ -176,10 +177,11 @@ def read(images: ReadGroup[Origin], model: Any) -> tuple[list[str], Floats, Floa
     """Keys, the frozen tower's features, and the prompts' vectors, of a split."""
     regressor = load_regressor(model)
     regressor.head = nn.Identity()
+    viewer = viewer_of(regressor)
     keys: list[str] = []
     features, vectors = [], []
     for batch, found in predict(
-        regressor, images.samples(), lambda sample: (sample.key, image_in(sample.raw)), EvaluateParams(threads=2)
+        viewer, images.samples(), lambda sample: (sample.key, image_in(sample.raw)), EvaluateParams(threads=2)
     ):
         keys += [sample.key for sample in batch]
         features.append(found.vectors)

@@ -41,12 +41,12 @@ from jobs.regressor.confidence import Judgement, judged
 from jobs.regressor.conformal import upper_limit
 from jobs.regressor.feature_statistics import FeatureStatistics
 from jobs.regressor.metric import cosines
-from jobs.regressor.model import Regressor
 from jobs.regressor.params import PredictParams
 from jobs.regressor.predict import Outputs, joined, predict
 from jobs.regressor.saved_model import load_regressor
 from jobs.regressor.signals import Signals, signals
 from jobs.regressor.values import Confidence
+from jobs.regressor.viewer import Viewer, viewer_of
 from jobs.runtime.arrays import vectors_of
 from jobs.shards.dataset import Dataset, load_manifest
 from jobs.shards.local import LocalStore
@@ -64,7 +64,7 @@ _BINS = 10  # of the calibration error
 class Model:
     """A finished run's network and what it knows."""
 
-    regressor: Regressor
+    viewer: Viewer
     prompts: NDArray[np.float32]  # unit vectors, of shape (n, 384)
     confidence: Confidence
     statistics: FeatureStatistics
@@ -143,7 +143,7 @@ def load(run: LocalStore) -> Model:
     prompts = Deduplicated(dataset(run, "dedup")).splits[TRAIN]
     confidence = Evaluated(dataset(run, "evaluate")).confidence.sample()
     return Model(
-        load_regressor(Trained(dataset(run, "train")).model.sample()),
+        viewer_of(load_regressor(Trained(dataset(run, "train")).model.sample()), confidence.value.viewing),
         vectors_of(sample.raw for sample in prompts.samples()),
         confidence.value,
         FeatureStatistics.decode(confidence["safetensors"]),
@@ -165,7 +165,7 @@ def outputs_of(model: Model, pictures: Pictures) -> Outputs:
         item[1].save(file, "PNG")
         return item[0], file.getvalue()
 
-    return joined([outputs for _, outputs in predict(model.regressor, pictures, data, PredictParams(threads=2))])
+    return joined([outputs for _, outputs in predict(model.viewer, pictures, data, PredictParams(threads=2))])
 
 
 def signals_of(model: Model, outputs: Outputs) -> Signals:

@@ -38,6 +38,7 @@ from jobs.infer.stage import InferParams
 from jobs.regressor.model import Regressor
 from jobs.regressor.predict import in_batches, predict_batches
 from jobs.regressor.values import Architecture
+from jobs.regressor.viewer import Viewer, viewer_of
 from jobs.shards.dataset import Writer
 from jobs.shards.local import LocalStore
 
@@ -94,12 +95,12 @@ def compare_pictures(folder: Path, form: str, size: tuple[int, int], count: int)
         }
 
 
-def demo_network() -> Regressor:
+def demo_network() -> Viewer:
     """The demo's tower with random weights."""
     torch.set_num_threads(THREADS)
     half = (0.5, 0.5, 0.5)
     architecture = Architecture(model="convnext_atto", image_size=SIZE, head="linear", mean=half, std=half)
-    return Regressor(architecture).eval()
+    return viewer_of(Regressor(architecture).eval())
 
 
 def write_picture(folder: Path, form: str, size: tuple[int, int], number: int) -> str:

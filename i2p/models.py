@@ -73,13 +73,13 @@ class Model:
         """The predictions for images, in their order; raises as `predict` does, where `i2p predict` goes on."""
         found: list[Prediction] = []
         batches = in_batches(((None, self._pixels(image)) for image in images), self._params.batch_size)
-        for batch, outputs in predict_batches(self._predictor.regressor, batches, self._params):
+        for batch, outputs in predict_batches(self._predictor.network, batches, self._params):
             explained = self._predictor.explained([""] * len(batch), outputs, self._params)
             found += [_prediction(one, vector) for one, vector in zip(explained, outputs.vectors, strict=True)]
         return found
 
     def _pixels(self, image: ImageLike) -> Pixels:
-        size = self._predictor.regressor.architecture.image_size
+        size = self._predictor.network.image_size
         if isinstance(image, Image.Image):
             return pixels(as_rgb(image.copy(), self._params.background), size)
         if self._decode_file is None:

@@ -10,7 +10,7 @@ from jobs.contract.declaration import Access, Contract, Inputs, Many, One, Stats
 from jobs.cut_prompts.contract import CutPrompts
 from jobs.dedup.contract import Deduplicated
 from jobs.generate_images.contract import GeneratedImages
-from jobs.regressor.values import Calibration, Confidence
+from jobs.regressor.values import Calibration, Confidence, HeldOutRecord
 from jobs.shards.dataset import Dataset
 from jobs.shards.strict_json import Count, JsonModel
 from jobs.train.contract import Trained
@@ -157,6 +157,24 @@ class Texts(JsonModel):
     than it says."""
 
 
+class ViewingGain(JsonModel):
+    """What other views of an image, or another size than that of training, gain on the images that are scored."""
+
+    views: str
+    image_size: Count
+    """Pixels of a side."""
+
+    trained_image_size: Count
+    plain_score: float
+    """Of the image alone in the size of training."""
+
+    difference: float
+    """Mean of the score's cosines minus these, image by image."""
+
+    interval: tuple[float, float] | None
+    """Its 95 % interval; None of so few images that it would be narrower than it says."""
+
+
 class Metrics(JsonModel):
     """The score, and what it takes to judge it."""
 
@@ -187,6 +205,9 @@ class Metrics(JsonModel):
 
     texts: Texts | None = None
     """None where no prompts were composed."""
+
+    viewing: ViewingGain | None = None
+    """None where images are seen as in training."""
 
 
 class MetricsSummary(JsonModel):
@@ -227,11 +248,13 @@ class Case(JsonModel):
 
 class Evaluated(Contract[Access], stage="evaluate"):
     """Scores and cases have the keys of their prompts; a case's `png` is small. The confidence's safetensors are the
-    statistics of training images' features. Only evaluations from before version 4 have a calibration.
+    statistics of training images' features, those of `held_out` what an ensemble is fitted on. Only evaluations from
+    before version 4 have a calibration, and those from before version 5 have no `held_out`.
     """
 
     metrics = One(Metrics)
     confidence = One(Confidence, "safetensors")
+    held_out = One(HeldOutRecord, "safetensors")
     calibration = One(Calibration)
     scores = Many(Score)
     best = Many(Case, "txt", "png", key="prompt")

@@ -15,8 +15,8 @@ from jobs.evaluate.stage import SPLIT, EvaluateParams
 from jobs.imaging.pixels import decode, image_in
 from jobs.imaging.thumbnails import centred, thumbnail
 from jobs.regressor.feature_statistics import FeatureStatistics, feature_distances
-from jobs.regressor.model import Regressor
 from jobs.regressor.predict import predict
+from jobs.regressor.viewer import Viewer
 from jobs.runtime import log
 from jobs.runtime.arrays import from_npy, vectors_of
 from jobs.shards.records import Shard
@@ -36,6 +36,7 @@ class HeldOut:
     predicted: Floats  # unit vectors the network gives for the images, float32 of shape (n, 384)
     feature_distance: NDArray[np.float64]  # to training images, of shape (n,); all features would be 1 GB of 300,000
     detail: NDArray[np.float64]  # of shape (n,)
+    lengths: Floats  # of what the head gave for them, before it was normalised, float32 of shape (n,)
 
 
 def require_held_out(images: ReadSplits[Origin]) -> None:
@@ -48,7 +49,7 @@ def require_held_out(images: ReadSplits[Origin]) -> None:
 
 
 def load_held_out(
-    images: ReadSplits[Origin], regressor: Regressor, statistics: FeatureStatistics, params: EvaluateParams
+    images: ReadSplits[Origin], viewer: Viewer, statistics: FeatureStatistics, params: EvaluateParams
 ) -> tuple[HeldOut, Floats]:
     """Predict all images that are scored; with their `centred` thumbnails, float32 of shape (n, 768)."""
     group = images[SPLIT]
@@ -59,14 +60,14 @@ def load_held_out(
             small.append(thumbnail(decode(image_in(sample.raw), sample.key)))
             yield sample
 
-    held_out = predicted_images(samples(), group.num_samples, regressor, statistics, params)
+    held_out = predicted_images(samples(), group.num_samples, viewer, statistics, params)
     return held_out, centred(small)
 
 
 def predicted_images(
     samples: Iterable[TypedSample[Origin]],
     total: int,
-    regressor: Regressor,
+    viewer: Viewer,
     statistics: FeatureStatistics,
     params: EvaluateParams,
 ) -> HeldOut:
@@ -75,14 +76,15 @@ def predicted_images(
     sources: list[str] = []
     true: list[Floats] = []
     predicted: list[Floats] = []
-    distances, detail = [], []
-    for batch, found in predict(regressor, samples, lambda sample: (sample.key, image_in(sample.raw)), params):
+    distances, detail, lengths = [], [], []
+    for batch, found in predict(viewer, samples, lambda sample: (sample.key, image_in(sample.raw)), params):
         keys += [sample.key for sample in batch]
         sources += [sample.value.source for sample in batch]
         true.append(vectors_of(sample.raw for sample in batch))
         predicted.append(found.vectors)
         distances.append(feature_distances(statistics, found.features))
         detail.append(found.detail)
+        lengths.append(found.lengths)
         log.progress(len(keys), total, "held-out images")
     return HeldOut(
         tuple(keys),
@@ -91,10 +93,11 @@ def predicted_images(
         np.concatenate(predicted),
         np.concatenate(distances),
         np.concatenate(detail),
+        np.concatenate(lengths),
     )
 
 
-def training_features(images: Samples, regressor: Regressor, params: EvaluateParams) -> Floats:
+def training_features(images: Samples, viewer: Viewer, params: EvaluateParams) -> Floats:
     """The tower's features of the first training images, float32 of shape (n, d); raises BadData without one."""
     shards = first_shards(images.shards(), params.num_feature_images)
     total = sum(shard.samples for shard in shards)
@@ -103,7 +106,7 @@ def training_features(images: Samples, regressor: Regressor, params: EvaluatePar
     samples = (sample for shard in shards for sample in images.read(shard))
     features: list[Floats] = []
     done = 0
-    for batch, found in predict(regressor, samples, lambda sample: (sample.key, image_in(sample.raw)), params):
+    for batch, found in predict(viewer, samples, lambda sample: (sample.key, image_in(sample.raw)), params):
         features.append(found.features)
         done += len(batch)
         log.progress(done, total, "training images, for their features")

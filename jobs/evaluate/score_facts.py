@@ -10,7 +10,7 @@ from jobs.contract.reading import ReadGroup, TypedSample
 from jobs.contract.samples import TRAIN
 from jobs.dedup.contract import Deduplicated
 from jobs.evaluate import contract
-from jobs.evaluate.contract import Evaluated, Histogram, Metrics, Reliability, SourceScore, Texts
+from jobs.evaluate.contract import Evaluated, Histogram, Metrics, Reliability, SourceScore, Texts, ViewingGain
 from jobs.report.page import RunView
 from jobs.report.picture_pairs import PicturePair, picture_pair
 from jobs.report.pictures import is_small, uri, within
@@ -105,6 +105,7 @@ class ScoreFacts:
     counts: tuple[tuple[str, tuple[int, ...]], ...]  # (one of NAMES, images per bin)
     reliability: Reliability | None  # None of a run from before it was measured, or of a single held-out image
     texts: Texts | None  # None where no prompts were composed
+    viewing: ViewingGain | None  # None where images are seen as in training
     leak: LeakCheck | None  # None while dedup is being made anew
     best: tuple[Case, ...]
     worst: tuple[Case, ...]
@@ -141,6 +142,7 @@ def score_facts(evaluated: Evaluated[Dataset], view: RunView) -> ScoreFacts:
         counts=counts,
         reliability=metrics.reliability,
         texts=metrics.texts,
+        viewing=metrics.viewing,
         leak=_leak(metrics, evaluated, dedup, view) if dedup else None,
         best=_cases(evaluated.best),
         worst=_cases(evaluated.worst),

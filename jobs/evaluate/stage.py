@@ -7,7 +7,7 @@ from pydantic import Field
 from jobs.compare_images.contract import reads_of_left_out
 from jobs.contract.samples import TRAIN
 from jobs.evaluate.contract import Evaluated, EvaluateInputs
-from jobs.regressor.params import PredictParams
+from jobs.regressor.params import PredictParams, Views
 from jobs.runtime.spec import StageSpec, Unit, one_unit
 
 SPLIT = "val"  # what is scored, and what confidence is fitted on
@@ -16,6 +16,17 @@ CHECKED = "test"  # what confidence is checked on
 
 class EvaluateParams(PredictParams):
     """How the score and what stands beside it are computed."""
+
+    views: Views = "single"
+    """The views of an image that the network sees, here and wherever it predicts: `single` is the image alone, `flip`
+    adds its mirror image, `crops` its centre and corners. What is read out of them is averaged, and the time grows with
+    their number (1, 2, 6). Prompts that say left and right, and letters in images, are against `flip`.
+    """
+
+    image_size: int | None = Field(default=None, ge=1)
+    """Pixels of a side that the network sees, here and wherever it predicts; null for those of training. More often
+    help a convolutional tower (Touvron et al. 2019); most others take one size, and any other is an error.
+    """
 
     num_resamples: int = Field(default=5_000, ge=2_000)
     """Bootstrap resamples behind the 95 % interval."""
@@ -33,6 +44,9 @@ class EvaluateParams(PredictParams):
 
     error_rate: float = Field(default=0.02, gt=0, lt=1)
     """The share of images like the held-out ones that may be abstained as unlike anything in training."""
+
+    num_fitted_images: int = Field(default=5_000, ge=1)
+    """Held-out images of each split whose vectors are kept, 3.1 kB for each, to fit an ensemble's weights on."""
 
     num_cases: int = Field(default=12, ge=1)
     """Images shown as the best, and as the worst."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.evaluate.contract import Evaluated, Reliability, SourceScore, Texts
+from jobs.evaluate.contract import Evaluated, Reliability, SourceScore, Texts, ViewingGain
 from jobs.report.page import Summary
 from jobs.shards.dataset import Dataset
 
@@ -20,12 +20,22 @@ def summary(evaluated: Evaluated[Dataset]) -> Summary:
             f"{found.baselines.nearest_neighbour:.4f}{_above(above.nearest_neighbour) if above else ''}",
         ),
         ("closest training prompt", f"{found.max_cosine_to_train:.4f}   (leak check)"),
+        *(_of_viewing(found.viewing) if found.viewing else ()),
         *(_of_confidence(found.reliability) if found.reliability else ()),
         *(_of_texts(found.texts) if found.texts else ()),
         *((f"of {one.source}", _of_source(one)) for one in found.by_source if len(found.by_source) > 1),
     ]
     lines = [f"mean cosine on {found.samples:,} held-out prompts", *(f"  {name:<28} {value}" for name, value in rows)]
     return Summary(found.model_dump(mode="json"), "\n".join(lines))
+
+
+def _of_viewing(found: ViewingGain) -> list[tuple[str, str]]:
+    interval = f"   95 % interval {found.interval[0]:+.4f} to {found.interval[1]:+.4f}" if found.interval else ""
+    seen = f"views {found.views}, {found.image_size} px"
+    return [
+        (seen, f"{found.difference:+.4f}{interval}"),
+        (f"seen once, {found.trained_image_size} px", f"{found.plain_score:.4f}   (as in training)"),
+    ]
 
 
 def _of_confidence(found: Reliability) -> list[tuple[str, str]]:

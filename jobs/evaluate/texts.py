@@ -44,7 +44,7 @@ def candidates_of(
     return found
 
 
-def texts(
+def measured_texts(
     true: Sequence[str], held_out: HeldOut, candidates: Candidates, composer: Composer, params: EvaluateParams
 ) -> Texts:
     """The measure of the first images, at least one, whose prompts are `true`."""

@@ -20,6 +20,7 @@ from jobs.evaluate.contract import (
     Reliability,
     SourceScore,
     Texts,
+    ViewingGain,
 )
 from jobs.evaluate.held_out import (
     Closest,
@@ -32,18 +33,20 @@ from jobs.evaluate.held_out import (
     require_held_out,
     training_features,
 )
+from jobs.evaluate.kept_vectors import write_held_out
 from jobs.evaluate.metrics import histogram
 from jobs.evaluate.reliability import Measured, reliability
 from jobs.evaluate.scores import Ranked, Scores, rounded, write_cases, write_scores
 from jobs.evaluate.stage import CHECKED, SPLIT, EvaluateParams
-from jobs.evaluate.texts import candidates_of, texts
+from jobs.evaluate.texts import candidates_of, measured_texts
+from jobs.evaluate.viewing import viewing_gain, viewing_of
 from jobs.regressor.confidence import fit_confidence
 from jobs.regressor.feature_statistics import FeatureStatistics, feature_statistics
 from jobs.regressor.intervals import CONFIDENCE, ENOUGH_IMAGES, interval
 from jobs.regressor.metric import cosines
-from jobs.regressor.model import Regressor
 from jobs.regressor.saved_model import load_regressor
 from jobs.regressor.signals import Signals
+from jobs.regressor.viewer import Viewer, viewer_of
 from jobs.runtime.arrays import from_npy
 from jobs.runtime.device import prepare_torch
 from jobs.runtime.task import Task
@@ -60,12 +63,14 @@ def run(task: Task[EvaluateInputs, Evaluated[Writer]], params: EvaluateParams) -
         device = prepare_torch(params)
         with task.writing(unit) as output:
             regressor = load_regressor(task.inputs.trained.model.sample()).to(device)
+            viewing = viewing_of(params, regressor)
+            viewer = viewer_of(regressor, viewing) if viewing else viewer_of(regressor)
             require_held_out(images)
             staying = Staying(images[TRAIN], task.inputs.compared)
-            features = training_features(staying, regressor, params)
+            features = training_features(staying, viewer, params)
             statistics = feature_statistics(features)
-            held_out, thumbnails = load_held_out(images, regressor, statistics, params)
-            checked = load_checked(images[CHECKED], regressor, statistics, params)
+            held_out, thumbnails = load_held_out(images, viewer, statistics, params)
+            checked = load_checked(images[CHECKED], viewer, statistics, params)
             closest = closest_prompts(prompts, held_out, checked, params)
             neighbours, num_seen = neighbour_vectors(staying, thumbnails, params)
             scores = Scores(
@@ -85,10 +90,16 @@ def run(task: Task[EvaluateInputs, Evaluated[Writer]], params: EvaluateParams) -
             rows = sorted({*range(num_composed), *chosen.rows})
             candidates = candidates_of(rows, held_out, closest, prompts, composer)
             true_prompts = [sample.text() for sample in islice(images[SPLIT].samples(), num_composed)]
-            found_texts = texts(true_prompts, held_out, candidates, composer, params) if composer else None
-            found = metrics(scores, held_out, closest, prompts, checks, found_texts, params, num_neighbours=num_seen)
+            read = measured_texts(true_prompts, held_out, candidates, composer, params) if composer else None
+            gain = viewing_gain(images[SPLIT], viewer, scores.model, params) if viewing else None
+            found = metrics(
+                scores, held_out, closest, prompts, checks, params, num_neighbours=num_seen, texts=read, viewing=gain
+            )
             output.metrics.write(found)
+            if viewing:
+                confidence = confidence.model_copy(update={"viewing": viewing})
             output.confidence.write(confidence, safetensors=statistics.encode())
+            write_held_out(images, held_out, checked, params, output)
             write_scores(scores, held_out, fitted_on.signals, closest, output)
             write_cases(images[SPLIT], scores.model, held_out, chosen, candidates, output)
             output.stats.write(
@@ -107,11 +118,11 @@ def composer_of(inputs: EvaluateInputs, prompts: ReadGroup[Origin], params: Eval
 
 
 def load_checked(
-    images: ReadGroup[Origin], regressor: Regressor, statistics: FeatureStatistics, params: EvaluateParams
+    images: ReadGroup[Origin], viewer: Viewer, statistics: FeatureStatistics, params: EvaluateParams
 ) -> HeldOut | None:
     """Predict the images that confidence is checked on; None where there are none."""
     total = images.num_samples
-    return predicted_images(images.samples(), total, regressor, statistics, params) if total else None
+    return predicted_images(images.samples(), total, viewer, statistics, params) if total else None
 
 
 def measured(split: str, held_out: HeldOut, closest_cosines: Vectors) -> Measured:
@@ -126,10 +137,11 @@ def metrics(
     closest: Closest,
     prompts: ReadGroup[Origin],
     checks: Reliability | None,
-    found_texts: Texts | None,
     params: EvaluateParams,
     *,
     num_neighbours: int,
+    texts: Texts | None,
+    viewing: ViewingGain | None,
 ) -> Metrics:
     """The numbers of the report."""
     to_train, numbers = closest.to_true
@@ -157,7 +169,8 @@ def metrics(
         histogram=histogram(model=scores.model, constant=scores.constant, nearest_neighbour=scores.nearest_neighbour),
         neighbour_images=num_neighbours,
         reliability=checks,
-        texts=found_texts,
+        texts=texts,
+        viewing=viewing,
     )
 
 

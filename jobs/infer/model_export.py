@@ -13,6 +13,7 @@ from jobs.errors import BadConfiguration, NotFound
 from jobs.infer.contract import ModelInputs
 from jobs.infer.model_folder import (
     CONFIDENCE,
+    HELD_OUT,
     MODEL,
     NETWORK,
     PROMPTS,
@@ -56,11 +57,13 @@ def write(view: RunView, folder: Path, *, force: bool) -> Summary:
         def new(name: str) -> BinaryIO:
             return files.setdefault(name, stack.enter_context(spool()))
 
-        for name, part in (
+        parts = [
             (NETWORK, inputs.trained.model.sample()),
             (CONFIDENCE, inputs.evaluated.confidence.sample()),
             (VOCABULARY, inputs.cut.vocabulary.sample()),
-        ):
+            *((HELD_OUT, one) for one in inputs.evaluated.held_out.samples()),  # none of an earlier evaluation
+        ]
+        for name, part in parts:
             for field, content in part.raw.fields.items():
                 new(f"{name}.{field}").write(content)
         origins = _write_prompts(inputs, new(PROMPTS), new(VECTORS))

@@ -3,6 +3,7 @@
 model.json                what it is: the run, digests of all files, sources and licences of its prompts
 network.json, network.safetensors          architecture and weights
 confidence.json, confidence.safetensors    when to expect what, and the statistics of features that takes
+held_out.json, held_out.safetensors        its vectors of held-out images, which an ensemble needs; not always there
 prompts.jsonl, prompts.npy                 the training prompts, and their vectors, float32 of shape (n, 384)
 vocabulary.json, vocabulary.npy            fragments of them to compose prompts of, and their vectors
 README.md
@@ -22,13 +23,13 @@ from jobs.contract.reading import TypedSample
 from jobs.contract.samples import DIMENSIONS
 from jobs.errors import Corrupt
 from jobs.infer.npy import npy_header
-from jobs.regressor.values import Architecture, Confidence
+from jobs.regressor.values import Architecture, Confidence, HeldOutRecord
 from jobs.shards.store import Store, verified
 from jobs.shards.strict_json import Count, Digest, JsonModel
 from jobs.shards.tar import Sample
 
 MODEL = "model.json"
-NETWORK, CONFIDENCE, VOCABULARY = "network", "confidence", "vocabulary"
+NETWORK, CONFIDENCE, VOCABULARY, HELD_OUT = "network", "confidence", "vocabulary", "held_out"
 PROMPTS, VECTORS = "prompts.jsonl", "prompts.npy"
 _BLOCK = 16_384  # prompts
 _AGAIN = "export the model again"
@@ -94,6 +95,9 @@ class FolderModel:
 
     def confidence(self) -> TypedSample[Confidence]:
         return self._sample(CONFIDENCE, "safetensors", Confidence)
+
+    def held_out(self) -> TypedSample[HeldOutRecord] | None:
+        return self._sample(HELD_OUT, "safetensors", HeldOutRecord) if f"{HELD_OUT}.json" in self.record.files else None
 
     def prompts(self) -> Iterator[tuple[list[str], Floats]]:
         count = self.record.prompts

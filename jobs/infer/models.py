@@ -16,7 +16,7 @@ from jobs.errors import BadConfiguration, NotFound
 from jobs.infer.contract import InferInputs, ModelInputs
 from jobs.infer.model_folder import MODEL, FolderModel
 from jobs.infer.stage import reads_of_model
-from jobs.regressor.values import Architecture, Confidence
+from jobs.regressor.values import Architecture, Confidence, HeldOutRecord
 from jobs.runtime.arrays import vectors_of
 from jobs.runtime.environment import store_patience
 from jobs.shards.address import open_store
@@ -43,6 +43,9 @@ class Model(Protocol):
     def confidence(self) -> TypedSample[Confidence]:
         """How sure it is, with the statistics of features as `safetensors`."""
 
+    def held_out(self) -> TypedSample[HeldOutRecord] | None:
+        """Its vectors of held-out images as `safetensors`; None of one that was evaluated before they were kept."""
+
     def prompts(self) -> Iterator[tuple[list[str], Floats]]:
         """Its training prompts in order, some at a time, with their unit vectors, float32 of shape (n, 384)."""
 
@@ -66,6 +69,9 @@ class RunModel:
 
     def confidence(self) -> TypedSample[Confidence]:
         return self.inputs.evaluated.confidence.sample()
+
+    def held_out(self) -> TypedSample[HeldOutRecord] | None:
+        return next(self.inputs.evaluated.held_out.samples(), None)
 
     def prompts(self) -> Iterator[tuple[list[str], Floats]]:
         prompts = self.inputs.prompts.splits[TRAIN]

@@ -47,7 +47,7 @@ def pictures_in(
             versions[name] = NOT_READ
             bad.add_refused(files.prefix + name, files.refused[name])
     names = [name for name in files.names if name not in files.refused]
-    for file in read_files(files.store, names, decode_file, predictor.regressor.architecture.image_size, params):
+    for file in read_files(files.store, names, decode_file, predictor.network.image_size, params):
         versions[file.name] = file.version
         if not isinstance(file.pixels, NotFound):
             yield Picture(files.prefix + file.name, file.thumbnail), file.pixels
@@ -76,7 +76,7 @@ def write_predictions(
     batches = in_batches(pictures, params.batch_size)
     samples: list[Sample] = []
     abstained = 0
-    for batch, outputs in predict_batches(predictor.regressor, batches, params, on_bad):
+    for batch, outputs in predict_batches(predictor.network, batches, params, on_bad):
         predictions = predictor.explained([picture.id for picture in batch], outputs, params)
         for picture, prediction, vector in zip(batch, predictions, outputs.vectors, strict=True):
             abstained += prediction.abstained is not None

@@ -18,11 +18,11 @@ from jobs.infer.models import Model
 from jobs.infer.stage import InferParams
 from jobs.regressor.confidence import Judgement, judged
 from jobs.regressor.feature_statistics import FeatureStatistics
-from jobs.regressor.model import Regressor
-from jobs.regressor.predict import Outputs
+from jobs.regressor.predict import Network, Outputs
 from jobs.regressor.saved_model import load_regressor
 from jobs.regressor.signals import signals
 from jobs.regressor.values import Confidence
+from jobs.regressor.viewer import viewer_of
 from jobs.runtime.device import prepare_torch
 from jobs.similarity.closest import AnyIndex, closest_in, index_of, vectors_at
 from jobs.similarity.exact import Rows
@@ -34,7 +34,7 @@ Floats = NDArray[np.float32]
 class Predictor:
     """What predictions are made and explained with."""
 
-    regressor: Regressor
+    network: Network
     index: AnyIndex  # of the training prompts' vectors
     prompts: list[str]
     confidence: Confidence
@@ -88,13 +88,13 @@ def load_predictor(model: Model, params: InferParams, *, local_files_only: bool 
     if first is None:
         raise BadData(f"the model of {model.name} has no training prompts to explain predictions with")
     index = index_of(chain([first], blocks), params.device)
-    regressor = load_regressor(model.network()).to(device)
     confidence = model.confidence()
+    network = viewer_of(load_regressor(model.network()).to(device), confidence.value.viewing)
     statistics = FeatureStatistics.decode(confidence["safetensors"])
     vocabulary = model.vocabulary() if params.compose else None
     known = texts[0], first[0]
     composer = load_composer(vocabulary, known, params, local_files_only=local_files_only) if vocabulary else None
-    return Predictor(regressor, index, texts, confidence.value, statistics, composer)
+    return Predictor(network, index, texts, confidence.value, statistics, composer)
 
 
 def _candidate(prompt: str, cosine: float) -> Candidate:

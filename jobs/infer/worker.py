@@ -70,7 +70,7 @@ class _Shards:
     def pictures(self, unit: Unit, predictor: Predictor, _: BadImages) -> Pictures:
         images = self.task.inputs.images.splits
         samples = (sample.raw for shard in unit.shards for sample in images.read(shard))
-        return read_samples(samples, predictor.regressor.architecture.image_size, self.params)
+        return read_samples(samples, predictor.network.image_size, self.params)
 
 
 @dataclass(frozen=True, slots=True)

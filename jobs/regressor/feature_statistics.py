@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,3 +70,15 @@ def feature_distances(statistics: FeatureStatistics, features: Floats) -> NDArra
     whitened = (features - statistics.mean.astype(np.float64)) @ statistics.whitening.T.astype(np.float64)
     distances: NDArray[np.float64] = np.sqrt((whitened**2).mean(axis=1))
     return distances
+
+
+def mean_distances(statistics: Sequence[FeatureStatistics], features: Floats) -> NDArray[np.float64]:
+    """The mean of each image's distances in the features of one or several networks, float64 of shape (n,).
+
+    Features stand beside each other in the order of the networks, float32 of shape (n, d1 + d2 + …). Raises BadData.
+    """
+    ends = np.cumsum([len(one.mean) for one in statistics])
+    parts = np.split(features, ends[:-1], axis=1)
+    distances = [feature_distances(one, part) for one, part in zip(statistics, parts, strict=True)]
+    mean: NDArray[np.float64] = np.mean(distances, axis=0)
+    return mean

@@ -56,7 +56,11 @@ class Regressor(nn.Module):
 
     def vectors(self, features: Tensor) -> Tensor:
         """The unit vectors that the head gives for a tower's features, float32 of shape (n, 384)."""
-        return functional.normalize(self.head(features).float(), dim=-1)
+        return functional.normalize(self.raw(features), dim=-1)
+
+    def raw(self, features: Tensor) -> Tensor:
+        """What the head gives before it is normalised, float32 of shape (n, 384)."""
+        return self.head(features).float()  # type: ignore[no-any-return]
 
     def train(self, mode: bool = True) -> Regressor:
         """As nn.Module does, except that frozen layers stay in eval mode: no stochastic depth, no new statistics."""

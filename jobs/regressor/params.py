@@ -10,8 +10,10 @@ from jobs.registry import OneOf
 from jobs.runtime.spec import TorchParams
 
 HEADS = "jobs.regressor.heads"
+VIEWS = "jobs.regressor.views"
 
 Head = Annotated[str, OneOf(HEADS)]
+Views = Annotated[str, OneOf(VIEWS)]
 Trainable = Literal["all", "last-quarter", "head"]
 Precision = Literal["fp32", "bf16", "fp16"]
 

@@ -1,11 +1,11 @@
-"""A trained network run over images: bytes in, unit vectors and the tower's features out."""
+"""Trained networks run over images: bytes in, unit vectors and the towers' features out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from jobs.errors import BadConfiguration
 from jobs.imaging.pixels import BadImage, Pixels, decode, pixels
-from jobs.regressor.model import Regressor
 from jobs.regressor.params import PredictParams
 from jobs.runtime.prefetch import prefetch
 
@@ -25,15 +24,27 @@ _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What one pass of the network gives for n images."""
+    """What one pass of a network gives for n images."""
 
     vectors: Floats  # unit vectors, float32 of shape (n, 384)
     features: Floats  # of the tower, from which the head makes the vectors, float32 of shape (n, d)
     detail: NDArray[np.float64]  # mean difference of neighbouring pixels of the image it was given, of shape (n,)
+    lengths: Floats  # of the vectors before they were normalised, float32 of shape (n,)
+
+
+class Network(Protocol):
+    """What is run over images: a network, or several, with how images are shown to it."""
+
+    @property
+    def image_size(self) -> int:
+        """Pixels of a side of the images that it takes."""
+
+    def outputs(self, images: Sequence[Pixels], precision: str) -> Outputs:
+        """What one pass gives for images, uint8 of shape (image_size, image_size, 3)."""
 
 
 def predict(
-    regressor: Regressor,
+    network: Network,
     items: Iterable[T],
     image_of: Callable[[T], tuple[str, bytes]],
     params: PredictParams,
@@ -44,7 +55,7 @@ def predict(
     `image_of` gives an item's name (for errors) and its image's bytes. What is no image raises BadImage, or is left out
     and passed to `on_bad`, in the thread that iterates and before the rest of its batch is yielded.
     """
-    size = regressor.architecture.image_size
+    size = network.image_size
 
     def load(batch: list[T]) -> list[tuple[T, Pixels | BadImage]]:
         loaded: list[tuple[T, Pixels | BadImage]] = []
@@ -59,11 +70,11 @@ def predict(
         return loaded
 
     batches = prefetch(load, in_batches(items, params.batch_size), threads=params.threads, depth=2 * params.threads)
-    yield from predict_batches(regressor, batches, params, on_bad)
+    yield from predict_batches(network, batches, params, on_bad)
 
 
 def predict_batches(
-    regressor: Regressor,
+    network: Network,
     batches: Iterable[Sequence[tuple[T, Pixels | BadImage]]],
     params: PredictParams,
     on_bad: Callable[[T, BadImage], None] | None = None,
@@ -71,7 +82,6 @@ def predict_batches(
     """As `predict`, of batches of images whose pixels are there, or the error that says why they are not."""
     if params.precision == "fp16" and params.device == "cpu":
         raise BadConfiguration("precision: fp16 needs `device: cuda`; on a CPU use bf16 or fp32")
-    device = next(regressor.parameters()).device
     for batch in batches:
         good: list[T] = []
         images: list[Pixels] = []
@@ -83,13 +93,8 @@ def predict_batches(
                 raise found
             else:
                 on_bad(item, found)
-        if not good:
-            continue
-        with torch.inference_mode(), autocast(params.precision, device):
-            features = regressor.features(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(device))
-            vectors = regressor.vectors(features)
-        detail = np.array([detail_of(image) for image in images])
-        yield good, Outputs(vectors.cpu().numpy(), features.float().cpu().numpy(), detail)
+        if good:
+            yield good, network.outputs(images, params.precision)
 
 
 def joined(parts: Sequence[Outputs]) -> Outputs:
@@ -98,6 +103,7 @@ def joined(parts: Sequence[Outputs]) -> Outputs:
         np.concatenate([part.vectors for part in parts]),
         np.concatenate([part.features for part in parts]),
         np.concatenate([part.detail for part in parts]),
+        np.concatenate([part.lengths for part in parts]),
     )
 
 

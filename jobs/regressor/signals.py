@@ -8,7 +8,7 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from jobs.regressor.feature_statistics import FeatureStatistics, feature_distances
+from jobs.regressor.feature_statistics import FeatureStatistics, mean_distances
 from jobs.regressor.predict import Outputs
 from jobs.regressor.values import SignalName
 
@@ -40,10 +40,13 @@ class Signals:
         return Signals(self.closest_cosine[rows], self.feature_distance[rows], self.detail[rows])
 
 
-def signals(outputs: Outputs, closest_cosines: ArrayLike, statistics: FeatureStatistics) -> Signals:
-    """The signals of the images that the network gave the outputs for; `closest_cosines` of shape (n,)."""
+def signals(outputs: Outputs, closest_cosines: ArrayLike, *statistics: FeatureStatistics) -> Signals:
+    """The signals of the images that the outputs are for; `closest_cosines` of shape (n,).
+
+    `statistics` are those of the network's features, or of each network's of an ensemble.
+    """
     return Signals(
         closest_cosine=np.asarray(closest_cosines, np.float64),
-        feature_distance=feature_distances(statistics, outputs.features),
+        feature_distance=mean_distances(statistics, outputs.features),
         detail=outputs.detail,
     )

@@ -64,7 +64,7 @@ class TrainedModel:
         Raises BadConfiguration where there is no such model, NotFound where it is not whole.
         """
         predictor = load_predictor(self.opened, self.params)
-        size, threads = predictor.regressor.architecture.image_size, self.params.threads
+        size, threads = predictor.network.image_size, self.params.threads
         with file_decoders(self.params) as decode_file:
 
             def decoded(image: Image) -> tuple[Image, Pixels | BadImage]:
@@ -75,7 +75,7 @@ class TrainedModel:
 
             ready = prefetch(decoded, images, threads=threads + READERS, depth=2 * threads * self.params.batch_size)
             batches = in_batches(ready, self.params.batch_size)
-            for batch, outputs in predict_batches(predictor.regressor, batches, self.params, lambda image, error: None):
+            for batch, outputs in predict_batches(predictor.network, batches, self.params, lambda image, error: None):
                 found = predictor.explained([image.id for image in batch], outputs, self.params)
                 for prediction, vector in zip(found, outputs.vectors, strict=True):
                     yield Predicted(

@@ -25,6 +25,7 @@ from jobs.regressor.params import PredictParams, Trainable
 from jobs.regressor.predict import detail_of, joined, predict
 from jobs.regressor.pretrained import load_pretrained, normalisation
 from jobs.regressor.values import Architecture
+from jobs.regressor.viewer import viewer_of
 from jobs.runtime.prefetch import prefetch
 from jobs.shards.digests import sha256
 from jobs.shards.tar import Sample
@@ -235,7 +236,7 @@ def test_predictions_come_in_order_and_do_not_depend_on_threads() -> None:
 
     def run(threads: int) -> tuple[list[int], np.ndarray]:
         params = PredictParams(batch_size=4, threads=threads)
-        batches = list(predict(regressor, range(10), lambda number: (str(number), data[number]), params))
+        batches = list(predict(viewer_of(regressor), range(10), lambda number: (str(number), data[number]), params))
         assert [len(batch) for batch, _ in batches] == [4, 4, 2]
         return [number for batch, _ in batches for number in batch], joined([outputs for _, outputs in batches]).vectors
 
@@ -256,13 +257,13 @@ def test_what_is_no_image_is_left_out_and_reported_where_it_is_asked_for() -> No
         return f"/at/{number}", data[number]
 
     regressor = tiny().eval()
-    found = list(predict(regressor, range(5), image_of, params, on_bad))
+    found = list(predict(viewer_of(regressor), range(5), image_of, params, on_bad))
     assert [batch for batch, _ in found] == [[1], [4]]
     assert [len(outputs.vectors) for _, outputs in found] == [1, 1]
     reason = "no image that can be read, or a damaged one"
     assert noted == [(number, reason, threading.get_ident()) for number in (0, 2, 3)]
     with pytest.raises(BadData, match="/at/0 cannot be decoded"):
-        list(predict(regressor, range(5), image_of, params))
+        list(predict(viewer_of(regressor), range(5), image_of, params))
 
 
 @pytest.mark.parametrize("frozen", ["all", "head"])
@@ -270,7 +271,7 @@ def test_features_come_from_the_pass_that_gives_the_vectors(frozen: Trainable) -
     regressor = tiny().eval()
     regressor.freeze(frozen)
     data = [picture(number % 4, number) for number in range(4)]
-    ((_, outputs),) = predict(regressor, range(4), lambda number: ("", data[number]), PredictParams())
+    ((_, outputs),) = predict(viewer_of(regressor), range(4), lambda number: ("", data[number]), PredictParams())
     with torch.inference_mode():
         assert np.array_equal(outputs.vectors, regressor(some_images()).numpy())
         again = regressor.vectors(torch.from_numpy(outputs.features)).numpy()
@@ -281,7 +282,7 @@ def test_features_come_from_the_pass_that_gives_the_vectors(frozen: Trainable) -
 
 def test_features_are_float32_whatever_the_arithmetic_is() -> None:
     data = picture(1, 1)
-    ((_, outputs),) = predict(tiny().eval(), [1], lambda _: ("", data), PredictParams(precision="bf16"))
+    ((_, outputs),) = predict(viewer_of(tiny().eval()), [1], lambda _: ("", data), PredictParams(precision="bf16"))
     assert [array.dtype.name for array in (outputs.features, outputs.vectors)] == ["float32", "float32"]
 
 
@@ -303,7 +304,7 @@ def test_no_memory_is_not_the_images_fault(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_half_precision_without_a_gpu_is_refused() -> None:
     with pytest.raises(BadConfiguration, match="fp16 needs"):
-        next(predict(tiny(), [1], lambda number: ("", b""), PredictParams(precision="fp16")))
+        next(predict(viewer_of(tiny()), [1], lambda number: ("", b""), PredictParams(precision="fp16")))
 
 
 # Working ahead
