@@ -19,7 +19,7 @@ from jobs.errors import BadData
 from jobs.imaging.colour import as_rgb
 from jobs.imaging.pixels import Pixels, pixels, square_pixels
 from jobs.infer import contract
-from jobs.infer.models import open_model
+from jobs.infer.ensembles import open_models
 from jobs.infer.pictures import DecodeFile, file_decoders
 from jobs.infer.predictor import Predictor, load_predictor
 from jobs.infer.stage import InferParams
@@ -58,7 +58,7 @@ class Model:
 
     def __init__(self, predictor: Predictor, params: InferParams, name: str) -> None:
         self.name = name
-        """Of the run that trained it."""
+        """Of the run that trained it; of several, all of them with commas between them."""
 
         self._predictor, self._params = predictor, params
         self._stack = ExitStack()
@@ -100,6 +100,9 @@ def load_model(
 ) -> Model:
     """The model of a run, by its name in `store` or its address, or of a folder that `i2p export model` wrote.
 
+    Several with commas between them, "A,B", predict together: their vectors are averaged, with weights that were fitted
+    on the images that all were evaluated on. Candidates are prompts of the first.
+
     `device` is "cpu" or "cuda", `threads` are all cores by default, `candidates` says how many known prompts each
     prediction has, `compose` whether others are also composed of their fragments (0.1 to 0.2 s of a CPU an image), and
     `background` ("#rrggbb") what is behind transparent parts. Raises BadConfiguration where there is no such model,
@@ -115,7 +118,7 @@ def load_model(
             "thumbnail": 0,
         }
     )
-    opened = open_model(os.fspath(model), store)
+    opened = open_models(os.fspath(model), store)
     return Model(load_predictor(opened, params, local_files_only=True), params, opened.name)
 
 

@@ -58,13 +58,13 @@ def write(view: RunView, folder: Path, *, force: bool) -> Summary:
             return files.setdefault(name, stack.enter_context(spool()))
 
         parts = [
-            (NETWORK, inputs.trained.model.sample()),
-            (CONFIDENCE, inputs.evaluated.confidence.sample()),
-            (VOCABULARY, inputs.cut.vocabulary.sample()),
-            *((HELD_OUT, one) for one in inputs.evaluated.held_out.samples()),  # none of an earlier evaluation
+            (NETWORK, inputs.trained.model.sample().raw),
+            (CONFIDENCE, inputs.evaluated.confidence.sample().raw),
+            (VOCABULARY, inputs.cut.vocabulary.sample().raw),
+            *((HELD_OUT, one.raw) for one in inputs.evaluated.held_out.samples()),  # none of an earlier evaluation
         ]
         for name, part in parts:
-            for field, content in part.raw.fields.items():
+            for field, content in part.fields.items():
                 new(f"{name}.{field}").write(content)
         origins = _write_prompts(inputs, new(PROMPTS), new(VECTORS))
         record = ModelRecord(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from jobs.composer import Composer, load_composer
@@ -14,15 +15,17 @@ from jobs.composing.search import Start
 from jobs.composing.values import Candidate
 from jobs.errors import BadData
 from jobs.infer.contract import Prediction
+from jobs.infer.ensembles import AnyModel, EnsembleModel
 from jobs.infer.models import Model
 from jobs.infer.stage import InferParams
+from jobs.regressor.combined import Combined
 from jobs.regressor.confidence import Judgement, judged
 from jobs.regressor.feature_statistics import FeatureStatistics
 from jobs.regressor.predict import Network, Outputs
 from jobs.regressor.saved_model import load_regressor
 from jobs.regressor.signals import signals
 from jobs.regressor.values import Confidence
-from jobs.regressor.viewer import viewer_of
+from jobs.regressor.viewer import Viewer, viewer_of
 from jobs.runtime.device import prepare_torch
 from jobs.similarity.closest import AnyIndex, closest_in, index_of, vectors_at
 from jobs.similarity.exact import Rows
@@ -38,14 +41,14 @@ class Predictor:
     index: AnyIndex  # of the training prompts' vectors
     prompts: list[str]
     confidence: Confidence
-    statistics: FeatureStatistics
+    statistics: tuple[FeatureStatistics, ...]  # of each network
     composer: Composer | None
 
     def explained(self, ids: Sequence[str], outputs: Outputs, params: InferParams) -> list[Prediction]:
         """The prediction of each image, of which the network gave the outputs."""
         count = max(params.num_candidates, self.composer.search.num_starts if self.composer else 0)
         cosines, numbers = closest_in(self.index, outputs.vectors, count, threads=params.threads)
-        sure = list(judged(self.confidence, signals(outputs, cosines[:, 0], self.statistics)))
+        sure = list(judged(self.confidence, signals(outputs, cosines[:, 0], *self.statistics)))
         candidates = [
             [_candidate(self.prompts[number], cosine) for number, cosine in zip(*row, strict=True)]
             for row in zip(numbers.tolist(), cosines.tolist(), strict=True)
@@ -69,8 +72,8 @@ class Predictor:
         return self.composer.candidates(vectors, starts)
 
 
-def load_predictor(model: Model, params: InferParams, *, local_files_only: bool = False) -> Predictor:
-    """Load the network, all training prompts, what composes others, and what says how sure it is.
+def load_predictor(model: AnyModel, params: InferParams, *, local_files_only: bool = False) -> Predictor:
+    """Load the networks, all training prompts, what composes others, and what says how sure it is.
 
     With `local_files_only` nothing is downloaded. Raises BadData, NotFound, Corrupt, and BadConfiguration where the
     sentence embedding model is missing.
@@ -88,13 +91,25 @@ def load_predictor(model: Model, params: InferParams, *, local_files_only: bool 
     if first is None:
         raise BadData(f"the model of {model.name} has no training prompts to explain predictions with")
     index = index_of(chain([first], blocks), params.device)
-    confidence = model.confidence()
-    network = viewer_of(load_regressor(model.network()).to(device), confidence.value.viewing)
-    statistics = FeatureStatistics.decode(confidence["safetensors"])
     vocabulary = model.vocabulary() if params.compose else None
     known = texts[0], first[0]
     composer = load_composer(vocabulary, known, params, local_files_only=local_files_only) if vocabulary else None
-    return Predictor(network, index, texts, confidence.value, statistics, composer)
+    if isinstance(model, EnsembleModel):
+        members = [_loaded(member, device) for member in model.members]
+        together = Combined(tuple(viewer for viewer, _ in members), model.weights)
+        confidence = model.confidence(
+            lambda vectors: closest_in(index, vectors, 1, threads=params.threads)[0][:, 0], together.largest
+        )
+        return Predictor(together, index, texts, confidence, tuple(one for _, one in members), composer)
+    network, alone = _loaded(model, device)
+    return Predictor(network, index, texts, model.confidence().value, (alone,), composer)
+
+
+def _loaded(model: Model, device: torch.device) -> tuple[Viewer, FeatureStatistics]:
+    """The network, seeing images as it did when it was evaluated, and the statistics of its features."""
+    confidence = model.confidence()
+    viewer = viewer_of(load_regressor(model.network()).to(device), confidence.value.viewing)
+    return viewer, FeatureStatistics.decode(confidence["safetensors"])
 
 
 def _candidate(prompt: str, cosine: float) -> Candidate:

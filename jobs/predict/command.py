@@ -15,8 +15,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         required=True,
-        metavar="RUN",
-        help="a trained run, by its name or address, or a folder of `i2p export model`",
+        metavar="RUN[,RUN]",
+        help="a trained run, by its name or address, or a folder of `i2p export model`; several with commas between "
+        "them predict together",
     )
     parser.add_argument("--store", default="runs", metavar="FOLDER", help="where runs are found by name (default runs)")
     parser.add_argument(

@@ -13,7 +13,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from jobs.errors import BadConfiguration, Corrupt, NotFound
-from jobs.infer.models import Model, open_model
+from jobs.infer.ensemble_text import ensemble_lines
+from jobs.infer.ensembles import AnyModel, EnsembleModel, open_models
 from jobs.infer.results.page import PAGE
 from jobs.infer.results.rows import Row, rows_of
 from jobs.infer.results.summary import Counts, ResultsRecord, counted
@@ -23,6 +24,7 @@ from jobs.infer.stage import INFER, InferParams
 from jobs.predict.inputs import find_images, parts_of
 from jobs.predict.table import MOST_ROWS, table
 from jobs.predict.work import Part, parts, predicted
+from jobs.regressor.values import EnsembleRecord
 from jobs.report.page import Summary
 from jobs.runtime.commands import Progress
 from jobs.runtime.device import threads_of
@@ -43,7 +45,7 @@ def run(args: argparse.Namespace, show: Progress) -> Summary:
     if args.submission and not args.out:
         raise BadConfiguration("--submission writes a file: name a folder for it with --out")
     folders = find_images(args.paths)
-    model = open_model(args.model, args.store)
+    model = open_models(args.model, args.store)
     total = sum(len(folder.names) for folder in folders)
     wanted = parts(parts_of(folders, params.limits.file_bytes), model, params, total, show)
     subject = digest_of([args.submission, *(INFER.fingerprint(part.unit) for part in wanted)])
@@ -56,7 +58,7 @@ def run(args: argparse.Namespace, show: Progress) -> Summary:
                 there = _earlier(folder, subject, force=args.force)
                 if there is None:
                     raise
-        return _summary(there, [], folder if args.out else None)
+        return _summary(there, [], folder if args.out else None, there.ensemble)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class _Asked:
     """What is to be predicted, and by what."""
 
     parts: list[Part]
-    model: Model
+    model: AnyModel
     params: InferParams
     subject: str
 
@@ -76,13 +78,14 @@ def _predict(args: argparse.Namespace, folder: Store, asked: _Asked, show: Progr
         vectors = vectors_by_id(found)
         overwrite(folder, SUBMISSION, as_csv(vectors, lambda done: show("submission", done, len(vectors))))
     rows: list[Row] = []
+    ensemble = asked.model.record if isinstance(asked.model, EnsembleModel) else None
     if args.out:
-        counts: Counts = write(found, folder, asked.model.name, show, subject=asked.subject)
+        counts: Counts = write(found, folder, asked.model.name, show, subject=asked.subject, ensemble=ensemble)
         rows += islice(rows_of(found), MOST_ROWS)
     else:
         counts = counted(rows_of(found), rows.append)
     work.clear()
-    return _summary(counts, rows, folder if args.out else None)
+    return _summary(counts, rows, folder if args.out else None, ensemble)
 
 
 @contextmanager
@@ -140,9 +143,12 @@ def _params(args: argparse.Namespace) -> InferParams:
         raise BadConfiguration(f"--{name}: {first['msg']}, given {first['input']!r}") from error
 
 
-def _summary(counts: Counts, rows: Sequence[Row], folder: Store | None) -> Summary:
+def _summary(counts: Counts, rows: Sequence[Row], folder: Store | None, ensemble: EnsembleRecord | None) -> Summary:
     values = counts.model_dump(mode="json")
     text = table(rows, counts)
+    if ensemble:
+        values["ensemble"] = ensemble.model_dump(mode="json")
+        text += "\n\n" + "\n".join(ensemble_lines(ensemble))
     if folder:
         text += f"\n\n{'page':<9} {folder.url}/{PAGE}"
         return Summary({**values, "out": folder.url}, text)

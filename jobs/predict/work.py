@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from jobs.infer.bad_images import BadImages
 from jobs.infer.contract import Predicted
-from jobs.infer.models import Model
+from jobs.infer.ensembles import AnyModel
 from jobs.infer.pictures import DecodeFile, file_decoders
 from jobs.infer.predicting import Files, pictures_in, write_predictions
 from jobs.infer.predictor import Predictor, load_predictor
@@ -31,7 +31,7 @@ class Part:
     unit: Unit
 
 
-def parts(found: Iterator[Files], model: Model, params: InferParams, total: int, show: Progress) -> list[Part]:
+def parts(found: Iterator[Files], model: AnyModel, params: InferParams, total: int, show: Progress) -> list[Part]:
     """The parts of `total` images; equal ones have equal fingerprints wherever they are, with an equal model."""
     made, done = list[Part](), 0
     settings = {name: value for name, value in params.settings().items() if name not in _NOT_OF_THE_RESULT}
@@ -45,7 +45,7 @@ def parts(found: Iterator[Files], model: Model, params: InferParams, total: int,
 
 
 def predicted(
-    work: Store, wanted: Sequence[Part], model: Model, params: InferParams, show: Progress
+    work: Store, wanted: Sequence[Part], model: AnyModel, params: InferParams, show: Progress
 ) -> Predicted[Dataset]:
     """All predictions, of which those that `work` holds are not made again; raises StalePlan, NotFound, StoreError."""
     committed, attempt = Committed.of(work), new_attempt()

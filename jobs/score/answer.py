@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from jobs.infer.ensemble_text import ensemble_lines
 from jobs.regressor.intervals import CONFIDENCE, ENOUGH_IMAGES, NUM_RESAMPLES, PairedDifference
+from jobs.regressor.values import EnsembleRecord
 from jobs.report import formatting
 from jobs.score.measuring import BASELINES, CONSTANT, Measured, Part
 from jobs.score.pairs import ReadPairs, Unreadable
@@ -26,6 +28,7 @@ class Answer:
     read: ReadPairs
     systems: Sequence[Measured]
     differences: Sequence[PairedDifference]  # of each further system to the first
+    ensemble: EnsembleRecord | None = None  # where the first system is one
 
     def values(self) -> dict[str, Any]:
         """As JSON values: those of the first system, and all of them under `systems`."""
@@ -39,6 +42,7 @@ class Answer:
             "confidence_level": CONFIDENCE,
             "resamples": NUM_RESAMPLES,
             **first,
+            **({"ensemble": self.ensemble.model_dump(mode="json")} if self.ensemble else {}),
             "systems": systems,
             "differences": [
                 {"first": self.systems[0].system, "second": other.system, **_difference_values(one)}
@@ -61,6 +65,9 @@ class Answer:
         for other, found in zip(self.systems[1:], self.differences, strict=True):
             yield ""
             yield from _difference_text(self.systems[0].system, other.system, found)
+        if self.ensemble:
+            yield ""
+            yield from ensemble_lines(self.ensemble)
 
 
 def _values(one: Measured) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from jobs.errors import NotFound
 from jobs.imaging.foreign import READERS
 from jobs.imaging.pixels import BadImage, Pixels, square_pixels
-from jobs.infer.models import Model, open_model
+from jobs.infer.ensembles import AnyModel, EnsembleModel, open_models
 from jobs.infer.pictures import file_decoders
 from jobs.infer.predictor import load_predictor
 from jobs.infer.stage import InferParams
 from jobs.regressor.predict import in_batches, predict_batches
+from jobs.regressor.values import EnsembleRecord
 from jobs.runtime.prefetch import prefetch
 
 Floats = NDArray[np.float32]
@@ -48,15 +49,20 @@ class Predicted:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A trained model, by the name or address of its run, or the folder that it was exported to."""
+    """A trained model, by the name or address of its run, or the folder that it was exported to; or several, "A,B"."""
 
     model: str
     store: str
     params: InferParams
 
     @cached_property
-    def opened(self) -> Model:
-        return open_model(self.model, self.store)
+    def opened(self) -> AnyModel:
+        return open_models(self.model, self.store)
+
+    @property
+    def ensemble(self) -> EnsembleRecord | None:
+        """What an ensemble is and gains; None of one model."""
+        return self.opened.record if isinstance(self.opened, EnsembleModel) else None
 
     def predictions(self, images: Iterable[Image]) -> Iterator[Predicted]:
         """The predictions for images that can be decoded, in their order; others are left out.

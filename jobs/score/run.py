@@ -55,6 +55,7 @@ def run(args: argparse.Namespace, show: Progress) -> Summary:
             read=read,
             systems=found,
             differences=[difference(found[0], other) for other in found[1:]],
+            ensemble=model.ensemble if model else None,
         )
         values = answer.values()
         if results:

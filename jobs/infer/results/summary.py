@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from jobs.infer.results.rows import Outcome, Row
+from jobs.regressor.values import EnsembleRecord
 from jobs.shards.strict_json import Count, Digest, JsonModel
 
 SUMMARY = "summary.json"
@@ -40,6 +42,15 @@ class ResultsRecord(Counts):
     """Digest of what was asked of `i2p predict`: images, model and parameters."""
 
     files: tuple[str, ...]
+    ensemble: EnsembleRecord | None = None
+    """Of several models that predicted together; left out of one alone."""
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        dumped: dict[str, Any] = serialise(self)
+        if self.ensemble is None:
+            dumped.pop("ensemble", None)
+        return dumped
 
 
 class Counting:

@@ -14,6 +14,7 @@ from jobs.infer.results.rows import Row, rows_of
 from jobs.infer.results.summary import SUMMARY, Counting, Counts, ResultsRecord
 from jobs.infer.results.tables import Table, csv_table, json_lines, vector_table
 from jobs.infer.results.uploads import Uploads
+from jobs.regressor.values import EnsembleRecord
 from jobs.runtime.commands import Progress
 from jobs.shards.dataset import Dataset
 from jobs.shards.local import LocalStore
@@ -27,7 +28,13 @@ TABLES: Mapping[str, Table] = {
 
 
 def write(
-    predicted: Predicted[Dataset], folder: Store, model: str, show: Progress, *, subject: str = ""
+    predicted: Predicted[Dataset],
+    folder: Store,
+    model: str,
+    show: Progress,
+    *,
+    subject: str = "",
+    ensemble: EnsembleRecord | None = None,
 ) -> ResultsRecord:
     """Write all files of these predictions to the folder, unless they are there; `model` says what predicted them.
 
@@ -48,7 +55,9 @@ def write(
         if stat.name not in written:
             folder.delete(stat.name)
     files = (PAGE, *TABLES)
-    record = ResultsRecord(**counts.model_dump(), model=model, dataset=dataset, subject=subject, files=files)
+    record = ResultsRecord(
+        **counts.model_dump(), model=model, dataset=dataset, subject=subject, files=files, ensemble=ensemble
+    )
     overwrite(folder, SUMMARY, f"{json.dumps(record.model_dump(mode='json'), indent=2, ensure_ascii=False)}\n".encode())
     if isinstance(folder, LocalStore):
         folder.tidy()
