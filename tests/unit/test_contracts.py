@@ -36,6 +36,8 @@ OWN_WORDS = {
     "images",  # where claims are made from
     "metrics",  # a command
     "limits",  # of a Pod's resources
+    "kind",  # of objects of Kubernetes, and of sources
+    "difference",  # of what a cluster holds to what is wanted
     "true",  # as JSON and annotations have it
 }
 

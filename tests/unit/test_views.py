@@ -157,7 +157,7 @@ def test_what_views_and_size_gain_is_measured_on_the_same_images(tmp_path: Path)
 def test_infer_shows_images_as_evaluate_did(tmp_path: Path, changes: dict[str, Any]) -> None:
     run, inputs = datasets(tmp_path)
     found = evaluated(run, inputs, **changes)
-    predictions = run_stage(run, INFER, InferParams(images="split:val", batch_size=4), [*inputs, found])
+    predictions = run_stage(run, INFER, InferParams(images="split:val", batch_size=4, compose=False), [*inputs, found])
     sample = Evaluated(found).held_out.sample()
     kept = decode_held_out(sample["safetensors"], sample.value)["val"]
     vectors = {one.key: from_npy(one["npy"]) for one in predictions.samples()}
