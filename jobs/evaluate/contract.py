@@ -168,8 +168,8 @@ class ViewingGain(JsonModel):
     plain_score: float
     """Of the image alone in the size of training."""
 
-    difference: float
-    """Mean of the score's cosines minus these, image by image."""
+    gain: float
+    """Mean of the score's cosines minus these, image by image; below 0 where it is a loss."""
 
     interval: tuple[float, float] | None
     """Its 95 % interval; None of so few images that it would be narrower than it says."""

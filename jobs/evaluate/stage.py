@@ -20,12 +20,14 @@ class EvaluateParams(PredictParams):
     views: Views = "single"
     """The views of an image that the network sees, here and wherever it predicts: `single` is the image alone, `flip`
     adds its mirror image, `crops` its centre and corners. What is read out of them is averaged, and the time grows with
-    their number (1, 2, 6). Prompts that say left and right, and letters in images, are against `flip`.
+    their number (1, 2, 6). What that gains is measured, and it may be a loss: a network that never saw mirror images or
+    crops in training reads them badly.
     """
 
     image_size: int | None = Field(default=None, ge=1)
-    """Pixels of a side that the network sees, here and wherever it predicts; null for those of training. More often
-    help a convolutional tower (Touvron et al. 2019); most others take one size, and any other is an error.
+    """Pixels of a side that the network sees, here and wherever it predicts; null for those of training. More of them
+    gained where training cropped pictures much (Touvron et al. 2019), and cost much on drawings: look at the gain that
+    is measured. For a tower that takes one size only, as most ViTs do, any other is an error.
     """
 
     num_resamples: int = Field(default=5_000, ge=2_000)

@@ -33,7 +33,7 @@ def _of_viewing(found: ViewingGain) -> list[tuple[str, str]]:
     interval = f"   95 % interval {found.interval[0]:+.4f} to {found.interval[1]:+.4f}" if found.interval else ""
     seen = f"views {found.views}, {found.image_size} px"
     return [
-        (seen, f"{found.difference:+.4f}{interval}"),
+        (seen, f"{found.gain:+.4f}{interval}"),
         (f"seen once, {found.trained_image_size} px", f"{found.plain_score:.4f}   (as in training)"),
     ]
 

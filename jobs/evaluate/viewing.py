@@ -42,6 +42,6 @@ def viewing_gain(images: ReadGroup[Origin], viewer: Viewer, viewed: Floats, para
         image_size=viewer.image_size,
         trained_image_size=regressor.architecture.image_size,
         plain_score=rounded(before.mean()),
-        difference=rounded((viewed - before).mean()),
+        gain=rounded((viewed - before).mean()),
         interval=found_interval and (rounded(found_interval[0]), rounded(found_interval[1])),
     )

@@ -22,4 +22,4 @@ def ensemble_lines(record: EnsembleRecord) -> Iterator[str]:
 
 def _gain(gain: EnsembleGain, best: str) -> str:
     interval = f", 95 % interval {gain.interval[0]:+.4f} to {gain.interval[1]:+.4f}" if gain.interval else ""
-    return f"{gain.score:.4f}   {gain.difference:+.4f} against {best}{interval}"
+    return f"{gain.score:.4f}   {gain.gain:+.4f} against {best}{interval}"

@@ -66,7 +66,7 @@ def _gain(fitting: Sequence[HeldOutVectors], parts: Sequence[Part], *, normalise
     difference = paired_difference(best, ensemble)
     return EnsembleGain(
         score=_rounded(ensemble.mean()),
-        difference=_rounded((ensemble - best).mean()),
+        gain=_rounded((ensemble - best).mean()),
         interval=difference.interval and (_rounded(difference.interval[0]), _rounded(difference.interval[1])),
         weights=_weights(fitting, normalised=normalised),
     )

@@ -114,9 +114,11 @@ class EnsembleGain(JsonModel):
     """What an ensemble scores, and by how much more than its best member."""
 
     score: float
-    difference: float
+    gain: float
+    """Mean of the ensemble's cosines minus the best member's; below 0 where it is a loss."""
+
     interval: tuple[float, float] | None
-    """The 95 % interval of the difference, image by image; None of so few that it would be narrower than it says."""
+    """Its 95 % interval, image by image; None of so few that it would be narrower than it says."""
 
     weights: tuple[float, ...]
     """In the order of the members; of vectors that are not normalised they weigh what has their length."""

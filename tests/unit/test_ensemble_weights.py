@@ -105,13 +105,13 @@ def test_the_gain_is_against_the_best_member_on_images_that_nothing_was_fitted_o
     together = cosines(combine([one[200:] for one in members], weights)[0], true[200:])
     assert [one.score for one in found.members] == pytest.approx([one.mean() for one in own], abs=2e-6)
     assert found.normalised.score == pytest.approx(together.mean(), abs=2e-6)
-    assert found.normalised.difference == pytest.approx((together - own[1]).mean(), abs=2e-6)
+    assert found.normalised.gain == pytest.approx((together - own[1]).mean(), abs=2e-6)
 
 
 def test_without_images_to_check_on_each_is_predicted_with_weights_from_others(true: Floats) -> None:
     found = record([noisy(true, 0.05, seed=1), noisy(true, 0.05, seed=2)], true, held=COUNT)
     assert (found.split, found.images, found.cross_fitted) == ("val", COUNT, True)
-    assert found.normalised.difference > 0
+    assert found.normalised.gain > 0
     overfitted = [np.concatenate([true[:1], -true[1:2]]), np.concatenate([-true[:1], true[1:2]])]
     assert record(overfitted, true[:2], held=2).normalised.score < 0, "the other image says the contrary"
     assert record(overfitted, true[:2], held=2).normalised.interval is None

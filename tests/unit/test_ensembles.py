@@ -122,7 +122,7 @@ def test_the_command_prints_networks_weights_and_gain_and_writes_them_down(tmp_p
             rf"^  {name} +{gain['score']:.4f}   [+-]\d\.\d+ against {record['best']}, 95 % interval [+-].* to [+-].*$"
         )
         assert re.search(says, answer.text, re.M)
-        assert gain["interval"][0] <= gain["difference"] <= gain["interval"][1]
+        assert gain["interval"][0] <= gain["gain"] <= gain["interval"][1]
     written = predict(*asked, "--out", out)
     assert written.values["ensemble"] == json.loads((out / "summary.json").read_text())["ensemble"] == record
     again = predict(*asked, "--out", out)

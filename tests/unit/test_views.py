@@ -145,8 +145,8 @@ def test_what_views_and_size_gain_is_measured_on_the_same_images(tmp_path: Path)
     gain = noted["viewing"]
     assert (gain["views"], gain["image_size"], gain["trained_image_size"]) == ("flip", 40, SIDE)
     assert gain["plain_score"] == plain["score"]
-    assert gain["difference"] == pytest.approx(noted["score"] - plain["score"], abs=2e-6)
-    assert gain["interval"][0] < gain["difference"] < gain["interval"][1]
+    assert gain["gain"] == pytest.approx(noted["score"] - plain["score"], abs=2e-6)
+    assert gain["interval"][0] < gain["gain"] < gain["interval"][1]
     assert test_evaluate.group_json(found, "confidence")["viewing"] == {"views": "flip", "image_size": 40}
     text = summary(Evaluated(found)).text
     assert re.search(r"views flip, 40 px +[+-]\d\.\d{4}   95 % interval", text)
