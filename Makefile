@@ -45,7 +45,7 @@ docs: $(READY)  ## build the documentation into site/, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet  # it would advertise another program
 
 bench: $(READY)  ## the figures of the README, each beside its peer; results in benchmarks/results
-	for name in truncation sandbox verification filter filter_size closest demo real_prompts dedup_tool near_identical clipart_scores confidence predict sources; do $(BIN)/python -m benchmarks.$$name; done
+	for name in truncation sandbox verification filter filter_size closest demo real_prompts dedup_tool near_identical clipart_scores confidence ensembles predict sources; do $(BIN)/python -m benchmarks.$$name; done
 
 images: $(READY)  ## build and push the images that a registry lacks: make images REGISTRY=localhost:5000 [BASE=...] [FAISS=...]
 	$(BIN)/python -m images.build $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(BASE),--base $(BASE)) $(if $(FAISS),--faiss $(FAISS)) $(STAGE)
