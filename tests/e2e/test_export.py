@@ -190,11 +190,12 @@ def test_datasets_reads_predictions(hf: Any, undisturbed: Path, tmp_path: Path, 
         found = row["json"] if form == "webdataset" else row
         sample = wanted[found["id"]]
         prediction = json.loads(sample["json"])
-        candidates, cosines = found["candidates"], found["cosines"]
+        candidates, cosines, kinds = (found[name] for name in ("candidates", "cosines", "kinds"))
         if form == "csv":
-            candidates, cosines = json.loads(candidates), json.loads(cosines)
+            candidates, cosines, kinds = map(json.loads, (candidates, cosines, kinds))
         assert [
-            {"prompt": one, "cosine": cosine} for one, cosine in zip(candidates, cosines, strict=True)
+            {"prompt": prompt, "cosine": cosine, "kind": kind}
+            for prompt, cosine, kind in zip(candidates, cosines, kinds, strict=True)
         ] == prediction["candidates"]
         assert (found["prompt"], found["expected_cosine"]) == (candidates[0], prediction.get("expected_cosine"))
         assert (found["abstained"] or None) == prediction.get("abstained")

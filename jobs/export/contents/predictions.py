@@ -13,13 +13,14 @@ from jobs.shards.records import Shard
 
 _COLUMNS = (
     Column("id", "of the image: its key, or its file's path below the folder that was read"),
-    Column("prompt", "the closest training prompt; empty where the image could not be read"),
+    Column("prompt", "the first candidate; empty where the image could not be read"),
     Column("expected_cosine", "to expect between the predicted vector and the true prompt's", "float64"),
     Column("interval_low", "the lower end of what holds nine of ten such cosines", "float64"),
     Column("interval_high", "its upper end", "float64"),
     Column("abstained", "why nothing can be expected, as the image is unlike what was measured; empty otherwise"),
-    Column("candidates", "the closest training prompts, the closest first", many=True),
+    Column("candidates", "texts for what was predicted, the closest first", many=True),
     Column("cosines", "of the candidates to what was predicted", "float64", many=True),
+    Column("kinds", "retrieved: a training prompt; composed: fragments of several, put together", many=True),
     Column("error", "why the image could not be read; empty where it was"),
 )
 _SPLIT = "split:"
@@ -44,6 +45,7 @@ def content(view: RunView) -> Content:
                 "abstained": found.abstained or "",
                 "candidates": candidates,
                 "cosines": [one.cosine for one in found.candidates],
+                "kinds": [one.kind for one in found.candidates],
                 "error": found.error or "",
             }
             yield Row(sample.key, values, vector=None if found.error else sample["npy"])
