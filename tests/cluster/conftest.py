@@ -215,7 +215,7 @@ def reference_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def run(folder: Path) -> None:
         model_folder()
-        i2p(folder, "run", "--set", f"embed.model={MODEL}")
+        i2p(folder, "run", "--set", f"embed.model={MODEL}", "--set", f"cut-prompts.model={MODEL}")
 
     return made_once(tmp_path_factory, "reference", run)
 

@@ -56,7 +56,8 @@ def configuration(
             section["resources"] = SMALL | STAGES_WITH_MORE.get(stage, {})
     for stage in ("evaluate", "submission"):
         values[stage] = {"resources": SMALL}
-    values["embed"]["model"] = str(MODEL)
+    for stage in ("embed", "cut-prompts"):
+        values[stage]["model"] = str(MODEL)
     values |= {
         "run": RUN,
         "store": store.url,
