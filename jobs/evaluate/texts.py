@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.composer import Composer
+from jobs.composer import Composer, load_composer
 from jobs.composing.search import Start
 from jobs.composing.values import Candidate
 from jobs.contract.reading import ReadGroup, TypedSample
-from jobs.contract.samples import Origin
-from jobs.evaluate.contract import Texts, TextScore
+from jobs.contract.samples import TRAIN, Origin
+from jobs.evaluate.contract import EvaluateInputs, Texts, TextScore
 from jobs.evaluate.held_out import Closest, HeldOut, prompts_numbered
 from jobs.evaluate.rouge import rouge_l
 from jobs.evaluate.scores import rounded
@@ -25,6 +25,14 @@ from jobs.runtime.arrays import from_npy
 Candidates = Mapping[int, Sequence[Candidate]]  # by an image's row
 
 _AT_ONCE = 64  # images
+
+
+def composer_of(inputs: EvaluateInputs, params: EvaluateParams) -> Composer | None:
+    """What composes prompts; None where that is not wanted."""
+    if not params.num_composed:
+        return None
+    known = next(inputs.prompts.splits[TRAIN].samples())
+    return load_composer(inputs.cut.vocabulary.sample(), (known.text(), from_npy(known["npy"])), params)
 
 
 def candidates_of(

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.compare_images.contract import Staying
-from jobs.composer import Composer, load_composer
 from jobs.contract.reading import ReadGroup
 from jobs.contract.samples import TRAIN, Origin
 from jobs.evaluate.contract import (
@@ -38,7 +37,7 @@ from jobs.evaluate.metrics import histogram
 from jobs.evaluate.reliability import Measured, reliability
 from jobs.evaluate.scores import Ranked, Scores, rounded, write_cases, write_scores
 from jobs.evaluate.stage import CHECKED, SPLIT, EvaluateParams
-from jobs.evaluate.texts import candidates_of, measured_texts
+from jobs.evaluate.texts import candidates_of, composer_of, measured_texts
 from jobs.evaluate.viewing import viewing_gain, viewing_of
 from jobs.regressor.confidence import fit_confidence
 from jobs.regressor.feature_statistics import FeatureStatistics, feature_statistics
@@ -47,7 +46,6 @@ from jobs.regressor.metric import cosines
 from jobs.regressor.saved_model import load_regressor
 from jobs.regressor.signals import Signals
 from jobs.regressor.viewer import Viewer, viewer_of
-from jobs.runtime.arrays import from_npy
 from jobs.runtime.device import prepare_torch
 from jobs.runtime.task import Task
 from jobs.shards.dataset import Writer
@@ -85,11 +83,10 @@ def run(task: Task[EvaluateInputs, Evaluated[Writer]], params: EvaluateParams) -
             others = measured(CHECKED, checked, closest.to_checked) if checked else None
             checks = reliability(confidence, fitted_on, others)
             chosen = Ranked.of(scores.model, params.num_cases)
-            composer = composer_of(task.inputs, prompts, params)
-            num_composed = min(params.num_composed, len(held_out.keys))
-            rows = sorted({*range(num_composed), *chosen.rows})
+            composer = composer_of(task.inputs, params)
+            true_prompts = [sample.text() for sample in islice(images[SPLIT].samples(), params.num_composed)]
+            rows = sorted({*range(len(true_prompts)), *chosen.rows})
             candidates = candidates_of(rows, held_out, closest, prompts, composer)
-            true_prompts = [sample.text() for sample in islice(images[SPLIT].samples(), num_composed)]
             read = measured_texts(true_prompts, held_out, candidates, composer, params) if composer else None
             gain = viewing_gain(images[SPLIT], viewer, scores.model, params) if viewing else None
             found = metrics(
@@ -107,14 +104,6 @@ def run(task: Task[EvaluateInputs, Evaluated[Writer]], params: EvaluateParams) -
                     score=found.score, interval=found.interval, samples=found.samples, baselines=found.baselines
                 )
             )
-
-
-def composer_of(inputs: EvaluateInputs, prompts: ReadGroup[Origin], params: EvaluateParams) -> Composer | None:
-    """What composes prompts; None where that is not wanted."""
-    if not params.num_composed:
-        return None
-    known = next(prompts.samples())
-    return load_composer(inputs.cut.vocabulary.sample(), (known.text(), from_npy(known["npy"])), params)
 
 
 def load_checked(

@@ -28,7 +28,8 @@ from tests.waiting import wait_for
 
 Object = dict[str, Any]
 
-GIVEN = ("embed", "dedup", "cut-prompts", "compare-images", "train", "evaluate", "infer")  # what a half run has: the slow stages
+# What a half run has: the slow stages.
+GIVEN = ("embed", "dedup", "cut-prompts", "compare-images", "train", "evaluate", "infer")
 MADE = ("collect", "generate-prompts", "generate-images", "submission")
 
 
