@@ -152,9 +152,11 @@ class Texts(JsonModel):
     first: TextScore
     """Of the first candidate."""
 
-    difference: tuple[float, float] | None
-    """Interval of the mean difference of their cosines, image by image; None of so few images that it would be narrower
-    than it says."""
+    gain: float
+    """The second's cosine less the first's."""
+
+    interval: tuple[float, float] | None
+    """Its 95 % interval, image by image; None of so few images that it would be narrower than it says."""
 
 
 class ViewingGain(JsonModel):

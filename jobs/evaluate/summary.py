@@ -52,13 +52,13 @@ def _of_confidence(found: Reliability) -> list[tuple[str, str]]:
 
 
 def _of_texts(found: Texts) -> list[tuple[str, str]]:
-    above = found.difference
-    difference = f"   {above[0]:+.4f} to {above[1]:+.4f} above the closest" if above else ""
+    interval = f" ({found.interval[0]:+.4f} to {found.interval[1]:+.4f})" if found.interval else ""
     return [
         ("closest prompt as text", f"{found.known.cosine:.4f}   ROUGE-L {found.known.rouge_l:.3f}"),
         (
             "composed prompt as text",
-            f"{found.first.cosine:.4f}   ROUGE-L {found.first.rouge_l:.3f}{difference} on {found.images:,} images",
+            f"{found.first.cosine:.4f}   ROUGE-L {found.first.rouge_l:.3f}   {found.gain:+.4f}{interval} above the "
+            f"closest on {found.images:,} images",
         ),
     ]
 

@@ -17,7 +17,7 @@ from jobs.evaluate.held_out import Closest, HeldOut, prompts_numbered
 from jobs.evaluate.rouge import rouge_l
 from jobs.evaluate.scores import rounded
 from jobs.evaluate.stage import EvaluateParams
-from jobs.regressor.intervals import ENOUGH_IMAGES, interval
+from jobs.regressor.intervals import paired_difference
 from jobs.regressor.metric import cosines
 from jobs.runtime import log
 from jobs.runtime.arrays import from_npy
@@ -60,14 +60,14 @@ def measured_texts(
     first = [candidates[row][0] for row in range(count)]
     known = [next(one for one in candidates[row] if one.kind == "retrieved") for row in range(count)]
     to_true = [cosines(composer.embed([one.prompt for one in some]), held_out.true[:count]) for some in (known, first)]
-    difference = to_true[1] - to_true[0]
-    enough = count >= ENOUGH_IMAGES
+    found = paired_difference(*to_true, num_resamples=params.num_resamples, seed=params.seed).interval
     return Texts(
         images=count,
         composed=sum(one.kind == "composed" for one in first),
         known=_score(known, true, to_true[0]),
         first=_score(first, true, to_true[1]),
-        difference=interval(difference, num_resamples=params.num_resamples, seed=params.seed) if enough else None,
+        gain=rounded((to_true[1] - to_true[0]).mean()),
+        interval=found and (rounded(found[0]), rounded(found[1])),
     )
 
 

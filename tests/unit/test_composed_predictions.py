@@ -332,8 +332,9 @@ def test_the_texts_measure_is_that_of_the_candidates_that_infer_gives(
         assert score.cosine == pytest.approx(means[-1], abs=1e-5)
         overlap = [rouge_l(text, one.text()) for text, one in zip(some, val, strict=False)]
         assert score.rouge_l == pytest.approx(np.mean(overlap), abs=1e-6)
-    assert texts.difference
-    assert texts.difference[0] < means[1] - means[0] < texts.difference[1]
+    assert texts.gain == pytest.approx(means[1] - means[0], abs=2e-5)
+    assert texts.interval
+    assert texts.interval[0] < texts.gain < texts.interval[1]
     for case in (*found.best.samples(), *found.worst.samples()):
         assert [one.prompt for one in case.value.candidates] == [one.prompt for one in candidates[case.key]]
 

@@ -37,7 +37,6 @@ OWN_WORDS = {
     "metrics",  # a command
     "limits",  # of a Pod's resources
     "kind",  # of objects of Kubernetes, and of sources
-    "difference",  # of what a cluster holds to what is wanted
     "true",  # as JSON and annotations have it
 }
 
