@@ -1,7 +1,8 @@
 """`i2p predict` of many small pictures, killed twice, beside a plain loop: `python -m benchmarks.predict [STORE]`
 
 `STORE` is a folder with a finished run of `make demo`; without it the demo is run: under a quarter of an hour. The
-pictures are drawings of 64 pixels, 1,000 and 10,000 of them, in PNG files: ten minutes on two cores.
+pictures are drawings of 64 pixels in PNG files: 1,000 and 10,000 of them for which known prompts are given, 500 and 2,000
+for which prompts are also composed. A quarter of an hour on two cores.
 
 The plain loop is one process that decodes each file by Pillow, runs the same network on as many images at once, finds
 the closest prompts with one matrix product, and writes a CSV: no sandbox, confidence, page, or going on after a kill.
@@ -23,7 +24,7 @@ from benchmarks.common import run_pipeline, save
 from jobs.synthetic import grammar
 from jobs.synthetic.drawing import draw
 
-COUNTS = (1_000, 10_000)
+KNOWN, COMPOSED = (1_000, 10_000), (500, 2_000)
 _SIDE = 64
 _PLAIN = "--plain"
 _THREADS = 2
@@ -39,14 +40,16 @@ def main() -> None:
         store = Path(sys.argv[1]) if len(sys.argv) > 1 else folder / "store"
         if len(sys.argv) < 2:
             run_pipeline("--preset", "demo", "--set", f"store={store}")
-        save("predict", {str(count): measure(folder, store, count) for count in COUNTS}, libraries=("torch", "pillow"))
+        figures = {str(count): measure(folder, store, count, "--no-composing") for count in KNOWN}
+        composed = {str(count): measure(folder, store, count) for count in COMPOSED}
+        save("predict", {**figures, "composed": composed}, libraries=("torch", "pillow", "sentence-transformers"))
 
 
-def measure(folder: Path, store: Path, count: int) -> dict[str, Any]:
+def measure(folder: Path, store: Path, count: int, *options: str) -> dict[str, Any]:
     """Seconds and peak memory of the whole, of the plain loop, and what is there after two kills."""
     pictures, out, killed = folder / f"in-{count}", folder / f"out-{count}", folder / f"killed-{count}"
     write_pictures(pictures, count)
-    asked = [*("predict", pictures, "--model", "demo", "--store", store, "--threads", _THREADS)]
+    asked = [*("predict", pictures, "--model", "demo", "--store", store, "--threads", _THREADS, *options)]
     command = [sys.executable, "-m", "pipeline", *map(str, asked), "--out"]
     found = timed([*command, str(out)], count)
     for parts in (1, count // 256 // 2):
