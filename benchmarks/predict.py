@@ -1,8 +1,8 @@
 """`i2p predict` of many small pictures, killed twice, beside a plain loop: `python -m benchmarks.predict [STORE]`
 
 `STORE` is a folder with a finished run of `make demo`; without it the demo is run: under a quarter of an hour. The
-pictures are drawings of 64 pixels in PNG files: 1,000 and 10,000 of them for which known prompts are given, 500 and 2,000
-for which prompts are also composed. A quarter of an hour on two cores.
+pictures are drawings of 64 pixels in PNG files: 1,000 and 10,000 for which known prompts are given, 500 and 2,000 for
+which prompts are also composed. A quarter of an hour on two cores.
 
 The plain loop is one process that decodes each file by Pillow, runs the same network on as many images at once, finds
 the closest prompts with one matrix product, and writes a CSV: no sandbox, confidence, page, or going on after a kill.
