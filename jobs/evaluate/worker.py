@@ -39,7 +39,7 @@ from jobs.evaluate.scores import Ranked, Scores, rounded, write_cases, write_sco
 from jobs.evaluate.stage import CHECKED, SPLIT, EvaluateParams
 from jobs.evaluate.texts import candidates_of, composer_of, measured_texts
 from jobs.evaluate.viewing import viewing_gain, viewing_of
-from jobs.regressor.confidence import fit_confidence
+from jobs.regressor.confidence import fit_confidence, judged
 from jobs.regressor.feature_statistics import FeatureStatistics, feature_statistics
 from jobs.regressor.intervals import CONFIDENCE, ENOUGH_IMAGES, interval
 from jobs.regressor.metric import cosines
@@ -64,12 +64,14 @@ def run(task: Task[EvaluateInputs, Evaluated[Writer]], params: EvaluateParams) -
             viewing = viewing_of(params, regressor)
             viewer = viewer_of(regressor, viewing) if viewing else viewer_of(regressor)
             require_held_out(images)
+            composer = composer_of(task.inputs, params)  # first, as it may be refused
             staying = Staying(images[TRAIN], task.inputs.compared)
             features = training_features(staying, viewer, params)
             statistics = feature_statistics(features)
             held_out, thumbnails = load_held_out(images, viewer, statistics, params)
             checked = load_checked(images[CHECKED], viewer, statistics, params)
-            closest = closest_prompts(prompts, held_out, checked, params)
+            num_closest = max(params.num_candidates, composer.search.num_starts if composer else 0)
+            closest = closest_prompts(prompts, held_out, checked, num_closest, params)
             neighbours, num_seen = neighbour_vectors(staying, thumbnails, params)
             scores = Scores(
                 model=cosines(held_out.predicted, held_out.true),
@@ -83,11 +85,16 @@ def run(task: Task[EvaluateInputs, Evaluated[Writer]], params: EvaluateParams) -
             others = measured(CHECKED, checked, closest.to_checked) if checked else None
             checks = reliability(confidence, fitted_on, others)
             chosen = Ranked.of(scores.model, params.num_cases)
-            composer = composer_of(task.inputs, params)
-            true_prompts = [sample.text() for sample in islice(images[SPLIT].samples(), params.num_composed)]
-            rows = sorted({*range(len(true_prompts)), *chosen.rows})
-            candidates = candidates_of(rows, held_out, closest, prompts, composer)
-            read = measured_texts(true_prompts, held_out, candidates, composer, params) if composer else None
+            abstained = {row for row, one in enumerate(judged(confidence, fitted_on.signals)) if one.abstained}
+            first = enumerate(islice(images[SPLIT].samples(), params.num_composed))
+            true_prompts = {row: sample.text() for row, sample in first if row not in abstained}
+            rows = sorted({*true_prompts, *chosen.rows})
+            candidates = candidates_of(rows, abstained, held_out, closest, prompts, composer, params)
+            read = (
+                measured_texts(true_prompts, held_out, candidates, composer, params)
+                if true_prompts and composer
+                else None
+            )
             gain = viewing_gain(images[SPLIT], viewer, scores.model, params) if viewing else None
             found = metrics(
                 scores, held_out, closest, prompts, checks, params, num_neighbours=num_seen, texts=read, viewing=gain

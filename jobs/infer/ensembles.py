@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from jobs.regressor.held_out_vectors import HeldOutVectors, decode_held_out
 from jobs.regressor.metric import cosines
 from jobs.regressor.signals import Signals
 from jobs.regressor.values import Confidence, EnsembleRecord, HeldOutRecord
-from jobs.shards.digests import digest_of
+from jobs.shards.digests import digest_of, sha256
 
 _BETWEEN = ","
 
@@ -36,6 +37,7 @@ class EnsembleModel:
     members: tuple[Model, ...]
     record: EnsembleRecord
     fitting: tuple[HeldOutVectors, ...]  # of each member, of the images that the weights were fitted on
+    held_out: tuple[str, ...]  # digests of all that each member has kept of held-out images
 
     @property
     def weights(self) -> tuple[float, ...]:
@@ -44,13 +46,13 @@ class EnsembleModel:
 
     @property
     def reads(self) -> Mapping[str, str]:
-        """Digests of all members' parts, and of the weights, which follow from held-out images as well."""
+        """Digests of all members' parts, and of what weights and confidence follow from."""
         parts = {
             f"{number}/{label}": digest
             for number, member in enumerate(self.members, 1)
             for label, digest in member.reads.items()
         }
-        return {**parts, "weights": digest_of(self.weights)}
+        return {**parts, "held-out": digest_of([self.weights, *self.held_out])}
 
     def prompts(self) -> Iterator[tuple[list[str], Floats]]:
         """The first one's training prompts."""
@@ -98,13 +100,16 @@ def open_models(names: str, store: str) -> AnyModel:
             f"--model: different models with a comma between two of them are required, given {names!r}"
         )
     members = tuple(open_model(name, store) for name in listed)
+    for (first, one), (second, other) in combinations(zip(listed, members, strict=True), 2):
+        if one.reads == other.reads:
+            raise BadConfiguration(f"--model: {first} and {second} are the same model; different ones are required")
     return ensemble_of(listed, members)
 
 
 def ensemble_of(names: Sequence[str], members: Sequence[Model]) -> EnsembleModel:
     """The ensemble of models that were opened by these names; raises BadConfiguration, Corrupt."""
     samples = [_held_out(name, member) for name, member in zip(names, members, strict=True)]
-    records = [record for record, _ in samples]
+    records = [sample.value for sample in samples]
     for name, record in zip(names[1:], records[1:], strict=True):
         if record.reads != records[0].reads:
             raise BadConfiguration(
@@ -112,22 +117,23 @@ def ensemble_of(names: Sequence[str], members: Sequence[Model]) -> EnsembleModel
                 "and no gain measured: train both from the same data, the second with the first one's configuration, "
                 "another `run` and other settings of train alone (`i2p run --run SECOND --set train.seed=1`)"
             )
-    found = [decode_held_out(data, record) for record, data in samples]
+    found = [decode_held_out(sample["safetensors"], sample.value) for sample in samples]
     splits = {split: _common(split, records, [one[split] for one in found]) for split in records[0].keys}
     own = [member.name for member in members]
     shown = own if len(set(own)) == len(own) else names  # runs of different stores may have one name
     measured = ensemble_record(shown, splits, fitted_on=SPLIT, checked_on=CHECKED)
-    return EnsembleModel(_BETWEEN.join(shown), tuple(members), measured, tuple(splits[SPLIT]))
+    digests = tuple(digest_of([sha256(sample[field]) for field in ("json", "safetensors")]) for sample in samples)
+    return EnsembleModel(_BETWEEN.join(shown), tuple(members), measured, tuple(splits[SPLIT]), digests)
 
 
-def _held_out(name: str, member: Model) -> tuple[HeldOutRecord, bytes]:
+def _held_out(name: str, member: Model) -> TypedSample[HeldOutRecord]:
     sample = member.held_out()
     if sample is None:
         raise BadConfiguration(
             f"--model: {name} was evaluated before vectors of held-out images were kept, from which an ensemble's "
             "weights come: run evaluate anew (`i2p run`), and export the model again if it is an exported one"
         )
-    return sample.value, sample["safetensors"]
+    return sample
 
 
 def _common(split: str, records: Sequence[HeldOutRecord], found: Sequence[HeldOutVectors]) -> list[HeldOutVectors]:

@@ -106,7 +106,7 @@ def _card(record: ModelRecord) -> str:
         f"# The model of the run {record.run}",
         "",
         "Exported by image-to-prompts. From an image it predicts the all-MiniLM-L6-v2 vector of the prompt that made",
-        "it, and gives the closest of the prompts below:",
+        "it, and as text for it the closest of the prompts below, and others that are composed of their fragments:",
         "",
         "    i2p predict PICTURES --model FOLDER",
         "",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from jobs.composing.values import VocabularyRecord
 from jobs.contract.reading import TypedSample
 from jobs.contract.samples import TRAIN
+from jobs.cut_prompts.contract import CutPrompts
 from jobs.errors import BadConfiguration, NotFound
 from jobs.infer.contract import InferInputs, ModelInputs
 from jobs.infer.model_folder import MODEL, FolderModel
@@ -21,6 +22,7 @@ from jobs.runtime.arrays import vectors_of
 from jobs.runtime.environment import store_patience
 from jobs.shards.address import open_store
 from jobs.shards.dataset import Dataset, load_manifest
+from jobs.shards.records import Manifest
 from jobs.shards.store import Store
 
 Floats = NDArray[np.float32]
@@ -50,7 +52,7 @@ class Model(Protocol):
         """Its training prompts in order, some at a time, with their unit vectors, float32 of shape (n, 384)."""
 
     def vocabulary(self) -> TypedSample[VocabularyRecord] | None:
-        """What prompts are composed of, with the vectors as `npy`; None of a model from before there was that."""
+        """What prompts are composed of, with the vectors as `npy`; None of a model from before prompts were cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,8 @@ class RunModel:
             if samples := list(prompts.read(shard)):
                 yield [sample.text() for sample in samples], vectors_of(sample.raw for sample in samples)
 
-    def vocabulary(self) -> TypedSample[VocabularyRecord]:
-        return self.inputs.cut.vocabulary.sample()
+    def vocabulary(self) -> TypedSample[VocabularyRecord] | None:
+        return next(self.inputs.cut.vocabulary.samples(), None)
 
 
 def open_model(model: str, store: str) -> Model:
@@ -105,6 +107,8 @@ def _of_run(address: str, store: Store) -> RunModel:
     datasets = []
     for stage in ModelInputs.stages():
         manifest = load_manifest(store.at(stage))
+        if manifest is None and stage == CutPrompts.stage:  # of a run from before there was this stage
+            manifest = Manifest(stage, ())
         if manifest is None:
             raise NotFound(
                 f"the run {address} has no {stage} yet, of which a model is made; `i2p run` makes it. A run that takes "

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from jobs.composer import Composer, load_composer
 from jobs.composing.search import Start
-from jobs.composing.values import Candidate
-from jobs.errors import BadData
+from jobs.composing.values import Candidate, retrieved
+from jobs.errors import BadConfiguration, BadData
 from jobs.infer.contract import Prediction
 from jobs.infer.ensembles import AnyModel, EnsembleModel
 from jobs.infer.models import Model
@@ -49,34 +49,33 @@ class Predictor:
         count = max(params.num_candidates, self.composer.search.num_starts if self.composer else 0)
         cosines, numbers = closest_in(self.index, outputs.vectors, count, threads=params.threads)
         sure = list(judged(self.confidence, signals(outputs, cosines[:, 0], *self.statistics)))
+        few = slice(params.num_candidates)
         candidates = [
-            [_candidate(self.prompts[number], cosine) for number, cosine in zip(*row, strict=True)]
-            for row in zip(numbers.tolist(), cosines.tolist(), strict=True)
+            tuple(retrieved(self.prompts[number], cosine) for number, cosine in zip(*row, strict=True))
+            for row in zip(numbers[:, few].tolist(), cosines[:, few].tolist(), strict=True)
         ]
-        if self.composer and (rows := [row for row, one in enumerate(sure) if one.abstained is None]):
-            for row, found in zip(rows, self._composed(outputs.vectors[rows], numbers[rows]), strict=True):
-                candidates[row] = found
-        return [
-            _prediction(id_, _limited(some, params.num_candidates), one)
-            for id_, some, one in zip(ids, candidates, sure, strict=True)
-        ]
+        rows = [row for row, one in enumerate(sure) if one.abstained is None]
+        if self.composer and rows:
+            starts = self._starts(numbers[rows])
+            found = self.composer.candidates(outputs.vectors[rows], starts, params.num_candidates)
+            for row, some in zip(rows, found, strict=True):
+                candidates[row] = some
+        return [_prediction(*one) for one in zip(ids, candidates, sure, strict=True)]
 
-    def _composed(self, vectors: Floats, numbers: Rows) -> list[list[Candidate]]:
-        """The training prompts of these numbers and what was composed of them, the closest first, for each image."""
-        assert self.composer is not None  # noqa: S101
-        known = vectors_at(self.index, numbers.ravel()).reshape(*numbers.shape, -1)
-        starts = [
-            [Start(self.prompts[number], vector) for number, vector in zip(some, of_some, strict=True)]
-            for some, of_some in zip(numbers.tolist(), known, strict=True)
+    def _starts(self, numbers: Rows) -> list[list[Start]]:
+        """The training prompts of these numbers, of shape (n, k), for each of n images."""
+        vectors = vectors_at(self.index, numbers.ravel()).reshape(*numbers.shape, -1)
+        return [
+            [Start(self.prompts[number], vector) for number, vector in zip(*some, strict=True)]
+            for some in zip(numbers.tolist(), vectors, strict=True)
         ]
-        return self.composer.candidates(vectors, starts)
 
 
 def load_predictor(model: AnyModel, params: InferParams, *, local_files_only: bool = False) -> Predictor:
     """Load the networks, all training prompts, what composes others, and what says how sure it is.
 
-    With `local_files_only` nothing is downloaded. Raises BadData, NotFound, Corrupt, and BadConfiguration where the
-    sentence embedding model is missing.
+    With `local_files_only` nothing is downloaded. Raises BadData, NotFound, Corrupt, and BadConfiguration where nothing
+    is there to compose with.
     """
     device = prepare_torch(params)
     texts: list[str] = []
@@ -91,9 +90,16 @@ def load_predictor(model: AnyModel, params: InferParams, *, local_files_only: bo
     if first is None:
         raise BadData(f"the model of {model.name} has no training prompts to explain predictions with")
     index = index_of(chain([first], blocks), params.device)
-    vocabulary = model.vocabulary() if params.compose else None
-    known = texts[0], first[0]
-    composer = load_composer(vocabulary, known, params, local_files_only=local_files_only) if vocabulary else None
+    composer = None
+    if params.compose:
+        vocabulary = model.vocabulary()
+        if vocabulary is None:
+            raise BadConfiguration(
+                f"the model of {model.name} has no fragments to compose prompts of: `i2p run` makes cut-prompts, and "
+                "`i2p export model` then a folder with them; or have known prompts alone, by --no-composing, "
+                "compose=False or infer.compose: false"
+            )
+        composer = load_composer(vocabulary, (texts[0], first[0]), params, local_files_only=local_files_only)
     if isinstance(model, EnsembleModel):
         members = [_loaded(member, device) for member in model.members]
         together = Combined(tuple(viewer for viewer, _ in members), model.weights)
@@ -110,17 +116,6 @@ def _loaded(model: Model, device: torch.device) -> tuple[Viewer, FeatureStatisti
     confidence = model.confidence()
     viewer = viewer_of(load_regressor(model.network()).to(device), confidence.value.viewing)
     return viewer, FeatureStatistics.decode(confidence["safetensors"])
-
-
-def _candidate(prompt: str, cosine: float) -> Candidate:
-    return Candidate(prompt=prompt, cosine=round(cosine, 6), kind="retrieved")
-
-
-def _limited(candidates: Sequence[Candidate], num_retrieved: int) -> tuple[Candidate, ...]:
-    """All that are composed, and so many of the others."""
-    retrieved = [one for one in candidates if one.kind == "retrieved"]
-    dropped = {one.prompt for one in retrieved[num_retrieved:]}
-    return tuple(one for one in candidates if one.kind == "composed" or one.prompt not in dropped)
 
 
 def _prediction(id_: str, candidates: tuple[Candidate, ...], sure: Judgement) -> Prediction:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.regressor.confidence import FOLDS
 from jobs.regressor.ensemble import Weights, combine, fit_weights
 from jobs.regressor.held_out_vectors import HeldOutVectors
 from jobs.regressor.intervals import paired_difference
@@ -19,7 +20,6 @@ Floats = NDArray[np.float64]
 Splits = Mapping[str, Sequence[HeldOutVectors]]  # of each split what each member gave, image by image
 
 _DECIMALS = 6
-_FOLDS = 5  # as many as confidence is checked with
 
 
 def ensemble_record(names: Sequence[str], splits: Splits, *, fitted_on: str, checked_on: str) -> EnsembleRecord:
@@ -94,7 +94,7 @@ def _best(members: Sequence[HeldOutVectors]) -> int:
 def _folds(members: Sequence[HeldOutVectors]) -> list[Part]:
     """Each fold beside all others; of a single image there is only it itself to fit on."""
     count = len(members[0].true)
-    folds = np.arange(count) % min(_FOLDS, count)
+    folds = np.arange(count) % min(FOLDS, count)
     if count == 1:
         return [(members, members)]
     return [

