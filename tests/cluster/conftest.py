@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 
 MODELS = Path("/var/tmp/i2p-tests-models")  # noqa: S108 - Pods have a volume of their own at /tmp
 MODEL = MODELS / "minilm"
+
+# What is set otherwise than in the small preset, also for the run on this machine that it is compared with.
+OTHERWISE = {
+    "embed.model": str(MODEL),
+    "cut-prompts.model": str(MODEL),
+    "evaluate.num_composed": 10,
+    "infer.compose": True,
+}
 SECRET = "storage"  # noqa: S105 - the name of the Secret with the bucket's credentials
 CANARY = "canary-4fd1c0d2"  # a value of that Secret that must be found nowhere else
 NO_PODS: dict[str, Any] = {
@@ -215,7 +223,7 @@ def reference_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def run(folder: Path) -> None:
         model_folder()
-        i2p(folder, "run", "--set", f"embed.model={MODEL}", "--set", f"cut-prompts.model={MODEL}")
+        i2p(folder, "run", *(part for one in OTHERWISE.items() for part in ("--set", "=".join(map(str, one)))))
 
     return made_once(tmp_path_factory, "reference", run)
 

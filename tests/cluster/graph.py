@@ -12,7 +12,7 @@ from jobs.catalog import STAGES
 from jobs.shards.dataset import load_manifest
 from jobs.shards.local import LocalStore
 from jobs.shards.store import Store
-from tests.cluster.conftest import MODEL, SECRET, Cluster, model_folder
+from tests.cluster.conftest import OTHERWISE, SECRET, Cluster, model_folder
 from tests.e2e.runs import PRESET, RUN
 
 NAMES = [spec.name for spec in STAGES]
@@ -54,10 +54,10 @@ def configuration(
     for stage, section in values.items():
         if isinstance(section, dict):
             section["resources"] = SMALL | STAGES_WITH_MORE.get(stage, {})
-    for stage in ("evaluate", "submission"):
-        values[stage] = {"resources": SMALL}
-    for stage in ("embed", "cut-prompts"):
-        values[stage]["model"] = str(MODEL)
+    values["submission"] = {"resources": SMALL}
+    for parameter, value in OTHERWISE.items():
+        stage, _, name = parameter.partition(".")
+        values[stage][name] = value
     values |= {
         "run": RUN,
         "store": store.url,

@@ -46,10 +46,10 @@ def test_what_is_there_is_verified_and_the_stage_that_was_added_is_said_to_be_mi
     assert done.returncode == TRY_AGAIN
     lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
     assert "kept, " in lines["dedup"]
-    assert lines["compare-images"] == "not finished"
+    assert lines["cut-prompts"] == lines["compare-images"] == "not finished"
     assert "shard" in lines["evaluate"]
     assert "shard" in lines["submission"]
-    assert "compare-images has no manifest, so the run is not finished; what is there was checked" in done.stderr
+    assert "cut-prompts has no manifest, so the run is not finished; what is there was checked" in done.stderr
 
 
 def test_it_is_reported(store: Path) -> None:

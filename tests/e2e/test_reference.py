@@ -21,6 +21,7 @@ STAGE_NAMES = {spec.name for spec in STAGES}
 OTHERS = {
     "dedup.held_out": "{val: 0.3, test: 0.15}",
     "generate-images.max_prompts": "{train: 26}",
+    "infer.compose": "true",
     "infer.files": "names.json",
     "train.resources.cpus": "'2'",
     "train.weights": "{made: 0.5}",

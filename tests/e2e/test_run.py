@@ -79,7 +79,7 @@ def test_another_parameter_redoes_the_stage_and_what_follows_and_says_why(undist
     reasons = {row["reason"] for row in rows if row["stage"] == "generate-images" and row["action"] != "take"}
     assert reasons == {"stored_size 32 -> 40"}
     skipped = {row["stage"] for row in rows if row["action"] == "skip"}
-    assert skipped == {"collect", "generate-prompts", "embed", "dedup"}
+    assert skipped == {"collect", "generate-prompts", "embed", "dedup", "cut-prompts"}
 
 
 def test_a_changed_shard_redoes_exactly_its_descendants_and_a_change_back_redoes_nothing(

@@ -48,7 +48,7 @@ def test_runs_are_listed_with_stages_size_and_age(store: Path, i2p: Callable[...
     begun, small = json.loads(said)
     assert code == 0
     assert (begun["name"], begun["published"], begun["begun"]) == ("begun", [], ["collect"])
-    assert (small["name"], len(small["published"]), small["begun"]) == (RUN, 10, [])
+    assert (small["name"], len(small["published"]), small["begun"]) == (RUN, 11, [])
     assert small["bytes"] == sum(
         path.stat().st_size for path in (store / RUN).rglob("*") if path.is_file() and ".unfinished" not in path.parts
     )

@@ -121,6 +121,7 @@ def test_an_image_that_could_not_be_read_has_its_reason_and_no_vector(tmp_path: 
         "abstained": "",
         "candidates": [],
         "cosines": [],
+        "kinds": [],
         "error": "not an image",
         "vector": None,
     }

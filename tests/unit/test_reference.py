@@ -65,7 +65,7 @@ def test_choices_are_listed(explained: Callable[..., str]) -> None:
 def test_a_stage_is_explained_with_what_it_reads_and_its_parameters(explained: Callable[..., str]) -> None:
     text = explained("infer")
     assert text.startswith("infer (a stage)\n")
-    assert "reads generate-images, train, dedup, evaluate" in text
+    assert "reads generate-images, train, dedup, cut-prompts, evaluate" in text
     assert "infer.images_per_shard" in text
     assert "infer.limits" in text
     assert "infer.limits.pixels" not in text
