@@ -35,9 +35,14 @@ def trained(
     presets = {}
     for name, pods, epochs in (("left", 1, 2), ("right", 2, 3)):
         values = configuration(cluster, home, store, images)
-        values |= {"run": name, "inputs": {"compare-images": BASE}, "stages": ["train", "evaluate"]}
+        values |= {
+            "run": name,
+            "inputs": {"compare-images": BASE, "cut-prompts": BASE},
+            "stages": ["train", "evaluate"],
+        }
         values["train"] |= {"epochs": epochs, "resources": SMALL | {"pods": pods, "retries": 6}}
         values["kubernetes"] = {key: value for key, value in values["kubernetes"].items() if "models" not in key}
+        values["evaluate"]["num_composed"] = 0  # which would need one
         presets[name] = written(values, tmp_path_factory.mktemp(name))
         helm("install", name, CHART, "-n", home, "-f", presets[name])
     seen: dict[str, dict[str, Any]] = {}
