@@ -53,7 +53,12 @@ def test_it_fires_misses_one_and_catches_up(
         "run": NIGHTLY,
         "inputs": {"evaluate": "trained"},
         "stages": ["infer", "submission"],
-        "infer": {"images": incoming.url, "images_per_shard": 3, "resources": SMALL | {"parallelism": 2}},
+        "infer": {
+            "images": incoming.url,
+            "images_per_shard": 3,
+            "compose": False,  # which would need a model
+            "resources": SMALL | {"parallelism": 2},
+        },
         "submission": {"resources": SMALL},
         "chart": {"schedule": "* * * * *"},
     }
