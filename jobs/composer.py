@@ -97,18 +97,18 @@ def require_vector(embed: Embed, prompt: str, vector: Floats, model: str) -> Non
 
 
 def _model(record: VocabularyRecord, params: TorchParams, local_files_only: bool) -> SentenceTransformer:
-    """The vocabulary's model, or the one that comes as a package where that is a folder which is not here.
+    """The vocabulary's model, or where that is not here the one that comes as a package.
 
     With `local_files_only` the vocabulary may be somebody else's, so that no folder which it names is looked at.
     """
-    of_model = EmbedParams(model=record.model, revision=record.revision, device=params.device, threads=params.threads)
+    own = EmbedParams(model=record.model, revision=record.revision, device=params.device, threads=params.threads)
+    packaged = own.model_copy(update={"model": LOCAL_SENTENCE_MODEL, "revision": None})
+    if local_files_only and record.revision is None:
+        return load_prompt_model(packaged, local_files_only=True)
     try:
-        if local_files_only and record.revision is None:
-            raise BadConfiguration(f"model: {record.model} is no repository of the hub with a revision")
-        return load_prompt_model(of_model, local_files_only=local_files_only)
+        return load_prompt_model(own, local_files_only=local_files_only)
     except BadConfiguration as error:
-        local = of_model.model_copy(update={"model": LOCAL_SENTENCE_MODEL, "revision": None})
         try:
-            return load_prompt_model(local, local_files_only=True)
+            return load_prompt_model(packaged, local_files_only=True)
         except BadConfiguration:
             raise error from None

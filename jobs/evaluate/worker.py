@@ -45,6 +45,7 @@ from jobs.regressor.intervals import CONFIDENCE, ENOUGH_IMAGES, interval
 from jobs.regressor.metric import cosines
 from jobs.regressor.saved_model import load_regressor
 from jobs.regressor.signals import Signals
+from jobs.regressor.values import Viewing
 from jobs.regressor.viewer import Viewer, viewer_of
 from jobs.runtime.device import prepare_torch
 from jobs.runtime.task import Task
@@ -62,7 +63,7 @@ def run(task: Task[EvaluateInputs, Evaluated[Writer]], params: EvaluateParams) -
         with task.writing(unit) as output:
             regressor = load_regressor(task.inputs.trained.model.sample()).to(device)
             viewing = viewing_of(params, regressor)
-            viewer = viewer_of(regressor, viewing) if viewing else viewer_of(regressor)
+            viewer = viewer_of(regressor, viewing or Viewing())
             require_held_out(images)
             composer = composer_of(task.inputs, params)  # first, as it may be refused
             staying = Staying(images[TRAIN], task.inputs.compared)

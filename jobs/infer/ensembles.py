@@ -46,13 +46,13 @@ class EnsembleModel:
 
     @property
     def reads(self) -> Mapping[str, str]:
-        """Digests of all members' parts, and of what weights and confidence follow from."""
+        """Digests of all members' parts, and of the vectors that weights and confidence follow from."""
         parts = {
             f"{number}/{label}": digest
             for number, member in enumerate(self.members, 1)
             for label, digest in member.reads.items()
         }
-        return {**parts, "held-out": digest_of([self.weights, *self.held_out])}
+        return {**parts, "held-out": digest_of(list(self.held_out))}
 
     def prompts(self) -> Iterator[tuple[list[str], Floats]]:
         """The first one's training prompts."""

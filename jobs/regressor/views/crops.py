@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from torch import Tensor
 from torch.nn import functional
 
-COUNT = 6
 _SHARE = 7 / 8  # of the side; 224 of 256 in that paper
 
 

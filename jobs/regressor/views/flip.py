@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-COUNT = 2
-
 
 def views(images: Tensor) -> Iterator[Tensor]:
     """The images, and with left and right exchanged."""

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-COUNT = 1
-
 
 def views(images: Tensor) -> Iterator[Tensor]:
     """The images alone."""
