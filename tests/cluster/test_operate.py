@@ -122,9 +122,9 @@ def test_what_render_prints_is_yaml_that_the_server_takes(run: Run) -> None:
     preset = run.configured(grammars(QUICK), kubernetes={"images": dict(run.images)})
     text = i2p(preset, "render", "--set", "stages=null", "--set", "train.resources.pods=2").stdout
     kinds = [document["kind"] for document in yaml.safe_load_all(text)]
-    assert (kinds.count("Job"), kinds.count("Service")) == (10, 1)
+    assert (kinds.count("Job"), kinds.count("Service")) == (11, 1)
     said = run.cluster.kubectl("apply", "--dry-run=server", "-f", "-", namespace=run.namespace, text=text)
-    assert said.count("created (server dry run)") == 11
+    assert said.count("created (server dry run)") == 12
 
 
 def test_a_second_controller_beside_the_first_is_harmless(run: Run) -> None:
