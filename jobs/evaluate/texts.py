@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.composer import Composer, load_composer
 from jobs.composing.search import Start
 from jobs.composing.values import Candidate, retrieved
 from jobs.contract.reading import ReadGroup, TypedSample
@@ -22,6 +22,9 @@ from jobs.regressor.metric import cosines
 from jobs.runtime import log
 from jobs.runtime.arrays import from_npy
 
+if TYPE_CHECKING:
+    from jobs.composer import Composer
+
 Candidates = Mapping[int, Sequence[Candidate]]  # by an image's row
 
 _AT_ONCE = 64  # images
@@ -32,6 +35,8 @@ def composer_of(inputs: EvaluateInputs, params: EvaluateParams) -> Composer | No
     known = next(inputs.prompts.splits[TRAIN].samples(), None)
     if known is None or not params.num_composed:
         return None
+    from jobs.composer import load_composer  # sentence-transformers takes seconds and 250 MB
+
     return load_composer(inputs.cut.vocabulary.sample(), (known.text(), from_npy(known["npy"])), params)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from jobs.composer import Composer, load_composer
 from jobs.composing.search import Start
 from jobs.composing.values import Candidate, retrieved
 from jobs.errors import BadConfiguration, BadData
@@ -29,6 +29,9 @@ from jobs.regressor.viewer import Viewer, viewer_of
 from jobs.runtime.device import prepare_torch
 from jobs.similarity.closest import AnyIndex, closest_in, index_of, vectors_at
 from jobs.similarity.exact import Rows
+
+if TYPE_CHECKING:
+    from jobs.composer import Composer
 
 Floats = NDArray[np.float32]
 
@@ -92,6 +95,8 @@ def load_predictor(model: AnyModel, params: InferParams, *, local_files_only: bo
     index = index_of(chain([first], blocks), params.device)
     composer = None
     if params.compose:
+        from jobs.composer import load_composer  # sentence-transformers takes seconds and 250 MB
+
         vocabulary = model.vocabulary()
         if vocabulary is None:
             raise BadConfiguration(

@@ -216,6 +216,12 @@ def test_without_composing_there_are_known_prompts_alone(parts: tuple[Store, lis
         assert [one.kind for one in prediction.candidates] == ["retrieved"] * 5
 
 
+def test_who_composes_nothing_does_not_load_what_composing_takes() -> None:
+    code = "import sys, jobs.infer.worker, jobs.evaluate.worker; print('sentence_transformers' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
+
+
 def test_for_an_abstained_image_nothing_is_composed(parts: tuple[Store, list[Dataset]]) -> None:
     run, datasets = parts
     limit = Limit(signal="detail", beyond="below", value=255)
